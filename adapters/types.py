@@ -1,0 +1,289 @@
+"""The types that every part of Snellen shares: tasks, results of one image, and errors.
+
+This module imports nothing heavy and nothing of ours, so that ``metrics`` and ``store`` can
+name a task or an error without bringing a deep-learning framework with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+
+class TaskType(StrEnum):
+    """What a model answers about an image."""
+
+    IMAGE_CLASSIFICATION = "image_classification"
+    OBJECT_DETECTION = "object_detection"
+    INSTANCE_SEGMENTATION = "instance_segmentation"
+    POSE_ESTIMATION = "pose_estimation"
+
+
+class ImageStatus(StrEnum):
+    """Whether an image has a prediction (``ok``) or an error code (``failed``)."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+
+class ErrorStage(StrEnum):
+    """Where on its way an image failed."""
+
+    READ = "read"
+    DECODE = "decode"
+    LABEL = "label"
+    PREPROCESS = "preprocess"
+    INFER = "infer"
+    POSTPROCESS = "postprocess"
+
+
+class ErrorCode(StrEnum):
+    """Why an image failed; the codes of a failed result row."""
+
+    EMPTY = "EMPTY"
+    UNSUPPORTED = "UNSUPPORTED"
+    TRUNCATED = "TRUNCATED"
+    PIXEL_LIMIT = "PIXEL_LIMIT"
+    BYTE_LIMIT = "BYTE_LIMIT"
+    DIMENSION = "DIMENSION"
+    PATH_ESCAPE = "PATH_ESCAPE"
+    NOT_FOUND = "NOT_FOUND"
+    CHANGED = "CHANGED"
+    IO = "IO"
+    LABEL_MISSING = "LABEL_MISSING"
+    LABEL_RANGE = "LABEL_RANGE"
+    LABEL_INVALID = "LABEL_INVALID"
+    NONFINITE = "NONFINITE"
+    WORKER_DIED = "WORKER_DIED"
+    INTERNAL = "INTERNAL"
+
+
+class SnellenError(Exception):
+    """An error that a user can act on: one clear paragraph, a code and an exit code.
+
+    ``exit_code`` is what the command line returns: 2 for bad usage, configuration or input
+    (nothing was started), 1 for a run that was started and failed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[SnellenError], tuple[str, str]]:
+        return type(self), (self.code, self.message)
+
+
+class ConfigError(SnellenError):
+    """The configuration or the command is wrong; nothing was started."""
+
+
+class InputError(SnellenError):
+    """A checkpoint, dataset or class map cannot be used; nothing was started."""
+
+
+class RunError(SnellenError):
+    """A run was started and could not end; what was committed stays and can be resumed."""
+
+    exit_code = 1
+
+
+class RunInterrupted(SnellenError):  # noqa: N818 - it is no error
+    """A run was stopped from outside (Ctrl-C, SIGTERM); it can be resumed."""
+
+    exit_code = 130
+
+
+class ImageError(Exception):
+    """One image cannot be scored. It becomes a failed result row; the run goes on."""
+
+    def __init__(self, stage: ErrorStage, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorStage, ErrorCode, str]]:
+        return type(self), (self.stage, self.code, self.message)
+
+
+class ClassScore(TypedDict):
+    """One entry of ``top5_predictions``; ``confidence`` is a softmax probability."""
+
+    label_id: int
+    label: str
+    confidence: float
+
+
+class Box(TypedDict):
+    """One predicted box: ``xyxy`` in absolute pixels of the upright original image."""
+
+    class_id: int
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    confidence: float
+
+
+class Keypoint(TypedDict):
+    """One predicted keypoint: absolute pixels of the upright image, ``v`` its confidence."""
+
+    x: float
+    y: float
+    v: float
+
+
+@dataclass(slots=True)
+class DecodedImage:
+    """An image as every adapter receives it, after the one image rule.
+
+    Attributes:
+        pixels: uint8, shape (height, width, 3), RGB, upright (EXIF orientation applied).
+        n_frames: frames in the file; frame 0 is the one decoded.
+        warnings: what was repaired or ignored on the way ("corrupt EXIF ignored").
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    n_frames: int = 1
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def width(self) -> int:
+        """Pixels across, upright."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down, upright."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(slots=True)
+class Preprocessed:
+    """One image ready to be batched: what ``preprocess`` gives and ``forward`` takes.
+
+    Attributes:
+        array: uint8 of a shape that is the same for every image of a model, e.g. (3, 224, 224).
+            Normalisation happens later, on the device.
+        width, height: of the upright original image, in pixels.
+        geometry: what postprocessing needs to map coordinates back (scale, padding); empty for
+            classification.
+        extra: ``n_frames`` and ``warnings`` where there are any; goes to ``extra_data``.
+    """
+
+    array: npt.NDArray[np.uint8]
+    width: int
+    height: int
+    geometry: tuple[float, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class InferenceResult:
+    """What a model says about one image, whatever the framework.
+
+    Boxes are ``xyxy`` in absolute pixels of the upright original image. Times are milliseconds.
+    A failed image has ``status == "failed"`` with stage, code and message, and no prediction.
+    ``true_confidence`` (softmax probability of the true class) and ``loss`` (cross-entropy,
+    natural logarithm) exist only where a target was given.
+    """
+
+    image_path: str
+    image_name: str
+    task_type: TaskType
+
+    predicted_label: str | None = None
+    predicted_label_id: int | None = None
+    confidence: float | None = None
+    top5_predictions: list[ClassScore] | None = None
+
+    predicted_boxes: list[Box] | None = None
+    predicted_masks: list[bytes] | None = None
+    predicted_mask: npt.NDArray[np.uint8] | None = None
+    predicted_mask_path: str | None = None
+    predicted_keypoints: list[list[Keypoint]] | None = None
+
+    inference_time_ms: float = 0.0
+    preprocessing_time_ms: float = 0.0
+    postprocessing_time_ms: float = 0.0
+
+    width: int | None = None
+    height: int | None = None
+    true_confidence: float | None = None
+    loss: float | None = None
+    status: ImageStatus = ImageStatus.OK
+    error_stage: ErrorStage | None = None
+    error_code: ErrorCode | None = None
+    error_message: str | None = None
+    extra_data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a loaded checkpoint turned out to be; stored with the run.
+
+    Attributes:
+        framework: registry name of the adapter, e.g. ``timm``.
+        architecture: the framework's model name, e.g. ``resnet18``.
+        num_classes: number of outputs, K.
+        class_names: K names in the order of the outputs, or None where the checkpoint and its
+            run directory hold none.
+        class_names_source: where the names come from, for people ("args.yaml data_dir").
+        input_shape: shape of ``Preprocessed.array``, e.g. (3, 224, 224).
+        parameters: number of parameters.
+        flops_per_image: floating-point operations of one forward pass (2 per multiply-add), or
+            None where it is not known.
+        checkpoint_path, checkpoint_sha256: the file that was loaded; empty when there is none.
+        weights: which weights of the file were used, e.g. ``state_dict_ema``.
+        epoch: the checkpoint's own numbering, or None.
+        preprocess: the resolved preprocessing, JSON-serialisable.
+        versions: library versions that make a result, e.g. {"torch": "2.15.0"}.
+    """
+
+    framework: str
+    architecture: str
+    task_type: TaskType
+    num_classes: int
+    class_names: tuple[str, ...] | None
+    class_names_source: str | None
+    input_shape: tuple[int, ...]
+    parameters: int
+    flops_per_image: float | None
+    checkpoint_path: str
+    checkpoint_sha256: str
+    weights: str | None
+    epoch: int | None
+    preprocess: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """Everything a worker needs to build the same adapter; small and picklable.
+
+    Attributes:
+        adapter: registry name (``timm``) or ``module:Class`` of an installed package.
+        checkpoint: absolute path of the checkpoint, or None for adapters without one.
+        architecture: model name, or None to take it from the checkpoint.
+        class_names: names in output order, or None to take them from the checkpoint.
+        min_confidence: predictions below it are dropped (detection); None keeps the preset.
+        precision: ``fp32``, ``fp16`` or ``bf16``.
+        preprocess: overrides of the framework's preprocessing, e.g. {"img_size": 288}.
+        options: further keys that only this adapter knows.
+    """
+
+    adapter: str
+    checkpoint: str | None = None
+    architecture: str | None = None
+    class_names: tuple[str, ...] | None = None
+    min_confidence: float | None = None
+    precision: str = "fp32"
+    preprocess: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
