@@ -1,0 +1,279 @@
+"""The interface of a model. To add a framework, subclass ``Adapter`` and write four methods.
+
+- ``_load``: read the checkpoint, build the model on ``self.engine.device``, tell what it is.
+- ``preprocessor``: an object whose ``preprocess`` makes a ``DecodedImage`` a uint8 array of fixed
+  shape and the geometry to map coordinates back; it must need no weights, since workers without
+  the model use it.
+- ``_forward``: a uint8 batch on the device -> raw outputs; normalisation belongs here.
+- ``_postprocess``: raw outputs -> one ``InferenceResult`` an image.
+
+The base owns batches, device, precision, timing and errors. A loaded adapter keeps no state of a
+call, so threads may share it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from adapters.inputs import ImageInput, as_decoded, input_path
+from adapters.results import failed_result
+from adapters.types import (
+    AdapterSpec,
+    DecodedImage,
+    ErrorCode,
+    ErrorStage,
+    ImageError,
+    ImageStatus,
+    InferenceResult,
+    InputError,
+    ModelInfo,
+    Preprocessed,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from adapters.execution import Engine
+
+
+class Preprocessor(Protocol):
+    """Makes images ready for one model; light, and usable where the model is not."""
+
+    def preprocess(self, image: DecodedImage) -> Preprocessed:
+        """Return uint8 of the model's ``input_shape``. Raises ImageError (``preprocess``)."""
+        ...
+
+
+class Adapter(ABC):
+    """A model of any framework: images in, results out.
+
+    Attributes:
+        framework: registry name.
+        reads_images: False for adapters that need no pixels; their items may hold empty arrays.
+        spec: what it was built from.
+    """
+
+    framework: ClassVar[str]
+    reads_images: ClassVar[bool] = True
+
+    def __init__(self, spec: AdapterSpec) -> None:
+        self.spec = spec
+        self._info: ModelInfo | None = None
+        self._engine: Engine | None = None
+        self._preprocessor: Preprocessor | None = None
+        self._training = False
+
+    @classmethod
+    def from_spec(cls, spec: AdapterSpec, device: str | None = None) -> Self:
+        """Build the adapter and load its checkpoint for inference.
+
+        Args:
+            spec: everything that makes the model.
+            device: ``cpu``, ``cuda``, ``cuda:N``; None takes a GPU if there is one.
+
+        Raises:
+            ConfigError: a setting is wrong.
+            InputError: the checkpoint cannot be used.
+        """
+        adapter = cls(spec)
+        adapter._load_spec(inference_mode=True, device=device)
+        return adapter
+
+    def load_checkpoint(
+        self, checkpoint_path: str | Path, inference_mode: bool = True, device: str | None = None
+    ) -> dict[str, Any]:
+        """Load another checkpoint into this adapter.
+
+        Args:
+            checkpoint_path: local file.
+            inference_mode: False leaves the model in training mode, to go on training.
+            device: as for ``from_spec``.
+
+        Returns:
+            Empty for inference; else the states under ``optimizer``, ``scheduler`` and ``epoch``,
+            None where the file has none.
+
+        Raises:
+            ConfigError, InputError: as for ``from_spec``.
+        """
+        self.spec = replace(self.spec, checkpoint=str(checkpoint_path))
+        return self._load_spec(inference_mode=inference_mode, device=device)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What was loaded. Raises InputError (NOT_LOADED) before that."""
+        if self._info is None:
+            raise InputError(
+                "NOT_LOADED", "no checkpoint is loaded; call load_checkpoint or use from_spec"
+            )
+        return self._info
+
+    @property
+    def engine(self) -> Engine:
+        """The device and the precision. Raises InputError (NOT_LOADED)."""
+        if self._engine is None:
+            raise InputError("NOT_LOADED", "no device is chosen before a checkpoint is loaded")
+        return self._engine
+
+    @classmethod
+    @abstractmethod
+    def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
+        """Return what prepares images for the model of ``info``, without its weights."""
+
+    @abstractmethod
+    def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
+        """Load ``self.spec`` on ``self.engine.device``; return its info and training states."""
+
+    @abstractmethod
+    def _forward(self, batch: Tensor) -> Any:
+        """Run the model on uint8 of shape (N, *input_shape), on the device; return raw outputs."""
+
+    @abstractmethod
+    def _postprocess(
+        self,
+        outputs: Any,
+        items: Sequence[Preprocessed],
+        targets: Sequence[int | None] | None,
+    ) -> list[InferenceResult]:
+        """Turn raw outputs into one result an image, in order, with empty path and name."""
+
+    def preprocess(self, image: DecodedImage) -> Preprocessed:
+        """Prepare one decoded image. Raises ImageError, stage ``preprocess``."""
+        if self._preprocessor is None:
+            self._preprocessor = self.preprocessor(self.spec, self.info)
+        return self._preprocessor.preprocess(image)
+
+    def preprocess_image(self, image: ImageInput) -> Preprocessed:
+        """Read, decode and prepare one image.
+
+        Raises:
+            ImageError: stage ``read``, ``decode`` or ``preprocess``.
+        """
+        try:
+            return self.preprocess(as_decoded(image))
+        except (ImageError, InputError):
+            raise
+        except Exception as error:  # one odd image must not end a run of millions
+            raise ImageError(
+                ErrorStage.PREPROCESS,
+                ErrorCode.INTERNAL,
+                f"preprocessing failed: {type(error).__name__}: {error}",
+            ) from error
+
+    def infer_single(self, image: ImageInput) -> InferenceResult:
+        """Infer one image; the same as ``infer_batch([image])[0]``.
+
+        Raises:
+            ImageError: the image cannot be read, decoded, prepared or scored.
+        """
+        result = self.infer_batch([image])[0]
+        if result.status is ImageStatus.FAILED:
+            raise ImageError(
+                result.error_stage or ErrorStage.INFER,
+                result.error_code or ErrorCode.INTERNAL,
+                result.error_message or "inference failed",
+            )
+        return result
+
+    def infer_batch(
+        self, images: Sequence[ImageInput], batch_size: int = 32
+    ) -> list[InferenceResult]:
+        """Infer images of any kind, in order; one that fails becomes a failed result."""
+        results: list[InferenceResult] = []
+        for start in range(0, len(images), batch_size):
+            results += self._infer_images(images[start : start + batch_size], batch_size)
+        return results
+
+    def infer_preprocessed(
+        self,
+        items: Sequence[Preprocessed],
+        *,
+        batch_size: int,
+        targets: Sequence[int | None] | None = None,
+    ) -> list[InferenceResult]:
+        """Infer prepared images; callable from several threads at once.
+
+        Args:
+            items: from ``preprocess``.
+            batch_size: at most this many go to the device together; batches are cut in order.
+            targets: true class ids, one an item, None where there is none.
+
+        Returns:
+            One result an item, in order; path and name are empty, for the caller to fill.
+
+        Raises:
+            RunError: OUT_OF_MEMORY where one image does not fit the device.
+        """
+        if self._training:
+            raise InputError(
+                "MODEL_IN_TRAINING",
+                "the checkpoint was loaded with inference_mode=False; load it again for inference",
+            )
+        _check_call(items, batch_size, targets)
+        results: list[InferenceResult] = []
+        for done in self.engine.run(self._forward, items, batch_size):
+            chunk = items[done.start : done.stop]
+            truth = None if targets is None else targets[done.start : done.stop]
+            inference_ms = done.milliseconds() / len(chunk)
+            begin = time.perf_counter()
+            scored = self._postprocess(done.outputs, chunk, truth)
+            postprocessing_ms = (time.perf_counter() - begin) * 1000 / len(chunk)
+            for result in scored:
+                result.inference_time_ms = inference_ms
+                result.postprocessing_time_ms = postprocessing_ms
+            results += scored
+        return results
+
+    def warmup(self, batch_size: int) -> None:
+        """Run one batch of black images, so that the first real one is not slower."""
+        import numpy as np
+
+        black = np.zeros(self.info.input_shape, dtype=np.uint8)
+        height, width = (*self.info.input_shape, 1, 1)[-2:]
+        self.infer_preprocessed(
+            [Preprocessed(black, width, height)] * batch_size, batch_size=batch_size
+        )
+
+    def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
+        from adapters.execution import Engine, select_device
+
+        self._engine = Engine(select_device(device), self.spec.precision)
+        self._info, states = self._load(inference_mode)
+        self._preprocessor = self.preprocessor(self.spec, self._info)
+        self._training = not inference_mode
+        return {} if inference_mode else states
+
+    def _infer_images(self, images: Sequence[ImageInput], batch_size: int) -> list[InferenceResult]:
+        results: list[InferenceResult | None] = [None] * len(images)
+        ready: list[tuple[int, Preprocessed, float]] = []
+        for position, image in enumerate(images):
+            begin = time.perf_counter()
+            try:
+                item = self.preprocess_image(image)
+            except ImageError as error:
+                results[position] = failed_result(error, self.info.task_type)
+            else:
+                ready.append((position, item, (time.perf_counter() - begin) * 1000))
+        scored = self.infer_preprocessed([item for _, item, _ in ready], batch_size=batch_size)
+        for (position, _, milliseconds), result in zip(ready, scored, strict=True):
+            result.preprocessing_time_ms = milliseconds
+            results[position] = result
+        done = [result for result in results if result is not None]
+        for image, result in zip(images, done, strict=True):
+            result.image_path = input_path(image)
+            result.image_name = Path(result.image_path).name
+        return done
+
+
+def _check_call(
+    items: Sequence[Preprocessed], batch_size: int, targets: Sequence[int | None] | None
+) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if targets is not None and len(targets) != len(items):
+        raise ValueError(f"{len(items)} items but {len(targets)} targets")

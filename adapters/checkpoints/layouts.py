@@ -1,0 +1,124 @@
+"""Where each framework puts ``best``, ``last`` and the checkpoint of epoch N.
+
+| layout | best | last | epoch N |
+|---|---|---|---|
+| timm | model_best.pth.tar | last.pth.tar | checkpoint-N.pth.tar |
+| ultralytics | weights/best.pt | weights/last.pt | weights/epochN.pt |
+| checkpoints | checkpoints/best.pth | checkpoints/last.pth | checkpoints/epoch_N.pth |
+
+N is the checkpoint's own numbering: from 0 with timm and Ultralytics (whose results.csv counts
+from 1, so that row N + 1 belongs to ``epochN.pt``).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.checkpoints.results import read_epochs
+from adapters.types import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """File names of one framework, relative to the run directory; ``*`` stands for the epoch."""
+
+    framework: str
+    best: str
+    last: str
+    epoch: str
+
+
+LAYOUTS: tuple[Layout, ...] = (
+    Layout("timm", "model_best.pth.tar", "last.pth.tar", "checkpoint-*.pth.tar"),
+    Layout("ultralytics", "weights/best.pt", "weights/last.pt", "weights/epoch*.pt"),
+    Layout(
+        "checkpoints", "checkpoints/best.pth", "checkpoints/last.pth", "checkpoints/epoch_*.pth"
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointEntry:
+    """One checkpoint of a run.
+
+    Attributes:
+        name: ``best``, ``last`` or the epoch number as text.
+        epoch: the checkpoint's own numbering, None for best and last.
+        path: absolute.
+        metric: the run's primary metric at that epoch, where its csv file holds it.
+    """
+
+    name: str
+    epoch: int | None
+    path: Path
+    metric: float | None
+
+
+def list_checkpoints(output_dir: str | Path) -> list[CheckpointEntry]:
+    """List the checkpoints of a run: best, last, then epochs in rising order.
+
+    A file that was trained in several layouts at once is listed by the first that has any.
+    """
+    root = Path(output_dir).expanduser().resolve()
+    for layout in LAYOUTS:
+        entries = _entries(root, layout)
+        if entries:
+            return entries
+    return []
+
+
+def resolve_checkpoint(output_dir: str | Path, which: str, framework: str | None = None) -> Path:
+    """Find the checkpoint ``best``, ``last`` or of an epoch in a run directory.
+
+    Args:
+        output_dir: the run directory.
+        which: ``best``, ``last`` or an epoch number in the checkpoint's own numbering.
+        framework: look only in this framework's layout (or ``checkpoints``).
+
+    Returns:
+        The absolute path of an existing file.
+
+    Raises:
+        InputError: CHECKPOINT_NOT_FOUND, listing the checkpoints that exist.
+    """
+    root = Path(output_dir).expanduser().resolve()
+    known = [layout for layout in LAYOUTS if framework in (None, layout.framework)]
+    # A framework without a layout of its own uses the plain one.
+    entries = [entry for layout in known or LAYOUTS[-1:] for entry in _entries(root, layout)]
+    wanted = str(int(which)) if which.isdecimal() else which
+    for entry in entries:
+        if entry.name == wanted:
+            return entry.path
+    existing = ", ".join(entry.name for entry in entries) or "none"
+    raise InputError(
+        "CHECKPOINT_NOT_FOUND",
+        f"{str(root)!r} has no checkpoint {which!r} (best, last or an epoch number); "
+        f"existing: {existing}",
+    )
+
+
+def _entries(root: Path, layout: Layout) -> list[CheckpointEntry]:
+    pattern = re.compile(re.escape(Path(layout.epoch).name).replace(r"\*", r"(\d+)"))
+    folder = (root / layout.epoch).parent
+    numbered: dict[int, Path] = {}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            found = pattern.fullmatch(path.name)
+            if found and path.is_file():
+                numbered[int(found.group(1))] = path
+    named = [("best", root / layout.best), ("last", root / layout.last)]
+    if not numbered and not any(path.is_file() for _, path in named):
+        return []
+    metrics = {row.epoch: row.primary_metric_value for row in read_epochs(root)}
+    known = {epoch: value for epoch, value in metrics.items() if value is not None}
+    best = max(known.values(), default=None)
+    last = metrics[max(metrics)] if metrics else None
+    entries = [
+        CheckpointEntry(name, None, path, best if name == "best" else last)
+        for name, path in named
+        if path.is_file()
+    ]
+    entries += [CheckpointEntry(str(n), n, numbered[n], metrics.get(n)) for n in sorted(numbered)]
+    return entries

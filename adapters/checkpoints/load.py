@@ -1,0 +1,251 @@
+"""Reading a checkpoint without running it: tensors and plain values, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.checkpoints.local import check_local_path
+from adapters.types import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EMA_KEYS = ("state_dict_ema", "model_ema")
+PLAIN_KEYS = ("state_dict", "model_state_dict", "model")
+_NAME_KEYS = ("class_names", "classes", "names")
+_REASON = re.compile(r"(Trying to (load|call)|Unsupported|Can only|String is too|Object)[^\n]*")
+_REFUSED = re.compile(r"GLOBAL|reduce|Can only (create|build)", re.IGNORECASE)
+_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
+# A checkpoint is stored, not compressed; more than this unpacked is a bomb.
+_MAX_EXPANSION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCheckpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        path: absolute.
+        state_dict: name -> tensor on the CPU, wrapper prefixes (``module.``) stripped.
+        weights: the key that the tensors were under (``state_dict_ema``), ``file`` for a file
+            that is itself a state dict.
+        epoch: the checkpoint's own numbering, or None (also for Ultralytics' -1).
+        arch: the framework's model name as the checkpoint gives it, or None.
+        class_names: names in output order where the file holds them.
+        args: the arguments of the training run, plain values.
+        optimizer, scheduler: their states, or None.
+        metric: the metric that the trainer stored with it, or None.
+    """
+
+    path: Path
+    state_dict: dict[str, Tensor]
+    weights: str
+    epoch: int | None = None
+    arch: str | None = None
+    class_names: tuple[str, ...] | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+    optimizer: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    metric: float | None = None
+
+
+def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
+    """Read a checkpoint safely; nothing in the file is executed.
+
+    Args:
+        path: local file: ``torch.save`` of a state dict or of a dict around one, or safetensors.
+        use_ema: take the averaged weights where the file has them, which is what timm's
+            ``load_checkpoint`` does (its ``validate.py`` does not unless told).
+
+    Raises:
+        InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNSAFE (needs code to be
+            run), CHECKPOINT_UNREADABLE (empty, truncated, no checkpoint at all) or
+            CHECKPOINT_INVALID (no state dict, expanded tensors, NaN or infinite weights).
+    """
+    file = check_local_path(path)
+    content = _read(file)
+    if not isinstance(content, Mapping) or not content:
+        raise _invalid(file, f"expected a dict with weights, the file holds {_kind(content)}")
+    weights, state = _choose(file, content, use_ema)
+    _check_tensors(file, state)
+    args = _plain_args(content.get("args"))
+    arch = content.get("arch", args.get("model"))
+    metric = content.get("metric")
+    epoch = content.get("epoch")
+    return LoadedCheckpoint(
+        path=file,
+        state_dict=strip_prefixes(state),
+        weights=weights,
+        epoch=epoch if isinstance(epoch, int) and epoch >= 0 else None,
+        arch=arch if isinstance(arch, str) else None,
+        class_names=_class_names(content),
+        args=args,
+        optimizer=_dict_or_none(content, "optimizer", "optimizer_state_dict"),
+        scheduler=_dict_or_none(content, "lr_scheduler", "scheduler", "scheduler_state_dict"),
+        metric=float(metric) if isinstance(metric, (int, float)) else None,
+    )
+
+
+def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove what DistributedDataParallel and torch.compile put before every name."""
+    return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
+
+
+def _invalid(path: Path, why: str) -> InputError:
+    return InputError("CHECKPOINT_INVALID", f"checkpoint {str(path)!r}: {why}")
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(
+        "CHECKPOINT_UNREADABLE",
+        f"checkpoint {str(path)!r} cannot be read as torch.save or safetensors: {why}",
+    )
+
+
+def _kind(content: object) -> str:
+    return "an empty dict" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+
+
+def _read(path: Path) -> Any:
+    size = path.stat().st_size
+    if size == 0:
+        raise _unreadable(path, "the file is empty")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    archive = zipfile.is_zipfile(path)
+    if archive:
+        _check_expansion(path, size)
+    return _read_torch(path, mmap=archive)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device="cpu")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+
+
+def _check_expansion(path: Path, size: int) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if unpacked > _MAX_EXPANSION * size + 2**20:
+        raise _invalid(path, f"{size} bytes would unpack to {unpacked}")
+
+
+def _read_torch(path: Path, *, mmap: bool) -> Any:
+    import torch
+
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        reason = _first_reason(str(error))
+        if _REFUSED.search(reason) or _is_plain_pickle(path):
+            raise InputError(
+                "CHECKPOINT_UNSAFE",
+                f"checkpoint {str(path)!r} is a pickle that wants to run code, which was not done: "
+                f"{reason}. Save the weights alone: torch.save(model.state_dict(), path).",
+            ) from error
+        raise _unreadable(path, reason) from error
+    except Exception as error:  # the reader's errors for damaged files have no common type
+        raise _unreadable(path, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _is_plain_pickle(path: Path) -> bool:
+    """Tell a pickle of protocol 4 or 5, which torch.save never writes and its reader stops at."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"\x80\x04", b"\x80\x05")
+
+
+def _first_reason(message: str) -> str:
+    """Return what the unpickler objected to, without its advice to trust the file."""
+    found = _REASON.search(message)
+    text = found.group(0) if found else "not a checkpoint"
+    return text.split(" was not an allowed global")[0][:300].rstrip(". ")
+
+
+def _is_state(value: object) -> bool:
+    import torch
+
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) for name in value)
+        and any(isinstance(tensor, torch.Tensor) for tensor in value.values())
+    )
+
+
+def _choose(path: Path, content: Mapping[str, Any], use_ema: bool) -> tuple[str, dict[str, Any]]:
+    """Find the weights: averaged ones first where wanted, then plain ones, then the file itself."""
+    for key in (*(EMA_KEYS if use_ema else ()), *PLAIN_KEYS):
+        if content.get(key) is not None and _is_state(content[key]):
+            return key, _tensors_only(content[key])
+    if _is_state(content):
+        return "file", _tensors_only(content)
+    keys = ", ".join(map(str, list(content)[:10]))
+    raise _invalid(
+        path,
+        f"expected a state dict, or one under {', '.join((*PLAIN_KEYS, *EMA_KEYS))}; "
+        f"found the keys {keys}",
+    )
+
+
+def _tensors_only(state: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are larger than their storage, before anything touches the elements."""
+    import torch
+
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise _invalid(path, f"tensor {name!r} is not a plain dense tensor")
+        stored = tensor.untyped_storage().nbytes()
+        if tensor.numel() * tensor.element_size() > stored:
+            raise _invalid(
+                path,
+                f"tensor {name!r} claims {tensor.numel()} elements of shape "
+                f"{tuple(tensor.shape)} but stores {stored} bytes",
+            )
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+            raise _invalid(path, f"tensor {name!r} holds NaN or infinite weights")
+
+
+def _plain_args(args: object) -> dict[str, Any]:
+    if isinstance(args, argparse.Namespace):
+        return dict(vars(args))
+    return dict(args) if isinstance(args, Mapping) else {}
+
+
+def _class_names(content: Mapping[str, Any]) -> tuple[str, ...] | None:
+    for key in _NAME_KEYS:
+        names = content.get(key)
+        if isinstance(names, Mapping) and all(isinstance(index, int) for index in names):
+            names = [names[index] for index in sorted(names)]
+        if isinstance(names, (list, tuple)) and names:
+            return tuple(str(name) for name in names)
+    index_of = content.get("class_to_idx")
+    if isinstance(index_of, Mapping) and index_of:
+        return tuple(str(name) for name in sorted(index_of, key=lambda name: index_of[name]))
+    return None
+
+
+def _dict_or_none(content: Mapping[str, Any], *keys: str) -> dict[str, Any] | None:
+    return next((content[key] for key in keys if isinstance(content.get(key), dict)), None)

@@ -1,0 +1,147 @@
+"""What a training run left behind: which framework, which model, its epochs and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapters.checkpoints.class_names import find_class_names
+from adapters.checkpoints.layouts import CheckpointEntry, list_checkpoints
+from adapters.checkpoints.results import (
+    TIMM_RESULTS,
+    ULTRALYTICS_RESULTS,
+    EpochResult,
+    read_epochs,
+)
+from adapters.types import InputError, TaskType
+
+_ULTRALYTICS_TASKS = {
+    "classify": TaskType.IMAGE_CLASSIFICATION,
+    "detect": TaskType.OBJECT_DETECTION,
+    "segment": TaskType.INSTANCE_SEGMENTATION,
+    "pose": TaskType.POSE_ESTIMATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A training run as its directory tells it.
+
+    Attributes:
+        path: absolute.
+        framework: ``timm``, ``ultralytics``, or None for a bare ``checkpoints/`` folder.
+        task_type: None where it cannot be known.
+        model_name: the framework's model name, or None.
+        class_names, class_names_source: names in output order and where they were found.
+        num_classes: from the names, or from the run's arguments.
+        config: the run's arguments, plain JSON values.
+        epochs: in the order of the run's csv file.
+        checkpoints: best, last, then epochs.
+    """
+
+    path: Path
+    framework: str | None
+    task_type: TaskType | None
+    model_name: str | None
+    class_names: tuple[str, ...] | None = None
+    class_names_source: str | None = None
+    num_classes: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    epochs: list[EpochResult] = field(default_factory=list)
+    checkpoints: list[CheckpointEntry] = field(default_factory=list)
+
+
+def read_run_directory(path: str | Path) -> RunDirectory:
+    """Recognise a training run directory and read what it says.
+
+    Raises:
+        InputError: RUN_DIRECTORY_UNKNOWN where nothing is recognised, RUN_DIRECTORY_INVALID for
+            an ``args.yaml`` that is no mapping.
+    """
+    root = Path(path).expanduser().resolve()
+    if not root.is_dir():
+        raise InputError("RUN_DIRECTORY_UNKNOWN", f"{str(root)!r} is not a directory")
+    config = _read_args(root / "args.yaml")
+    checkpoints = list_checkpoints(root)
+    framework = _framework(root, config, checkpoints)
+    if framework is None and not checkpoints:
+        raise InputError(
+            "RUN_DIRECTORY_UNKNOWN",
+            f"{str(root)!r} is not a training run: looked for a timm run (args.yaml, "
+            f"{TIMM_RESULTS}, last.pth.tar, model_best.pth.tar), an Ultralytics run (args.yaml, "
+            f"{ULTRALYTICS_RESULTS}, weights/best.pt) and checkpoints/best.pth, last.pth, "
+            "epoch_N.pth. Give the directory that holds these.",
+        )
+    found = find_class_names(root, config if framework == "timm" else {})
+    names, source = found if found is not None else (None, None)
+    return RunDirectory(
+        path=root,
+        framework=framework,
+        task_type=_task(framework, config),
+        model_name=_model_name(config),
+        class_names=names,
+        class_names_source=source,
+        num_classes=len(names) if names else _positive(config.get("num_classes")),
+        config=config,
+        epochs=read_epochs(root),
+        checkpoints=checkpoints,
+    )
+
+
+def _read_args(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = f"{str(path)!r} is not valid YAML: {error}"
+        raise InputError("RUN_DIRECTORY_INVALID", message) from error
+    if not isinstance(loaded, Mapping):
+        message = f"{str(path)!r}: expected a mapping of arguments, got {type(loaded).__name__}"
+        raise InputError("RUN_DIRECTORY_INVALID", message)
+    return {str(key): _plain(value) for key, value in loaded.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: YAML has dates, sets and non-finite numbers as well."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def _framework(
+    root: Path, config: Mapping[str, Any], checkpoints: list[CheckpointEntry]
+) -> str | None:
+    if (root / "weights").is_dir() and (config or (root / ULTRALYTICS_RESULTS).is_file()):
+        return "ultralytics"
+    names = {entry.path.name for entry in checkpoints}
+    if any(name.endswith(".pth.tar") for name in names):
+        return "timm"
+    if (root / TIMM_RESULTS).is_file() and "model" in config:
+        return "timm"
+    if (root / ULTRALYTICS_RESULTS).is_file() and "task" in config:
+        return "ultralytics"
+    return "ultralytics" if any(entry.path.suffix == ".pt" for entry in checkpoints) else None
+
+
+def _task(framework: str | None, config: Mapping[str, Any]) -> TaskType | None:
+    if framework == "timm":
+        return TaskType.IMAGE_CLASSIFICATION
+    return _ULTRALYTICS_TASKS.get(str(config.get("task")))
+
+
+def _model_name(config: Mapping[str, Any]) -> str | None:
+    model = config.get("model")
+    return model if isinstance(model, str) and model else None
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

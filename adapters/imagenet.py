@@ -1,0 +1,26 @@
+"""The names of the 1000 ImageNet classes, in the order of every ImageNet-1k model's outputs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1)
+def imagenet_class_names() -> tuple[str, ...]:
+    """Return 1000 unique names, from the table that timm carries (WordNet lemmas).
+
+    A class is called by its first lemma ("tench, Tinca tinca" is ``tench``). Where two classes
+    share it, both carry their synset id: ``crane (n02012849)`` is the bird, ``crane (n03126707)``
+    the machine.
+    """
+    from timm.data.imagenet_info import ImageNetInfo
+
+    info = ImageNetInfo()
+    synsets: list[str] = info.label_names()
+    first = [info.label_name_to_description(synset).split(",")[0].strip() for synset in synsets]
+    count = Counter(first)
+    return tuple(
+        name if count[name] == 1 else f"{name} ({synset})"
+        for name, synset in zip(first, synsets, strict=True)
+    )

@@ -1,0 +1,128 @@
+"""Making results: of an image that failed, and of a batch of classification logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from adapters.types import (
+    ClassScore,
+    ErrorCode,
+    ErrorStage,
+    ImageError,
+    ImageStatus,
+    InferenceResult,
+    Preprocessed,
+    TaskType,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TOP_K = 5
+
+
+def failed_result(error: ImageError, task_type: TaskType) -> InferenceResult:
+    """Return the failed row of an image, without path, name or prediction."""
+    return InferenceResult(
+        image_path="",
+        image_name="",
+        task_type=task_type,
+        status=ImageStatus.FAILED,
+        error_stage=error.stage,
+        error_code=error.code,
+        error_message=error.message,
+    )
+
+
+def classification_results(
+    logits: Tensor,
+    items: Sequence[Preprocessed],
+    targets: Sequence[int | None] | None,
+    labels: Sequence[str],
+) -> list[InferenceResult]:
+    """Turn logits into ranked classes.
+
+    Probabilities are the softmax, computed in float32 whatever the model's precision. The loss
+    is the cross-entropy -log softmax(logits)[target], natural logarithm, from the logits and not
+    from the rounded probability. An image with NaN or infinite logits fails alone, NONFINITE.
+
+    Args:
+        logits: floating point, shape (N, K), on any device.
+        items: the N images that were given to the model.
+        targets: N class ids in [0, K), None where there is no truth; or None altogether.
+        labels: K names.
+
+    Returns:
+        N results in order; the top min(5, K) classes, by falling logit.
+    """
+    import torch
+
+    with torch.inference_mode():
+        scores = logits.float()
+        finite = torch.isfinite(scores).all(dim=1)
+        probabilities = scores.softmax(dim=1)
+        top = scores.topk(min(TOP_K, scores.shape[1]), dim=1).indices
+        confidences = probabilities.gather(1, top)
+        true_values: list[tuple[float, float] | None] = [None] * len(items)
+        if targets is not None:
+            true_values = _true_values(scores, probabilities, targets)
+    rows = zip(items, finite.tolist(), top.tolist(), confidences.tolist(), true_values, strict=True)
+    return [
+        _classified(item, ids, values, truth, labels) if is_finite else _nonfinite(item)
+        for item, is_finite, ids, values, truth in rows
+    ]
+
+
+def _true_values(
+    scores: Tensor, probabilities: Tensor, targets: Sequence[int | None]
+) -> list[tuple[float, float] | None]:
+    import torch
+
+    known = torch.tensor(
+        [0 if target is None else target for target in targets], device=scores.device
+    ).unsqueeze(1)
+    confidences = probabilities.gather(1, known).squeeze(1).tolist()
+    losses = (-scores.log_softmax(dim=1).gather(1, known)).squeeze(1).tolist()
+    return [
+        None if target is None else (confidence, loss)
+        for target, confidence, loss in zip(targets, confidences, losses, strict=True)
+    ]
+
+
+def _classified(
+    item: Preprocessed,
+    ids: list[int],
+    confidences: list[float],
+    truth: tuple[float, float] | None,
+    labels: Sequence[str],
+) -> InferenceResult:
+    top = [
+        ClassScore(label_id=index, label=labels[index], confidence=value)
+        for index, value in zip(ids, confidences, strict=True)
+    ]
+    return InferenceResult(
+        image_path="",
+        image_name="",
+        task_type=TaskType.IMAGE_CLASSIFICATION,
+        predicted_label=labels[ids[0]],
+        predicted_label_id=ids[0],
+        confidence=confidences[0],
+        top5_predictions=top,
+        width=item.width,
+        height=item.height,
+        true_confidence=None if truth is None else truth[0],
+        loss=None if truth is None else truth[1],
+        extra_data=dict(item.extra),
+    )
+
+
+def _nonfinite(item: Preprocessed) -> InferenceResult:
+    result = failed_result(
+        ImageError(
+            ErrorStage.INFER, ErrorCode.NONFINITE, "the model's output holds NaN or infinity"
+        ),
+        TaskType.IMAGE_CLASSIFICATION,
+    )
+    result.width, result.height, result.extra_data = item.width, item.height, dict(item.extra)
+    return result
