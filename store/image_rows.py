@@ -1,0 +1,66 @@
+"""Per-image rows in SQL: bulk insert for finished runs, single rows for recorded requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from store.database import Database
+from store.kinds import INFERENCE_JOB, image_table
+
+_CHUNK = 5000
+_GENERATED = ("id", "created_at")
+
+
+def insert_image_rows(
+    session: Session, kind: str, run_id: int, rows: Iterable[dict[str, Any]]
+) -> int:
+    """Insert result rows of a run and return how many; columns unknown to SQL are left out.
+
+    ``extra_data`` may be JSON text (as in the result files) or an object.
+    """
+    table, parent = image_table(kind)
+    names = [column.name for column in table.columns if column.name not in (*_GENERATED, parent)]
+    statement = insert(table)
+    total = 0
+    for chunk in _chunks(rows):
+        values = [_values(row, names, parent, run_id) for row in chunk]
+        session.execute(statement, values)
+        total += len(values)
+    return total
+
+
+def _chunks(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
+
+
+def _values(row: dict[str, Any], names: Sequence[str], parent: str, run_id: int) -> dict[str, Any]:
+    values = {name: row.get(name) for name in names}
+    if isinstance(values["extra_data"], str):
+        values["extra_data"] = json.loads(values["extra_data"])
+    values[parent] = run_id
+    return values
+
+
+def record_inference_results(
+    db: Database, job_id: int, rows: Sequence[dict[str, Any]]
+) -> list[int]:
+    """Insert result rows of an inference job and return their ids, in the order of ``rows``."""
+    table, parent = image_table(INFERENCE_JOB)
+    names = [column.name for column in table.columns if column.name not in (*_GENERATED, parent)]
+    with db.session() as session:
+        return [
+            int(
+                session.execute(
+                    insert(table).values(**_values(row, names, parent, job_id))
+                ).inserted_primary_key[0]  # type: ignore[attr-defined]
+            )
+            for row in rows
+        ]

@@ -1,0 +1,157 @@
+"""Training jobs: the models that runs belong to, and what their training recorded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from adapters.types import InputError
+from store.database import Database
+from store.models import TrainingJob, ValidationResult
+from store.views import JobView, ValidationView
+
+_JOBS: Any = TrainingJob.__table__
+_VALIDATIONS: Any = ValidationResult.__table__
+_LISTED = 20
+
+
+def upsert_training_job(
+    db: Database,
+    *,
+    name: str,
+    framework: str,
+    task_type: str,
+    model_name: str | None,
+    output_dir: str,
+    class_names: list[str] | None,
+    num_classes: int | None,
+    config: dict[str, Any] | None,
+) -> JobView:
+    """Register a training job; the one with the same ``output_dir`` is updated.
+
+    A name that another directory has gets a suffix (``digits-2``). ``class_names``,
+    ``num_classes`` and ``config`` of None keep what is known.
+    """
+    values: dict[str, Any] = {
+        "framework": framework,
+        "task_type": task_type,
+        "model_name": model_name,
+        "output_dir": output_dir.rstrip("/") or output_dir,
+    }
+    optional: dict[str, Any] = {
+        "class_names": class_names,
+        "num_classes": num_classes,
+        "config": config,
+    }
+    values |= {key: value for key, value in optional.items() if value is not None}
+    for _ in range(5):
+        try:
+            with db.session() as session:
+                return _upsert(session, name, values)
+        except IntegrityError:
+            continue  # another process took the name between our look and our insert
+    with db.session() as session:
+        return _upsert(session, name, values)
+
+
+def _upsert(session: Session, name: str, values: dict[str, Any]) -> JobView:
+    found = session.execute(
+        select(_JOBS.c.id, _JOBS.c.name)
+        .where(_JOBS.c.output_dir == values["output_dir"])
+        .order_by(_JOBS.c.id)
+        .limit(1)
+        .with_for_update()
+    ).one_or_none()
+    if found is None:
+        values = {**values, "name": _free_name(session, name)}
+        added: Any = session.execute(insert(_JOBS).values(**values))
+        job_id = added.inserted_primary_key[0]
+    else:
+        job_id = found.id
+        if not re.fullmatch(re.escape(name) + r"(-\d+)?", found.name):
+            values = {**values, "name": _free_name(session, name)}
+        session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(**values))
+    row = session.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().one()
+    return JobView.of(row)
+
+
+def _free_name(session: Session, name: str) -> str:
+    candidate, number = name, 1
+    while session.execute(select(_JOBS.c.id).where(_JOBS.c.name == candidate)).first():
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
+def get_training_job(db: Database, ref: int | str) -> JobView:
+    """Return a training job by id or name.
+
+    Raises:
+        InputError: JOB_NOT_FOUND, with the names there are.
+    """
+
+    def operation(session: Session) -> JobView:
+        row = None
+        if str(ref).isdecimal():
+            row = session.execute(select(_JOBS).where(_JOBS.c.id == int(ref))).mappings().first()
+        if row is None:
+            row = session.execute(select(_JOBS).where(_JOBS.c.name == str(ref))).mappings().first()
+        if row is not None:
+            return JobView.of(row)
+        names = session.scalars(select(_JOBS.c.name).order_by(_JOBS.c.id.desc())).all()
+        listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+        raise InputError(
+            "JOB_NOT_FOUND",
+            f"expected the id or name of a training job, got {ref!r}; {db} has "
+            + (f"(newest first): {listed}" if names else "none yet"),
+        )
+
+    return db.query(operation)
+
+
+def list_training_jobs(db: Database) -> list[JobView]:
+    """Return all training jobs, newest first."""
+    query = select(_JOBS).order_by(_JOBS.c.id.desc())
+    rows = db.query(lambda session: session.execute(query).mappings().all())
+    return [JobView.of(row) for row in rows]
+
+
+def replace_validation_results(db: Database, job_id: int, rows: list[dict[str, Any]]) -> None:
+    """Replace what a training job's epochs recorded.
+
+    Args:
+        db: the open database.
+        job_id: id of the training job.
+        rows: dicts with any of epoch, primary_metric_name, primary_metric_value, overall_loss,
+            metrics.
+
+    Raises:
+        ValueError: a key that the table does not have.
+    """
+    names = set(ValidationView.columns()) - {"id", "training_job_id", "created_at"}
+    wrong = sorted({key for row in rows for key in row} - names)
+    if wrong:
+        raise ValueError(f"expected keys of {sorted(names)}, got {wrong}")
+
+    def operation(session: Session) -> None:
+        session.execute(delete(_VALIDATIONS).where(_VALIDATIONS.c.training_job_id == job_id))
+        if rows:
+            values = [{**dict.fromkeys(names), **row, "training_job_id": job_id} for row in rows]
+            session.execute(insert(_VALIDATIONS), values)
+
+    db.write(operation)
+
+
+def validation_results(db: Database, job_id: int) -> list[ValidationView]:
+    """Return what a training job's epochs recorded, in the order given when they were stored."""
+    query = (
+        select(_VALIDATIONS)
+        .where(_VALIDATIONS.c.training_job_id == job_id)
+        .order_by(_VALIDATIONS.c.id)
+    )
+    rows = db.query(lambda session: session.execute(query).mappings().all())
+    return [ValidationView.of(row) for row in rows]

@@ -1,0 +1,236 @@
+"""Who may write a run: one owner at a time, known by a token that changes with every owner.
+
+A lease is taken in one transaction, kept alive by a heartbeat, and taken over when its owner is
+certainly dead (same host, the process is gone) or has not been heard of for 60 s. Whatever a
+former owner's workers still try to commit is refused, because its token is no longer current.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from adapters.types import InputError, RunError
+from store.database import Database, database_now
+from store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, run_table, spoken
+
+LEASE_SECONDS = 60
+"""After this long without a heartbeat anybody may take a run over."""
+
+HEARTBEAT_SECONDS = 5
+"""How often an owner should call `heartbeat`."""
+
+_NO_LEASE: dict[str, Any] = {
+    "lease_owner": None,
+    "lease_token": None,
+    "lease_heartbeat_at": None,
+}
+
+
+class LeaseLost(RunError):  # noqa: N818 - a state, read as one
+    """The run belongs to somebody else now; nothing of this owner is stored any more."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write one run.
+
+    Attributes:
+        kind: ``test_run`` or ``inference_job``.
+        run_id: id of the run's row.
+        token: random, new with every acquisition.
+        owner: see `owner_id`.
+    """
+
+    kind: str
+    run_id: int
+    token: str
+    owner: str
+
+
+def lost(lease: Lease) -> LeaseLost:
+    """The error for a lease whose token is not current."""
+    return LeaseLost(
+        "LEASE_LOST",
+        f"expected {spoken(lease.kind)} {lease.run_id} to be held by this process ({lease.owner}), "
+        "another one has taken it over or it was finished or deleted; nothing more is written "
+        "here, see the run's row for its owner",
+    )
+
+
+def owner_id() -> str:
+    """``host:pid:start:namespace`` of this process.
+
+    The start time (seconds since the epoch) tells a process from a later one with the same pid,
+    the pid namespace tells containers apart that share a host name.
+    """
+    return _owner_of(os.getpid())
+
+
+@cache
+def _owner_of(pid: int) -> str:
+    start = psutil.Process(pid).create_time()
+    return f"{socket.gethostname()}:{pid}:{start:.2f}:{_pid_namespace()}"
+
+
+def _pid_namespace() -> str:
+    try:
+        return "".join(filter(str.isdigit, str(Path("/proc/self/ns/pid").readlink())))
+    except OSError:
+        return "0"
+
+
+def owner_is_dead(owner: str) -> bool:
+    """Whether the owner's process is certainly gone: False for other hosts and when in doubt."""
+    parts = owner.rsplit(":", 3)
+    if len(parts) != 4 or parts[0] != socket.gethostname() or parts[3] != _pid_namespace():
+        return False
+    try:
+        pid, start = int(parts[1]), float(parts[2])
+        process = psutil.Process(pid)
+        # A clock correction moves the computed start time a little; pids are not reused so soon.
+        reused = abs(process.create_time() - start) > 5.0
+        return reused or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except (ValueError, psutil.Error):
+        return False
+
+
+def acquire(db: Database, kind: str, run_id: int, *, reopen: bool = False) -> Lease:
+    """Take the lease of a run and set its status to ``running``.
+
+    Of any number of simultaneous callers exactly one gets it. ``reopen`` takes a completed run
+    too, whose files were damaged.
+
+    Raises:
+        InputError: RUN_NOT_FOUND; RUN_BUSY, a living owner holds it; RUN_COMPLETED, there is
+            nothing left to write.
+    """
+    table = run_table(kind)
+    lease = Lease(kind, run_id, secrets.token_hex(16), owner_id())
+    with db.session() as session:
+        query = select(table).where(table.c.id == run_id).with_for_update()
+        row = session.execute(query).mappings().one_or_none()
+        now = database_now(session)
+        _check_free(kind, run_id, row, now, reopen=reopen)
+        assert row is not None
+        session.execute(
+            update(table)
+            .where(table.c.id == run_id)
+            .values(
+                status="running",
+                error_message=None,
+                started_at=row["started_at"] or now,
+                completed_at=None,
+                lease_owner=lease.owner,
+                lease_token=lease.token,
+                lease_heartbeat_at=now,
+            )
+        )
+    return lease
+
+
+def _check_free(
+    kind: str, run_id: int, row: Mapping[Any, Any] | None, now: datetime, *, reopen: bool
+) -> None:
+    if row is None:
+        raise InputError(
+            "RUN_NOT_FOUND",
+            f"expected the id of a run, there is no {spoken(kind)} {run_id} in the database",
+        )
+    if row["status"] == "completed" and not reopen:
+        raise InputError(
+            "RUN_COMPLETED",
+            f"expected a run that is not finished, {spoken(kind)} {run_id} is completed; start a "
+            "new run, or rescore this one",
+        )
+    if is_held(row, now):
+        raise busy(kind, run_id, row, now)
+
+
+def is_held(row: Mapping[Any, Any], now: datetime) -> bool:
+    """Whether a living owner holds the run of ``row`` at the time ``now`` (aware)."""
+    if row["lease_token"] is None or row["lease_heartbeat_at"] is None:
+        return False
+    age = (now - row["lease_heartbeat_at"]).total_seconds()
+    return age <= LEASE_SECONDS and not owner_is_dead(row["lease_owner"])
+
+
+def busy(kind: str, run_id: int, row: Mapping[Any, Any], now: datetime) -> InputError:
+    """The error for a run that a living owner holds; it names the owner."""
+    host, pid, *_ = [*str(row["lease_owner"]).rsplit(":", 3), "?"]
+    age = max(0.0, (now - row["lease_heartbeat_at"]).total_seconds())
+    return InputError(
+        "RUN_BUSY",
+        f"expected {spoken(kind)} {run_id} to be free, process {pid} on host {host} is writing it "
+        f"(last heard of {age:.0f} s ago); stop that process, or wait: a run whose owner is silent "
+        f"for {LEASE_SECONDS} s can be taken over",
+    )
+
+
+def heartbeat(db: Database, lease: Lease) -> bool:
+    """Say that the owner lives; False when the lease is lost."""
+    return db.write(
+        lambda session: update_held(session, lease, {"lease_heartbeat_at": database_now(session)})
+    )
+
+
+def release(db: Database, lease: Lease, *, status: str, **columns: Any) -> bool:
+    """Give the lease up, set the run's status and any other columns; False when it is lost."""
+    check_columns(lease.kind, columns)
+    values = {"status": status, **columns, **_NO_LEASE}
+    return db.write(lambda session: update_held(session, lease, values))
+
+
+def update_held(session: Session, lease: Lease, values: dict[str, Any]) -> bool:
+    """Update the run's row if the lease is current; False when it is not."""
+    table = run_table(lease.kind)
+    result = session.execute(
+        update(table)
+        .where(table.c.id == lease.run_id, table.c.lease_token == lease.token)
+        .values(**values)
+    )
+    changed: int = result.rowcount  # type: ignore[attr-defined]
+    return changed == 1
+
+
+def released() -> dict[str, Any]:
+    """The column values of a run without a lease."""
+    return dict(_NO_LEASE)
+
+
+def interrupt_abandoned(db: Database) -> list[tuple[str, int]]:
+    """Set running runs whose owner is dead or silent to ``interrupted``; return (kind, id)s."""
+    done: list[tuple[str, int]] = []
+    with db.session() as session:
+        now = database_now(session)
+        for kind in (TEST_RUN, INFERENCE_JOB):
+            table = run_table(kind)
+            rows = session.execute(
+                select(
+                    table.c.id, table.c.lease_owner, table.c.lease_token, table.c.lease_heartbeat_at
+                )
+                .where(table.c.status == "running")
+                .with_for_update()
+            ).mappings()
+            dead = [row["id"] for row in rows.all() if not is_held(row, now)]
+            if dead:
+                session.execute(
+                    update(table)
+                    .where(table.c.id.in_(dead))
+                    .values(status="interrupted", **_NO_LEASE)
+                )
+            done += [(kind, run_id) for run_id in dead]
+    return done

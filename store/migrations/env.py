@@ -1,0 +1,17 @@
+"""Runs the migrations on the connection that `store.migrate` hands over."""
+
+from alembic import context
+
+from store.migrations import VERSION_TABLE
+from store.models import Base
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
+    transactional_ddl=True,
+    render_as_batch=connection.dialect.name == "sqlite",
+)
+with context.begin_transaction():
+    context.run_migrations()

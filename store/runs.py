@@ -1,0 +1,215 @@
+"""Test runs and inference jobs: creating, finding, completing and deleting their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, delete, insert, select
+from sqlalchemy.orm import Session
+
+from adapters.types import InputError
+from store.columns import utc_now
+from store.database import Database, database_now
+from store.image_rows import insert_image_rows
+from store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, image_table, run_table, spoken
+from store.leases import Lease, busy, is_held, lost, released, update_held
+from store.models import RunUnit
+from store.views import InferenceJobView, RunView
+
+_HEAVY = ("per_class_metrics", "confusion_matrix", "details")
+
+AnyView = TypeVar("AnyView", RunView, InferenceJobView)
+
+
+def create_test_run(db: Database, **columns: Any) -> int:
+    """Insert a row of ``test_runs`` (status ``pending`` unless given) and return its id.
+
+    Raises:
+        ValueError: a column that the table does not have.
+    """
+    return _create(db, TEST_RUN, columns)
+
+
+def create_inference_job(db: Database, **columns: Any) -> int:
+    """Insert a row of ``inference_jobs`` and return its id; see `create_test_run`."""
+    return _create(db, INFERENCE_JOB, columns)
+
+
+def _create(db: Database, kind: str, columns: dict[str, Any]) -> int:
+    check_columns(kind, columns)
+    with db.session() as session:
+        result = session.execute(insert(run_table(kind)).values(**columns))
+        return int(result.inserted_primary_key[0])  # type: ignore[attr-defined]
+
+
+def get_test_run(db: Database, ref: int | str) -> RunView:
+    """Return a test run by id, by name, or the newest one (``latest``).
+
+    Raises:
+        InputError: RUN_NOT_FOUND, with the newest runs; RUN_AMBIGUOUS, with the ids of the runs
+            that share the name.
+    """
+    return _get(db, TEST_RUN, RunView, ref)
+
+
+def get_inference_job(db: Database, ref: int | str) -> InferenceJobView:
+    """Return an inference job by id, name or ``latest``; see `get_test_run`."""
+    return _get(db, INFERENCE_JOB, InferenceJobView, ref)
+
+
+def _get(db: Database, kind: str, view: type[AnyView], ref: int | str) -> AnyView:
+    table = run_table(kind)
+
+    def operation(session: Session) -> AnyView:
+        def rows(*conditions: Any, limit: int) -> list[AnyView]:
+            query = select(table).where(*conditions).order_by(table.c.id.desc()).limit(limit)
+            return [view.of(row) for row in session.execute(query).mappings()]
+
+        found: list[AnyView] = []
+        if str(ref).isdecimal():
+            found = rows(table.c.id == int(ref), limit=1)
+        elif ref == "latest":
+            found = rows(limit=1)
+        if not found:
+            found = rows(table.c.name == str(ref), limit=10)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise _ambiguous(kind, ref, [run.id for run in found])
+        newest = session.execute(
+            select(table.c.id, table.c.name).order_by(table.c.id.desc()).limit(5)
+        )
+        raise _unknown(kind, ref, [(row.id, row.name) for row in newest], str(db))
+
+    return db.query(operation)
+
+
+def _ambiguous(kind: str, ref: int | str, ids: list[int]) -> InputError:
+    return InputError(
+        "RUN_AMBIGUOUS",
+        f"expected one {spoken(kind)} named {ref!r}, got several; use an id: "
+        f"{', '.join(str(run_id) for run_id in ids)} (newest first)",
+    )
+
+
+def _unknown(
+    kind: str, ref: int | str, newest: list[tuple[int, str | None]], where: str
+) -> InputError:
+    listed = ", ".join(f"{run_id} ({name})" if name else str(run_id) for run_id, name in newest)
+    return InputError(
+        "RUN_NOT_FOUND",
+        f"expected id, name or 'latest' of the {spoken(kind)}, got {ref!r}; {where} has "
+        + (f"(newest first): {listed}" if listed else "none yet"),
+    )
+
+
+def list_test_runs(
+    db: Database,
+    *,
+    status: str | None = None,
+    training_job_id: int | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[RunView]:
+    """Return test runs, newest first, without ``per_class_metrics`` and ``confusion_matrix``.
+
+    Those two columns are None here (they are megabytes for 1,000 classes): see `get_test_run`.
+    """
+    query = _listing(TEST_RUN, status, training_job_id).limit(limit).offset(offset)
+    rows = db.query(lambda session: session.execute(query).mappings().all())
+    return [RunView.of(row) for row in rows]
+
+
+def list_inference_jobs(
+    db: Database,
+    *,
+    status: str | None = None,
+    training_job_id: int | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[InferenceJobView]:
+    """Return inference jobs, newest first."""
+    query = _listing(INFERENCE_JOB, status, training_job_id).limit(limit).offset(offset)
+    rows = db.query(lambda session: session.execute(query).mappings().all())
+    return [InferenceJobView.of(row) for row in rows]
+
+
+def _listing(kind: str, status: str | None, training_job_id: int | None) -> Select[Any]:
+    table = run_table(kind)
+    query = select(*(column for column in table.columns if column.name not in _HEAVY))
+    if status is not None:
+        query = query.where(table.c.status == status)
+    if training_job_id is not None:
+        query = query.where(table.c.training_job_id == training_job_id)
+    return query.order_by(table.c.id.desc())
+
+
+def update_run(db: Database, lease: Lease, **columns: Any) -> None:
+    """Set columns of a run that this process holds.
+
+    Raises:
+        LeaseLost: the lease is not current.
+        ValueError: a column that the table does not have, or one of the lease.
+    """
+    check_columns(lease.kind, columns)
+
+    def operation(session: Session) -> None:
+        if not update_held(session, lease, columns):
+            raise lost(lease)
+
+    if columns:
+        db.write(operation)
+
+
+def complete_run(
+    db: Database,
+    lease: Lease,
+    *,
+    columns: dict[str, Any],
+    image_rows: Iterable[dict[str, Any]] = (),
+) -> None:
+    """Finish a run in one transaction: all of this is seen, or nothing.
+
+    Sets ``columns``, the status ``completed`` and ``completed_at``, gives the lease up, and
+    replaces the run's per-image rows by ``image_rows`` (result rows as dicts; what the SQL table
+    has no column for is left out).
+
+    Raises:
+        LeaseLost: the lease is not current; nothing was changed.
+        ValueError: a column that the table does not have.
+    """
+    check_columns(lease.kind, columns)
+    values = {
+        "status": "completed",
+        "completed_at": utc_now(),
+        **columns,
+        **released(),
+    }
+    with db.session() as session:
+        if not update_held(session, lease, values):
+            raise lost(lease)
+        images, column = image_table(lease.kind)
+        session.execute(delete(images).where(images.c[column] == lease.run_id))
+        insert_image_rows(session, lease.kind, lease.run_id, image_rows)
+
+
+def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:
+    """Delete a run's row, its per-image rows and its ledger; its files stay.
+
+    Raises:
+        InputError: RUN_NOT_FOUND; RUN_BUSY, a living process is writing it.
+    """
+    table = run_table(kind)
+    with db.session() as session:
+        query = select(table).where(table.c.id == run_id).with_for_update()
+        row = session.execute(query).mappings().one_or_none()
+        if row is None:
+            raise InputError(
+                "RUN_NOT_FOUND", f"expected the id of a run, there is no {spoken(kind)} {run_id}"
+            )
+        now = database_now(session)
+        if is_held(row, now):
+            raise busy(kind, run_id, row, now)
+        session.execute(delete(RunUnit).where(RunUnit.run_kind == kind, RunUnit.run_id == run_id))
+        session.execute(delete(table).where(table.c.id == run_id))
