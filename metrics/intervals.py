@@ -1,0 +1,64 @@
+"""Confidence intervals of proportions and means."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+
+@cache
+def normal_quantile(confidence_level: float) -> float:
+    """The two-sided quantile z of the normal distribution, e.g. 1.959964 for 0.95.
+
+    Raises:
+        ValueError: the level is not between 0 and 1.
+    """
+    if not 0.0 < confidence_level < 1.0:
+        raise ValueError(f"expected a confidence level between 0 and 1, got {confidence_level}")
+    from scipy.special import ndtri
+
+    return float(ndtri(0.5 + confidence_level / 2))
+
+
+def wilson(successes: int, trials: int, confidence_level: float = 0.95) -> list[float] | None:
+    """Wilson's score interval of a proportion, without continuity correction.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
+    JASA 22 (1927). It stays inside [0, 1] and is usable for few trials.
+
+    Returns:
+        [low, high], or None without trials.
+    """
+    if trials == 0:
+        return None
+    z = normal_quantile(confidence_level)
+    proportion = successes / trials
+    scale = 1.0 + z * z / trials
+    centre = (proportion + z * z / (2 * trials)) / scale
+    spread = proportion * (1.0 - proportion) / trials + z * z / (4 * trials * trials)
+    half = z * math.sqrt(spread) / scale
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return [low, high]
+
+
+def mean_interval(
+    total: float, squares: float, count: int, confidence_level: float = 0.95
+) -> list[float] | None:
+    """The normal interval of a mean: mean +- z * s / sqrt(n), s with n - 1.
+
+    Args:
+        total: sum of the values.
+        squares: sum of their squares.
+        count: n.
+        confidence_level: two-sided.
+
+    Returns:
+        [low, high], or None for fewer than two values.
+    """
+    if count < 2:
+        return None
+    mean = total / count
+    variance = max(0.0, (squares - total * mean) / (count - 1))
+    half = normal_quantile(confidence_level) * math.sqrt(variance / count)
+    return [mean - half, mean + half]
