@@ -1,0 +1,1 @@
+"""How a run happens: configuration, sources, plan, stages, run, finish."""

@@ -1,0 +1,193 @@
+"""The configuration of a run: one frozen object, parsed once at the edge.
+
+Every key is listed here with its default and its meaning; ``snellen schema`` prints the JSON
+Schema of ``RunConfig`` for editors. ``auto`` is the default wherever a machine can know better.
+Unknown keys are refused: see ``config_load`` for how files and overrides become this object.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+)
+
+from adapters.types import TaskType
+
+Auto = Literal["auto"]
+PositiveInt = Annotated[StrictInt, Field(gt=0)]
+AutoInt = Auto | PositiveInt
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+MaxFailed = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictFloat, Field(ge=0.0, lt=1.0)]
+
+
+def _names_to_text(value: Any) -> Any:
+    """Class names such as 0, 1, 2 are numbers to YAML and names to everybody else."""
+    if isinstance(value, list | tuple):
+        return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
+    if isinstance(value, dict):
+        return {
+            str(k) if isinstance(k, int) else k: (
+                str(v) if isinstance(v, int) and not isinstance(v, bool) else v
+            )
+            for k, v in value.items()
+        }
+    return value
+
+
+class _Section(BaseModel):
+    """A part of the configuration: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=()
+    )
+
+
+class ModelConfig(_Section):
+    """Which checkpoint is tested, and through which adapter."""
+
+    adapter: str = Field(
+        "auto", description="timm, noop, or module:Class of an installed package; auto: the job's."
+    )
+    checkpoint: str | StrictInt | None = Field(
+        None, description="A file; or, with `job`, best, last or an epoch number."
+    )
+    job: str | StrictInt | None = Field(
+        None, description="A registered training job, by id or name, or its run directory."
+    )
+    architecture: str | None = Field(
+        None, description="Model name; needed where the checkpoint does not hold it."
+    )
+    class_names: Annotated[
+        Literal["auto", "imagenet", "dataset"] | tuple[str, ...] | str,
+        BeforeValidator(_names_to_text),
+    ] = Field(
+        "auto",
+        description="Names in the order of the outputs: a list, a text file with a name a line, "
+        "'imagenet', or 'dataset' (the checkpoint was trained on this data set's class order).",
+    )
+    class_map: Annotated[
+        Literal["auto", "subset", "ids"] | dict[str, str | None], BeforeValidator(_names_to_text)
+    ] = Field(
+        "auto",
+        description="How data set classes meet the checkpoint's. auto: the same names, in any "
+        "order; subset: the data set may lack some; ids: labels are the checkpoint's ids; a "
+        "mapping: data set class -> checkpoint class, null leaves the class out.",
+    )
+    min_confidence: Auto | Fraction = Field(
+        "auto", description="Stored predictions reach down to this confidence (detection)."
+    )
+    use_ema: Auto | StrictBool = Field(
+        "auto", description="Averaged weights where the checkpoint has both; auto: yes."
+    )
+    match: Literal["name", "position"] = Field(
+        "name", description="Match tensors by name, or by position with equal shapes."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Further keys of an adapter of your own."
+    )
+
+
+class DatasetConfig(_Section):
+    """Which images, and what is true of them."""
+
+    format: Literal["auto", "imagefolder", "manifest", "image_list"] | str = Field(
+        "auto", description="imagefolder, manifest (Parquet or CSV) or image_list."
+    )
+    path: str = Field(description="Folder or file of the data set.")
+    split: str | None = Field(
+        "auto", description="Sub-folder of an image folder; auto: test where there is one."
+    )
+    root: str | None = Field(
+        None, description="Folder that relative paths of a manifest or list start from."
+    )
+    class_order: Literal["natural", "lexicographic"] = Field(
+        "natural", description="Order of class folders: 1, 2, 10 or 1, 10, 2."
+    )
+    follow_links: StrictBool = Field(
+        False, description="Images may be links to files outside of the data set."
+    )
+    limit: PositiveInt | None = Field(
+        None, description="Take this many images, spread evenly over the set."
+    )
+
+
+class PreprocessConfig(_Section):
+    """Overrides of the framework's own evaluation transform; unset keys keep it."""
+
+    img_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    crop_pct: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    crop_mode: Literal["center", "squash", "border"] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+class RunSection(_Section):
+    """How the run is carried out."""
+
+    engine: Literal["ray", "inline"] = Field("ray", description="inline: this process, no Ray.")
+    batch_size: AutoInt = Field("auto", description="Images in one forward pass.")
+    actors: AutoInt = Field("auto", description="Processes that hold the model.")
+    threads: AutoInt = Field("auto", description="Concurrent units in one actor without a GPU.")
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    unit_rows: AutoInt = Field("auto", description="Images in a unit, the step of resume.")
+    max_failed: MaxFailed | None = Field(
+        None, description="Stop above this many failed images; a share if it has a point (0.01)."
+    )
+    seed: StrictInt = Field(0, description="Seeds whatever is drawn; recorded.")
+
+
+class MetricsConfig(_Section):
+    """What is computed from the result files; `rescore` changes it without inference."""
+
+    confidence_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
+    ece_bins: Annotated[StrictInt, Field(ge=2, le=1000)] = 15
+
+
+class OutputConfig(_Section):
+    """Where results go."""
+
+    dir: str = Field("auto", description="Folder for results; auto: runs/.")
+    sql_rows_limit: Annotated[StrictInt, Field(ge=0)] = Field(
+        50_000, description="Runs up to this many images also fill the per-image SQL tables."
+    )
+
+
+class RayConfig(_Section):
+    """Which Ray the run uses; by default one of its own, on this machine."""
+
+    address: str | None = Field(None, description="'auto' or host:port joins a running cluster.")
+    num_cpus: PositiveInt | None = Field(None, description="CPUs of an embedded Ray.")
+    num_gpus: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        None, description="GPUs of an embedded Ray."
+    )
+    object_store_memory: PositiveInt | None = Field(None, description="Bytes.")
+    no_progress_timeout: PositiveInt = Field(
+        600, description="Seconds without any progress after which the run is interrupted."
+    )
+
+
+class RunConfig(_Section):
+    """A test run, whole."""
+
+    name: str | None = Field(None, description="Name of the run; made unique where it is taken.")
+    task: Literal["auto"] | TaskType = "auto"
+    model: ModelConfig
+    dataset: DatasetConfig
+    preprocess: PreprocessConfig = PreprocessConfig()
+    run: RunSection = RunSection()
+    metrics: MetricsConfig = MetricsConfig()
+    output: OutputConfig = OutputConfig()
+    database: str | None = Field(
+        None, description="Run tables; default SNELLEN_DATABASE or sqlite:///runs/snellen.db."
+    )
+    ray: RayConfig = RayConfig()

@@ -1,0 +1,171 @@
+"""Find the checkpoint that a configuration names, load it once, and learn what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.checkpoints.local import check_local_path, check_not_remote
+from adapters.registry import load_adapter_class
+from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo, TaskType
+from pipelines.config import ModelConfig, RunConfig
+from pipelines.training_jobs import (
+    checkpoint_of,
+    find_job,
+    register_checkpoint,
+    register_directory,
+)
+from store.database import Database
+from store.views import JobView
+
+if TYPE_CHECKING:
+    from adapters.base import Adapter
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A loaded checkpoint.
+
+    Attributes:
+        spec: how workers build the same adapter; absolute paths, nothing left at auto.
+        adapter: the model itself, on ``device``.
+        job: the training job that it belongs to, if it is registered already.
+        dataset_names: class names are the data set's own (``model.class_names: dataset``).
+    """
+
+    spec: AdapterSpec
+    adapter: Adapter
+    job: JobView | None
+    dataset_names: bool
+
+    @property
+    def info(self) -> ModelInfo:
+        """What was found in the checkpoint."""
+        return self.adapter.info
+
+
+def resolve_model(config: RunConfig, db: Database, *, device: str = "cpu") -> ResolvedModel:
+    """Find and load the checkpoint.
+
+    Raises:
+        ConfigError: a setting is missing or contradicts another.
+        InputError: no such job or checkpoint, or one that cannot be loaded.
+    """
+    model = config.model
+    job, checkpoint = _locate(model, db)
+    adapter_name = model.adapter
+    if adapter_name == "auto":
+        adapter_name = job.framework if job is not None else "timm"
+    if checkpoint is None and adapter_name in {"timm", "ultralytics"}:
+        raise ConfigError(
+            "MODEL_MISSING",
+            "model: a checkpoint is needed: model.checkpoint with a file, or model.job with a "
+            "training job (and model.checkpoint: best, last or an epoch).",
+        )
+    names = _class_names(model, job)
+    spec = AdapterSpec(
+        adapter=adapter_name,
+        checkpoint=str(checkpoint) if checkpoint is not None else None,
+        architecture=model.architecture or _architecture(job),
+        class_names=names,
+        min_confidence=None if model.min_confidence == "auto" else model.min_confidence,
+        precision=config.run.precision,
+        preprocess=config.preprocess.model_dump(exclude_none=True),
+        options=_options(model),
+    )
+    adapter = load_adapter_class(adapter_name).from_spec(spec, device=device)
+    _check_task(config, adapter.info)
+    return ResolvedModel(spec, adapter, job, dataset_names=model.class_names == "dataset")
+
+
+def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | None]:
+    which = model.checkpoint
+    if model.job is not None:
+        job = find_job(db, model.job)
+        if isinstance(which, str) and not which.isdecimal() and which not in {"best", "last"}:
+            return job, check_local_path(which)
+        return job, checkpoint_of(job, str(which) if which is not None else "best")
+    if which is None:
+        return None, None
+    if isinstance(which, int) or which in {"best", "last"}:
+        raise ConfigError(
+            "MODEL_JOB_MISSING",
+            f"model.checkpoint: '{which}' names a checkpoint of a training job; set model.job.",
+        )
+    check_not_remote(which, "model.checkpoint")
+    path = Path(which).expanduser()
+    if path.is_dir():
+        job = register_directory(db, path)
+        return job, checkpoint_of(job, "best")
+    file = check_local_path(which)
+    return _job_around(db, file), file
+
+
+def _job_around(db: Database, file: Path) -> JobView | None:
+    """The run directory that a checkpoint lies in, if it is one."""
+    for folder in (file.parent, file.parent.parent):
+        if (folder / "args.yaml").is_file():
+            try:
+                return register_directory(db, folder)
+            except InputError:
+                return None
+    return None
+
+
+def _architecture(job: JobView | None) -> str | None:
+    return job.model_name if job is not None and job.framework == "timm" else None
+
+
+def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | None:
+    names = model.class_names
+    if isinstance(names, tuple):
+        return names
+    if names == "imagenet":
+        from adapters.imagenet import imagenet_class_names
+
+        return imagenet_class_names()
+    if names == "dataset":
+        return None
+    if names == "auto":
+        return tuple(job.class_names) if job is not None and job.class_names else None
+    check_not_remote(names, "model.class_names")
+    file = Path(names).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            "CLASS_NAMES_NOT_FOUND",
+            f"model.class_names: '{names}' is neither auto, imagenet, dataset, a list, nor an "
+            "existing text file with a name a line.",
+        )
+    return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+
+
+def _options(model: ModelConfig) -> dict[str, Any]:
+    options = dict(model.options)
+    if model.use_ema != "auto":
+        options["use_ema"] = model.use_ema
+    if model.match != "name":
+        options["match"] = model.match
+    return options
+
+
+def _check_task(config: RunConfig, info: ModelInfo) -> None:
+    if config.task not in ("auto", info.task_type):
+        raise ConfigError(
+            "TASK_MISMATCH",
+            f"task: {config.task} was asked for, but the checkpoint is for {info.task_type}.",
+        )
+    if info.task_type is not TaskType.IMAGE_CLASSIFICATION:
+        raise ConfigError(
+            "TASK_UNSUPPORTED", f"task: {info.task_type} cannot be evaluated by this version."
+        )
+
+
+def job_of(db: Database, model: ResolvedModel, class_names: tuple[str, ...]) -> JobView:
+    """The model's training job; a bare checkpoint is registered now."""
+    return model.job or register_checkpoint(db, model.info, class_names)
+
+
+def with_names(model: ResolvedModel, names: tuple[str, ...]) -> ResolvedModel:
+    """The same model with class names that the data set gave."""
+    return replace(model, spec=replace(model.spec, class_names=names))

@@ -1,0 +1,80 @@
+"""What a run would do: resolve everything that `eval` resolves, and start nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipelines.config import RunConfig
+from pipelines.dataset import resolve_dataset
+from pipelines.engines.ray_session import RaySession
+from pipelines.evaluate import inline_available
+from pipelines.manifest import write_manifest
+from pipelines.model import resolve_model
+from pipelines.plan import make_plan
+from pipelines.reporter import Reporter
+from store.database import Database
+
+
+def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict[str, Any]:
+    """Load the checkpoint, list the data set into a temporary manifest, and plan.
+
+    No run row is made; a training job that the checkpoint belongs to may be registered.
+
+    Returns:
+        JSON-serialisable: ``plan``, ``model``, ``dataset``, ``class_map``.
+
+    Raises:
+        ConfigError, InputError: whatever would stop the run before it starts.
+    """
+    db = Database.open(database or config.database)
+    try:
+        with RaySession(config.ray) as session:
+            ray = config.run.engine == "ray"
+            reporter.status("starting Ray and loading the checkpoint" if ray else "loading")
+            if ray:
+                session.start()
+            model = resolve_model(config, db)
+            dataset = resolve_dataset(config, model.info, dataset_names=model.dataset_names)
+            reporter.status(f"listing the images of {config.dataset.path}")
+            with tempfile.TemporaryDirectory(prefix="snellen-plan-") as folder:
+                summary = write_manifest(
+                    dataset.source,
+                    dataset.info,
+                    Path(folder) / "manifest.parquet",
+                    leave_out=dataset.class_map.left_out(),
+                    limit=config.dataset.limit,
+                )
+            plan = make_plan(
+                config.run,
+                model.info,
+                summary.rows,
+                session.ready() if ray else inline_available(),
+                reads_images=model.adapter.reads_images,
+            )
+    finally:
+        db.close()
+    info = model.info
+    return {
+        "plan": plan.to_json(),
+        "model": {
+            "adapter": info.framework,
+            "architecture": info.architecture,
+            "checkpoint": info.checkpoint_path,
+            "sha256": info.checkpoint_sha256,
+            "weights": info.weights,
+            "epoch": info.epoch,
+            "classes": info.num_classes,
+            "parameters": info.parameters,
+            "preprocess": info.preprocess,
+        },
+        "dataset": {
+            "images": summary.rows,
+            "left_out": summary.left_out,
+            "root": str(dataset.info.root),
+            "split": dataset.info.split,
+            "classes": len(dataset.info.classes or ()),
+        },
+        "class_map": dataset.class_map.to_json(),
+    }

@@ -1,0 +1,1 @@
+"""Where labelled images come from: each source yields the manifest of a run."""

@@ -1,0 +1,124 @@
+"""List a folder tree once, in parallel, with size and mtime of every image.
+
+``os.scandir`` gives names and types in one system call a few thousand entries; ``stat`` is one
+call an image, which on network storage is latency, not work: hence threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.checkpoints.class_names import natural_key
+
+IMAGE_SUFFIXES = frozenset(
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"]
+    + [".ppm", ".pgm", ".pbm", ".avif"]
+)
+"""Files with other endings are no images; what cannot be decoded becomes a failed row."""
+_THREADS = 16
+_CHUNK = 512
+
+
+def sort_key(order: str) -> Callable[[str], object]:
+    """Key of ``natural`` (1, 2, 10) or ``lexicographic`` (1, 10, 2) order."""
+    return natural_key if order == "natural" else str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """One file: path relative to the root with POSIX separators, bytes, nanoseconds."""
+
+    relative: str
+    path: str
+    size: int | None
+    mtime_ns: int | None
+
+
+def escape_id(text: str) -> str:
+    r"""A reversible UTF-8 form of a file name that may hold arbitrary bytes.
+
+    Bytes that are not UTF-8 become ``\xNN`` and a backslash becomes two; everything else is
+    kept as it is, NFC or NFD.
+    """
+    if "\\" not in text and text.isascii():
+        return text
+    escaped = text.replace("\\", "\\\\")
+    return "".join(
+        f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char
+        for char in escaped
+    )
+
+
+def folders_in(path: Path, *, follow_links: bool = False) -> list[str]:
+    """Names of the folders directly below ``path``; hidden ones are left out."""
+    with os.scandir(path) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=follow_links)
+        ]
+
+
+def walk(folder: str) -> Iterator[str]:
+    """Paths of the image files below ``folder``; a link to a folder is never followed."""
+    subfolders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
+                yield entry.path
+    for subfolder in subfolders:
+        yield from walk(subfolder)
+
+
+def _walk_list(folder: str) -> list[str]:
+    return list(walk(folder))
+
+
+def _stat_chunk(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    found: list[tuple[int | None, int | None]] = []
+    for path in paths:
+        try:
+            stat = os.stat(path)  # noqa: PTH116 (a Path object costs more than the call)
+            found.append((stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            # It vanished or cannot be read: the run says which, as a failed row.
+            found.append((None, None))
+    return found
+
+
+def list_images(root: Path, folders: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
+    """List the images of each folder in turn, sorted by relative path within the folder.
+
+    Args:
+        root: what relative paths start from.
+        folders: absolute folder paths, in the order wanted.
+        order: ``natural`` or ``lexicographic``.
+
+    Yields:
+        One list a folder, so that memory is bounded by the largest folder.
+    """
+    key = sort_key(order)
+    prefix = len(str(root).rstrip("/")) + 1
+    with ThreadPoolExecutor(_THREADS) as pool:
+        # A window of listings runs ahead of the folder that is being yielded.
+        listings = deque(pool.submit(_walk_list, folder) for folder in folders[:_THREADS])
+        for index in range(len(folders)):
+            paths = listings.popleft().result()
+            if index + _THREADS < len(folders):
+                listings.append(pool.submit(_walk_list, folders[index + _THREADS]))
+            paths.sort(key=lambda path: key(path[prefix:]))  # type: ignore[arg-type, return-value]
+            chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+            stats = [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
+            yield [
+                ListedFile(escape_id(path[prefix:]), path, size, mtime)
+                for path, (size, mtime) in zip(paths, stats, strict=True)
+            ]

@@ -1,0 +1,177 @@
+"""A manifest file: Parquet or CSV with the columns path, label, and any further ones.
+
+Parquet is streamed by record batch; CSV by pyarrow's reader. ``path`` (or ``image_path``,
+``location``, ``filename``, ``file_name``) is absolute or relative to ``dataset.root`` (default:
+the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are taken where they exist;
+whatever else there is is kept as ``meta_<column>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from adapters.types import InputError
+from pipelines.sources.base import DatasetInfo, Source
+from pipelines.sources.listing import sort_key
+
+_PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
+_LABEL_COLUMNS = ("label", "class", "class_name", "target")
+_OWN_COLUMNS = ("image_id", "size", "mtime_ns")
+_BATCH = 65_536
+
+
+class ManifestSource(Source):
+    """Rows of a Parquet or CSV file, in file order."""
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Files that end in .parquet, .pq or .csv."""
+        return path.is_file() and path.suffix.lower() in {".parquet", ".pq", ".csv"}
+
+    def describe(self) -> DatasetInfo:
+        """Read the schema, and scan the label column for its distinct values.
+
+        Raises:
+            InputError: unreadable, or without a path column.
+        """
+        schema = self._schema()
+        path_column, label_column = self._columns(schema)
+        taken = {path_column, label_column, *_OWN_COLUMNS}
+        meta = tuple(
+            pa.field(f"meta_{field.name}", field.type)
+            for field in schema
+            if field.name not in taken
+        )
+        classes, are_ids = self._classes(schema, label_column)
+        root = Path(self.config.root).expanduser().absolute() if self.config.root else None
+        return DatasetInfo(
+            root=root or self._path.parent,
+            split=None,
+            classes=classes,
+            labels_are_ids=are_ids,
+            class_order=self.config.class_order,
+            meta_fields=meta,
+        )
+
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """Record batches of at most 65,536 rows, as Arrow columns."""
+        path_column, label_column = self._columns(self._schema())
+        root = str(info.root)
+        index = pa.array(info.classes or (), pa.string())
+        for batch in self._stream():
+            paths = batch.column(path_column).cast(pa.string())
+            labels = self._labels(batch, label_column)
+            columns: dict[str, Sequence[Any]] = {
+                "image_id": self._ids(batch, paths, root),
+                "location": _absolute(paths, root),
+                "size": _optional(batch, "size", pa.int64()),
+                "mtime_ns": _optional(batch, "mtime_ns", pa.int64()),
+                "label": labels,
+                "label_id": pc.index_in(labels, index),
+            }
+            for field in info.meta_fields:
+                columns[field.name] = batch.column(field.name.removeprefix("meta_"))
+            yield columns
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.config.path).expanduser().absolute()
+
+    def _is_csv(self) -> bool:
+        return self._path.suffix.lower() == ".csv"
+
+    def _schema(self) -> pa.Schema:
+        try:
+            if self._is_csv():
+                with self._open_csv() as reader:
+                    return reader.schema
+            return pq.read_schema(self._path)
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            raise InputError(
+                "DATASET_UNREADABLE", f"dataset.path: '{self._path}' cannot be read: {error}"
+            ) from None
+
+    def _open_csv(self) -> pa_csv.CSVStreamingReader:
+        # Labels are text whatever they look like: 007 is a name, and a later block may differ.
+        text = dict.fromkeys((*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id"), pa.string())
+        return pa_csv.open_csv(
+            self._path,
+            convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=True),
+        )
+
+    def _stream(self) -> Iterator[pa.RecordBatch]:
+        try:
+            if self._is_csv():
+                with self._open_csv() as reader:
+                    yield from reader
+                return
+            with pq.ParquetFile(self._path) as file:
+                yield from file.iter_batches(batch_size=_BATCH)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                "DATASET_UNREADABLE", f"dataset.path: '{self._path}': {error}"
+            ) from None
+
+    def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
+        names = set(schema.names)
+        path = next((name for name in _PATH_COLUMNS if name in names), None)
+        if path is None:
+            raise InputError(
+                "DATASET_COLUMNS",
+                f"dataset.path: '{self._path}' has no path column; expected one of "
+                f"{', '.join(_PATH_COLUMNS)}; it has {', '.join(schema.names)}.",
+            )
+        return path, next((name for name in _LABEL_COLUMNS if name in names), None)
+
+    def _labels(self, batch: pa.RecordBatch, column: str | None) -> pa.Array:
+        if column is None:
+            return pa.nulls(batch.num_rows, pa.string())
+        labels = batch.column(column)
+        if pa.types.is_dictionary(labels.type):
+            labels = labels.cast(labels.type.value_type)
+        return labels.cast(pa.string())
+
+    def _classes(
+        self, schema: pa.Schema, column: str | None
+    ) -> tuple[tuple[str, ...] | None, bool]:
+        if column is None:
+            return None, False
+        distinct: set[str] = set()
+        for batch in self._label_stream(column):
+            distinct.update(v for v in pc.unique(self._labels(batch, column)).to_pylist() if v)
+        are_ids = pa.types.is_integer(schema.field(column).type)
+        key = sort_key("natural" if are_ids else self.config.class_order)
+        return tuple(sorted(distinct, key=key)), are_ids  # type: ignore[arg-type]
+
+    def _label_stream(self, column: str) -> Iterator[pa.RecordBatch]:
+        if self._is_csv():
+            yield from self._stream()
+            return
+        with pq.ParquetFile(self._path) as file:
+            yield from file.iter_batches(batch_size=_BATCH, columns=[column])
+
+    def _ids(self, batch: pa.RecordBatch, paths: pa.Array, root: str) -> pa.Array:
+        if "image_id" in batch.schema.names:
+            return batch.column("image_id").cast(pa.string())
+        prefix = f"{root}/"
+        inside = pc.starts_with(paths, prefix)
+        return pc.if_else(inside, pc.utf8_slice_codeunits(paths, len(prefix)), paths)
+
+
+def _absolute(paths: pa.Array, root: str) -> pa.Array:
+    return pc.if_else(
+        pc.starts_with(paths, "/"), paths, pc.binary_join_element_wise(root, paths, "/")
+    )
+
+
+def _optional(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:
+    if name in batch.schema.names:
+        return batch.column(name).cast(kind)
+    return pa.nulls(batch.num_rows, kind)

@@ -1,0 +1,66 @@
+"""The data set formats by name, and how ``format: auto`` chooses one."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+
+from adapters.types import ConfigError, InputError
+from pipelines.config import DatasetConfig
+from pipelines.sources.base import Source
+
+SOURCES = {
+    "manifest": "pipelines.sources.manifest:ManifestSource",
+    "image_list": "pipelines.sources.image_list:ImageListSource",
+    "imagefolder": "pipelines.sources.imagefolder:ImageFolderSource",
+}
+
+
+def load_source_class(name: str) -> type[Source]:
+    """The class of a format; ``module:Class`` of an installed package is accepted too.
+
+    Raises:
+        ConfigError: unknown name, with the choices and the nearest one.
+    """
+    target = SOURCES.get(name, name if ":" in name else "")
+    if not target:
+        close = difflib.get_close_matches(name, SOURCES, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(
+            "DATASET_FORMAT",
+            f"dataset.format: '{name}' is not a known format; choose one of "
+            f"{', '.join(sorted(SOURCES))}.{hint}",
+        )
+    module, _, attribute = target.partition(":")
+    source: type[Source] = getattr(import_module(module), attribute)
+    return source
+
+
+def open_source(config: DatasetConfig) -> Source:
+    """Open the data set that a configuration names.
+
+    Raises:
+        InputError: the path does not exist, is remote, or no format recognises it.
+    """
+    if "://" in config.path:
+        raise InputError(
+            "DATASET_REMOTE",
+            f"dataset.path: '{config.path}' is a URL; a local or mounted path was expected.",
+        )
+    path = Path(config.path).expanduser()
+    if not path.exists():
+        raise InputError(
+            "DATASET_NOT_FOUND", f"dataset.path: '{path}' does not exist (looked in {Path.cwd()})."
+        )
+    if config.format != "auto":
+        return load_source_class(config.format)(config)
+    for name in SOURCES:
+        source_class = load_source_class(name)
+        if source_class.recognises(path):
+            return source_class(config)
+    raise InputError(
+        "DATASET_FORMAT",
+        f"dataset.path: '{path}' is neither a folder of class folders, a .parquet or .csv "
+        "manifest, nor a .txt list of images. Set dataset.format.",
+    )

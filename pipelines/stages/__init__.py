@@ -1,0 +1,1 @@
+"""What is done to a unit: read, decode, preprocess, infer, make rows, write."""

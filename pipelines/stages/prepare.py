@@ -1,0 +1,99 @@
+"""From a row of the manifest to a preprocessed image, or to the reason why there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.types import DecodedImage, ErrorCode, ErrorStage, ImageError, Preprocessed
+from pipelines.stages.read import read_image
+from pipelines.stages.spec import ScoringSpec
+
+
+class Preprocessor(Protocol):
+    """Anything that can preprocess: an adapter, or its light stand-in without weights."""
+
+    def preprocess(self, decoded: DecodedImage) -> Preprocessed:
+        """Make the fixed-shape uint8 array of one image."""
+        ...
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One image on its way: ``item`` or ``error`` is set, never both.
+
+    ``target`` is the checkpoint's class id. ``milliseconds`` is read + decode + preprocess.
+    """
+
+    target: int | None = None
+    item: Preprocessed | None = None
+    error: ImageError | None = None
+    milliseconds: float = 0.0
+
+
+_NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
+
+
+class ImagePreparer:
+    """Prepares images of a unit one by one. Holds no state between images."""
+
+    def __init__(
+        self, spec: ScoringSpec, preprocessor: Preprocessor, *, reads_images: bool
+    ) -> None:
+        self._spec = spec
+        self._preprocessor = preprocessor
+        self._reads_images = reads_images
+
+    def prepare(self, row: Mapping[str, Any]) -> Prepared:
+        """Label, read, decode and preprocess one manifest row; errors become data."""
+        prepared = Prepared()
+        started = time.perf_counter()
+        stage = ErrorStage.LABEL
+        try:
+            if self._spec.class_map is not None:
+                prepared.target = self._spec.class_map.class_id(row["label"])
+            if not self._reads_images:
+                prepared.item = _NO_PIXELS
+                return prepared
+            stage = ErrorStage.READ
+            data = read_image(
+                row["location"],
+                size=row["size"],
+                mtime_ns=row["mtime_ns"],
+                root=self._spec.root,
+                follow_links=self._spec.follow_links,
+            )
+            stage = ErrorStage.DECODE
+            decoded = _decode(data, row["location"])
+            stage = ErrorStage.PREPROCESS
+            prepared.item = self._preprocessor.preprocess(decoded)
+        except ImageError as error:
+            prepared.error = error
+        except MemoryError:
+            prepared.error = ImageError(stage, ErrorCode.PIXEL_LIMIT, "not enough memory")
+        except Exception as error:
+            # An unforeseen failure of one image must not end a run of millions.
+            prepared.error = ImageError(
+                stage, ErrorCode.INTERNAL, f"{type(error).__name__}: {error}"
+            )
+        prepared.milliseconds = (time.perf_counter() - started) * 1000
+        return prepared
+
+
+def _decode(data: bytes, location: str) -> DecodedImage:
+    from adapters.images import decode_image
+
+    return decode_image(data, name=Path(location).name)
+
+
+def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The columns that preparing needs, as rows."""
+    columns = ["location", "size", "mtime_ns", "label"]
+    rows: list[dict[str, Any]] = table.select(columns).to_pylist()
+    return rows

@@ -1,0 +1,60 @@
+"""What a worker is told: the run, and the unit. Small, picklable, the same for both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from adapters.types import AdapterSpec, ModelInfo
+from pipelines.class_map import ClassMap
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringSpec:
+    """Everything about the run that scoring a unit depends on.
+
+    Attributes:
+        adapter: how to build the model.
+        info: what the driver found in the checkpoint.
+        class_map: how labels become class ids; None where there are no labels.
+        results_dir: the run's folder, the same path on every node.
+        root: the data set's root; no image may lie outside of it.
+        batch_size: images a forward pass.
+        device: ``cpu`` or ``cuda``.
+        torch_threads: threads inside one forward pass on a CPU.
+        follow_links: whether links may lead out of the root.
+    """
+
+    adapter: AdapterSpec
+    info: ModelInfo
+    class_map: ClassMap | None
+    results_dir: Path
+    manifest: Path
+    root: Path
+    batch_size: int
+    device: str
+    torch_threads: int = 1
+    follow_links: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitOutcome:
+    """What comes back from a worker: a commit record, or why there is none.
+
+    ``error`` is a problem of the run, not of an image: no space left, a model that does not
+    load. It is (code, message) and stops the run.
+    """
+
+    unit_id: int
+    start: int
+    stop: int
+    file: str = ""
+    sha256: str = ""
+    rows: int = 0
+    failed: int = 0
+    attempt: str = ""
+    worker: str = ""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
+    error: tuple[str, str] | None = None

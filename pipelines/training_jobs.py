@@ -1,0 +1,120 @@
+"""Register training jobs: from a run directory's own files, or from a bare checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
+from adapters.checkpoints.local import check_not_remote
+from adapters.checkpoints.run_directory import RunDirectory, read_run_directory
+from adapters.types import InputError, ModelInfo
+from store.database import Database
+from store.jobs import get_training_job, replace_validation_results, upsert_training_job
+from store.views import JobView
+
+
+def register_directory(
+    db: Database,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> JobView:
+    """Recognise a training run directory and fill its job and its epoch curve.
+
+    Args:
+        db: the open database.
+        path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
+        name: name of the job; default: the directory's name.
+        class_names: names in output order, where the directory does not hold them.
+
+    Raises:
+        InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
+    """
+    check_not_remote(str(path), "run directory")
+    found = read_run_directory(path)
+    if found.framework is None or found.task_type is None:
+        raise InputError(
+            "RUN_DIRECTORY_UNKNOWN",
+            f"'{found.path}' has checkpoints, but no args.yaml that says which framework and task "
+            "they are of. Name the checkpoint itself as model.checkpoint, with model.adapter and "
+            "model.architecture.",
+        )
+    names = list(class_names) if class_names else found.class_names and list(found.class_names)
+    job = upsert_training_job(
+        db,
+        name=name or found.path.name,
+        framework=found.framework,
+        task_type=str(found.task_type),
+        model_name=found.model_name,
+        output_dir=str(found.path),
+        class_names=names or None,
+        num_classes=len(names) if names else found.num_classes,
+        config=_config(found, given=bool(class_names)),
+    )
+    replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
+    return job
+
+
+def _config(found: RunDirectory, *, given: bool) -> dict[str, Any]:
+    source = "given at registration" if given else found.class_names_source
+    return {"args": found.config, "class_names_source": source}
+
+
+def register_checkpoint(
+    db: Database, info: ModelInfo, class_names: Sequence[str] | None
+) -> JobView:
+    """Register a bare checkpoint file as a job of its own, from what was found in it."""
+    path = info.checkpoint_path or info.framework
+    return upsert_training_job(
+        db,
+        name=Path(path).name.split(".")[0],
+        framework=info.framework,
+        task_type=str(info.task_type),
+        model_name=info.architecture,
+        output_dir=path,
+        class_names=list(class_names) if class_names else None,
+        num_classes=info.num_classes,
+        config={"class_names_source": info.class_names_source},
+    )
+
+
+def find_job(db: Database, reference: str | int) -> JobView:
+    """A job by id, name or run directory; a directory that is not registered yet is.
+
+    Raises:
+        InputError: JOB_NOT_FOUND, or what ``register_directory`` raises.
+    """
+    if isinstance(reference, str):
+        check_not_remote(reference, "model.job")
+        if Path(reference).expanduser().is_dir():
+            return register_directory(db, reference)
+    return get_training_job(db, reference)
+
+
+def checkpoint_of(job: JobView, which: str) -> Path:
+    """The file of ``best``, ``last`` or an epoch of a job.
+
+    Raises:
+        InputError: CHECKPOINT_NOT_FOUND, with what exists.
+    """
+    where = Path(job.output_dir or "")
+    if where.is_file() and which in {"best", "last"}:
+        return where  # a bare checkpoint is its own best and last
+    return resolve_checkpoint(where, which, job.framework)
+
+
+def describe_job(job: JobView) -> dict[str, Any]:
+    """What ``--json`` prints of a training job."""
+    where = Path(job.output_dir or "")
+    entries = list_checkpoints(where) if where.is_dir() else []
+    checkpoints: list[dict[str, Any]] = [
+        {"name": e.name, "epoch": e.epoch, "path": str(e.path), "metric": e.metric} for e in entries
+    ]
+    if where.is_file():
+        checkpoints = [{"name": "best", "epoch": None, "path": str(where), "metric": None}]
+    keys = ("id", "name", "framework", "task_type", "model_name", "output_dir", "class_names")
+    return {**{key: getattr(job, key) for key in keys}, "checkpoints": checkpoints}
