@@ -1,0 +1,28 @@
+"""Snellen tests and runs vision models; this is its public Python API.
+
+import snellen
+
+run = snellen.evaluate("configs/digits.yaml")
+run.metrics["accuracy"]
+run.results()                       # a polars DataFrame, one row an image
+snellen.open_run("latest")
+snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snellen.api import TestRun, evaluate, load_adapter, open_run
+
+__all__ = ["TestRun", "evaluate", "load_adapter", "open_run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that the command line answers --help without polars, pyarrow and SQLAlchemy.
+    if name in __all__:
+        from snellen import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'snellen' has no attribute '{name}'")

@@ -1,0 +1,187 @@
+"""The functions and the class that ``import snellen`` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.registry import load_adapter_class
+from adapters.types import AdapterSpec
+from pipelines.config import RunConfig
+from pipelines.config_load import build_config, load_config
+from pipelines.evaluate import TestRunner
+from pipelines.reporter import Reporter
+from pipelines.runs import open_results, unit_files
+from store.database import Database
+from store.runs import get_test_run
+from store.views import RunView
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from adapters.base import Adapter
+
+
+class TestRun:
+    """A test run: its row, and its result files read on demand."""
+
+    __test__ = False  # not a test case, whatever its name looks like to pytest
+
+    def __init__(self, view: RunView, database: str | None) -> None:
+        self._view = view
+        self._database = database
+
+    @property
+    def id(self) -> int:
+        """Id of the run."""
+        return self._view.id
+
+    @property
+    def name(self) -> str | None:
+        """Name of the run."""
+        return self._view.name
+
+    @property
+    def status(self) -> str:
+        """``completed`` or what kept it from that."""
+        return self._view.status
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Metric key -> value; None where a metric does not exist."""
+        return dict(self._view.metrics or {})
+
+    @property
+    def intervals(self) -> dict[str, Any]:
+        """Metric key -> [low, high] at ``metrics.confidence_level``."""
+        return dict(self._view.intervals or {})
+
+    @property
+    def per_class_metrics(self) -> dict[str, Any]:
+        """Class name -> its precision, recall, f1 and support."""
+        return dict(self._view.per_class_metrics or {})
+
+    @property
+    def confusion_matrix(self) -> Any:
+        """Counts, rows true, columns predicted; sparse above 1,000 classes."""
+        return self._view.confusion_matrix
+
+    @property
+    def row(self) -> RunView:
+        """Every column of the run's row."""
+        return self._view
+
+    @property
+    def results_dir(self) -> Path:
+        """Folder of the run's files."""
+        return Path(self._view.results_dir or "")
+
+    def files(self) -> list[Path]:
+        """The result files in unit order, which is the order of the images."""
+        with _database(self._database) as db:
+            return unit_files(db, self._view)
+
+    def lazy(self) -> pl.LazyFrame:
+        """The result rows as a polars LazyFrame: filters and columns are read on demand."""
+        with _database(self._database) as db:
+            return open_results(db, self._view).lazy()
+
+    def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The result rows as a polars DataFrame, one row an image, in manifest order.
+
+        Args:
+            columns: only these; all columns of SCHEMA otherwise.
+        """
+        with _database(self._database) as db:
+            return open_results(db, self._view).frame(list(columns) if columns else None)
+
+    def __repr__(self) -> str:
+        primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
+        return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}, {primary})"
+
+
+class _database:  # noqa: N801 (used as a function)
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+
+    def __enter__(self) -> Database:
+        self._db = Database.open(self._url, create=False)
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+
+def evaluate(
+    config: str | Path | Mapping[str, Any] | RunConfig,
+    *,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> TestRun:
+    """Run a test to its end.
+
+    Args:
+        config: a YAML file, a nested mapping of the same keys, or a RunConfig.
+        overrides: ``key.sub=value`` words, for a YAML file.
+        reporter: told about progress; silent by default.
+
+    Raises:
+        ConfigError, InputError: nothing was started.
+        RunError, RunInterrupted: the run can be resumed.
+    """
+    if isinstance(config, RunConfig):
+        parsed = config
+    elif isinstance(config, str | Path):
+        parsed = load_config(config, overrides)
+    else:
+        parsed = build_config(config)
+    return TestRun(TestRunner(parsed, reporter=reporter).run_test(), parsed.database)
+
+
+def open_run(reference: int | str = "latest", *, database: str | None = None) -> TestRun:
+    """A stored run by id, name or ``latest``.
+
+    Raises:
+        InputError: RUN_NOT_FOUND, DATABASE_NOT_FOUND.
+    """
+    with _database(database) as db:
+        return TestRun(get_test_run(db, reference), database)
+
+
+def load_adapter(
+    adapter: str = "timm",
+    *,
+    checkpoint: str | Path | None = None,
+    architecture: str | None = None,
+    class_names: Sequence[str] | None = None,
+    device: str | None = None,
+    precision: str = "fp32",
+    preprocess: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Adapter:
+    """Load a model: ``load_adapter("timm", checkpoint=...).infer_single("cat.jpg")``.
+
+    Args:
+        adapter: registry name or ``module:Class``.
+        checkpoint: a local file.
+        architecture: where the checkpoint does not hold it.
+        class_names: names in output order.
+        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        precision: ``fp32``, ``fp16`` or ``bf16``.
+        preprocess: overrides of the framework's own, as in the configuration.
+        options: further keys of this adapter.
+
+    Raises:
+        ConfigError, InputError: what is wrong with the model.
+    """
+    spec = AdapterSpec(
+        adapter=adapter,
+        checkpoint=str(Path(checkpoint).expanduser().absolute()) if checkpoint else None,
+        architecture=architecture,
+        class_names=tuple(class_names) if class_names else None,
+        precision=precision,
+        preprocess=dict(preprocess or {}),
+        options=options,
+    )
+    return load_adapter_class(adapter).from_spec(spec, device=device)

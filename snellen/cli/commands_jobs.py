@@ -1,0 +1,76 @@
+"""``register``, ``jobs`` and ``schema``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, open_database
+from snellen.cli.output import print_json, stdout_console
+
+
+def register_command(
+    directory: Annotated[
+        str, typer.Argument(metavar="DIR", help="A timm or an Ultralytics run directory.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the job; else the folder's.")] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Text file, one class name a line, in output order."),
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Register a training job from its run directory: checkpoints, classes, epoch curve."""
+    from adapters.types import ConfigError
+    from pipelines.training_jobs import describe_job, register_directory
+    from store.database import Database
+    from store.jobs import validation_results
+
+    names = None
+    if class_names is not None:
+        file = Path(class_names).expanduser()
+        if not file.is_file():
+            raise ConfigError("CLASS_NAMES_NOT_FOUND", f"--class-names: '{file}' does not exist.")
+        names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    db = Database.open(database)
+    job = register_directory(db, directory, name=name, class_names=names)
+    document = describe_job(job)
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.tables import job_table
+
+    stdout_console().print(job_table(document, validation_results(db, job.id)))
+
+
+def jobs_command(
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List the registered training jobs, newest first."""
+    from pipelines.training_jobs import describe_job
+    from store.jobs import list_training_jobs
+
+    documents = [describe_job(job) for job in list_training_jobs(open_database(database))]
+    if as_json:
+        print_json(documents)
+        return
+    from snellen.cli.tables import jobs_table
+
+    stdout_console().print(jobs_table(documents))
+
+
+def schema_command(
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from pipelines.config import RunConfig
+
+    schema = RunConfig.model_json_schema()
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})

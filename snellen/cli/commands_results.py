@@ -1,0 +1,173 @@
+"""``runs``, ``show``, ``images``, ``rescore`` and ``verify``: everything about stored results."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import (
+    DatabaseOption,
+    DebugOption,
+    JsonOption,
+    OverridesArgument,
+    RunArgument,
+    open_database,
+)
+from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.progress import make_reporter
+
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Leave out so many first.")]
+
+
+def runs_command(
+    status: Annotated[str | None, typer.Option(help="Only runs with this status.")] = None,
+    job: Annotated[str | None, typer.Option(help="Only runs of this training job.")] = None,
+    limit: LimitOption = 50,
+    offset: OffsetOption = 0,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List test runs, newest first."""
+    from snellen.documents import run_document
+    from store.jobs import get_training_job
+    from store.runs import list_test_runs
+
+    db = open_database(database)
+    job_id = get_training_job(db, job).id if job is not None else None
+    found = list_test_runs(db, status=status, training_job_id=job_id, limit=limit, offset=offset)
+    documents = [run_document(run) for run in found]
+    if as_json:
+        print_json(documents)
+        return
+    from snellen.cli.tables import runs_table
+
+    stdout_console().print(runs_table(documents))
+
+
+def show_command(
+    run: RunArgument,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Also every class.")] = False,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Also the confusion matrix.")
+    ] = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Show one run: metrics with their intervals, classes, what it was made of."""
+    from snellen.documents import run_document
+    from store.runs import get_test_run
+
+    db = open_database(database)
+    document = run_document(get_test_run(db, run), db)
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.tables import run_tables
+
+    for table in run_tables(document, per_class=per_class, confusion=confusion, details=True):
+        stdout_console().print(table)
+
+
+def images_command(
+    run: RunArgument,
+    true_class: Annotated[str | None, typer.Option("--class", help="True class, by name.")] = None,
+    predicted: Annotated[str | None, typer.Option(help="Predicted class, by name.")] = None,
+    correct: Annotated[
+        bool | None, typer.Option("--correct/--incorrect", help="Only right or only wrong ones.")
+    ] = None,
+    min_confidence: Annotated[float | None, typer.Option(help="At least, inclusive.")] = None,
+    max_confidence: Annotated[float | None, typer.Option(help="At most, inclusive.")] = None,
+    status: Annotated[str | None, typer.Option(help="ok or failed.")] = None,
+    error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
+    sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
+    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    limit: LimitOption = 20,
+    offset: OffsetOption = 0,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List the images of a run: filter, sort and page through its result rows."""
+    from pipelines.runs import open_results
+    from snellen.documents import images_document
+    from store.runs import get_test_run
+
+    db = open_database(database)
+    found = get_test_run(db, run)
+    results = open_results(db, found)
+    selection = results.filter(
+        true_class=true_class,
+        predicted_class=predicted,
+        correct=correct,
+        min_confidence=min_confidence,
+        max_confidence=max_confidence,
+        status=status,
+        error_code=error_code,
+    )
+    page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
+    if as_json:
+        print_json(images_document(page))
+        return
+    from snellen.cli.tables import images_table
+
+    stdout_console().print(images_table(page, offset))
+
+
+def rescore_command(
+    run: RunArgument,
+    overrides: OverridesArgument = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Compute the metrics again from the stored results, without inference: a new run row."""
+    from pipelines.runs import rescore_run
+    from snellen.documents import run_document
+    from store.runs import get_test_run
+
+    db = open_database(database)
+    with make_reporter(debug=debug) as reporter:
+        new = rescore_run(db, get_test_run(db, run), overrides or [], reporter)
+    document = run_document(new, db)
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.tables import run_tables
+
+    for table in run_tables(document):
+        stdout_console().print(table)
+
+
+def verify_command(
+    run: RunArgument,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Hash a run's files again and compare them with the ledger; exit code 1 if any differs."""
+    from pipelines.runs import verify_run
+    from store.runs import get_test_run
+
+    db = open_database(database)
+    found = get_test_run(db, run)
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("hashing the result files")
+        checked, problems = verify_run(db, found)
+    if as_json:
+        listed = [{"unit_id": p.unit_id, "file": p.file, "problem": p.problem} for p in problems]
+        print_json({"id": found.id, "files": checked, "ok": not problems, "problems": listed})
+    elif not problems:
+        stdout_console().print(f"run {found.id}: {checked} files are as they were committed")
+    else:
+        for problem in problems:
+            stdout_console().print(f"{problem.file}: {problem.problem}")
+        stderr_console().print(
+            f"{len(problems)} of {checked} files are damaged; `snellen resume {found.id}` makes "
+            "them again, and only them."
+        )
+    if problems:
+        raise typer.Exit(1)

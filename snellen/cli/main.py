@@ -1,0 +1,78 @@
+"""Entry point of the command line: errors become one paragraph and an exit code.
+
+Exit codes: 0 done; 1 a run failed, or files are damaged; 2 bad usage, configuration or input;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from adapters.types import SnellenError
+from snellen.cli.output import print_error
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    # HF_HUB_OFFLINE: no model library that we import may look for anything on the network.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(words))
+
+
+def run(words: list[str]) -> int:
+    """Run one command and give back its exit code."""
+    import typer
+
+    from snellen.cli.app import app
+
+    command = typer.main.get_command(app)
+    # Typer carries its own click from 0.16 on: ask its public exception for the base class.
+    usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    as_json, debug = "--json" in words, "--debug" in words
+    try:
+        result = command.main(args=words, prog_name="snellen", standalone_mode=False)
+    except SnellenError as error:
+        if debug:
+            raise
+        print_error(error.code, error.message, as_json=as_json)
+        return error.exit_code
+    except typer.Exit as leave:
+        return leave.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=as_json)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if isinstance(error, usage_error):
+            return _usage(error, as_json=as_json)
+        if debug:
+            raise
+        print_error(
+            "INTERNAL",
+            f"an unforeseen error: {type(error).__name__}: {error}. Please report it with the "
+            "output of the same command with --debug.",
+            as_json=as_json,
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: Any, *, as_json: bool) -> int:
+    print_error("USAGE", error.format_message(), as_json=as_json)
+    context = getattr(error, "ctx", None)
+    if context is not None and not as_json:
+        print(f"See: {context.command_path} --help", file=sys.stderr)
+    return 2
+
+
+def _as_interrupt(_: int, __: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does: cleanly, and resumable."""
+    raise KeyboardInterrupt

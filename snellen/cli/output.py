@@ -1,0 +1,50 @@
+"""Where things are printed: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def stderr_console() -> Console:
+    """The console for progress and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def stdout_console() -> Console:
+    """The console for tables."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Print the one document of ``--json``; numbers that are not finite become null."""
+    sys.stdout.write(json.dumps(_finite(document), indent=2, default=str) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def print_error(code: str, message: str, *, as_json: bool) -> None:
+    """Print an error: a document on stdout with ``--json``, a paragraph on stderr else."""
+    if as_json:
+        print_json({"error": {"code": code, "message": message}})
+        return
+    from rich.text import Text
+
+    text = Text.assemble(("Error: ", "bold red"), message, (f"  [{code}]", "dim"))
+    stderr_console().print(text, soft_wrap=True)

@@ -1,0 +1,65 @@
+"""The JSON documents that ``--json`` prints; their shapes are a promise to scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.runs import unit_files
+from store.database import Database
+from store.results import Page
+from store.views import RunView
+
+_RUN_KEYS = (
+    "id",
+    "name",
+    "status",
+    "task_type",
+    "metrics",
+    "intervals",
+    "per_class_metrics",
+    "total_images",
+    "scored_images",
+    "failed_images",
+    "results_dir",
+    "fingerprint",
+)
+_MORE_RUN_KEYS = (
+    "primary_metric_name",
+    "primary_metric_value",
+    "training_job_id",
+    "checkpoint_path",
+    "dataset_path",
+    "dataset_split",
+    "results_of",
+    "error_message",
+)
+
+
+def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
+    """A run; with ``db`` also its files in unit order and what only a single run shows."""
+    document: dict[str, Any] = {key: getattr(run, key) for key in (*_RUN_KEYS, *_MORE_RUN_KEYS)}
+    for key in ("created_at", "started_at", "completed_at"):
+        moment = getattr(run, key)
+        document[key] = moment.isoformat() if moment is not None else None
+    if db is not None:
+        document["files"] = [str(path) for path in unit_files(db, run)]
+        for key in (
+            "details",
+            "confusion_matrix",
+            "class_names",
+            "class_map",
+            "resolved",
+            "config",
+        ):
+            document[key] = getattr(run, key)
+    return document
+
+
+def images_document(page: Page) -> dict[str, Any]:
+    """A page of images with the counts of the whole selection."""
+    return {
+        "total": page.total,
+        "correct": page.correct,
+        "incorrect": page.incorrect,
+        "images": page.rows,
+    }
