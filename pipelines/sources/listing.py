@@ -16,8 +16,11 @@ from pathlib import Path
 from adapters.checkpoints.class_names import natural_key
 
 IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"]
-    + [".ppm", ".pgm", ".pbm", ".avif"]
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"),
+        *("ppm", "pgm", "pbm", "avif"),
+    )
 )
 """Files with other endings are no images; what cannot be decoded becomes a failed row."""
 _THREADS = 16
