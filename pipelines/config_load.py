@@ -115,7 +115,8 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
 
 
 def _nearest(key: str) -> str:
-    keys = _all_keys(RunConfig)
+    # The sections around the key are right; they are no suggestion.
+    keys = [known for known in _all_keys(RunConfig) if not key.startswith(f"{known}.")]
     leaf = key.rsplit(".", 1)[-1]
     close = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
     if not close:

@@ -263,7 +263,7 @@ class _Session:
             manifest=folder / MANIFEST_NAME,
             root=dataset.info.root,
             batch_size=plan.batch_size,
-            device=plan.device,
+            device=_worker_device(plan, self._config.run.device),
             follow_links=self._config.dataset.follow_links,
         )
         if plan.layout != "inline":
@@ -416,6 +416,11 @@ class _Session:
             f"run {lease.run_id} was interrupted; {done:,} of {total:,} images are committed. "
             f"Go on with: snellen resume {lease.run_id}",
         )
+
+
+def _worker_device(plan: Plan, configured: str) -> str | None:
+    """What workers load the model on; where nobody said `cuda`, a GPU actor takes what it has."""
+    return None if plan.layout == "gpu" and configured == "auto" else plan.device
 
 
 def inline_available() -> Available:

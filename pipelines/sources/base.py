@@ -41,6 +41,12 @@ class DatasetInfo:
     notes: tuple[str, ...] = field(default=())
 
 
+def absolute_path(text: str) -> Path:
+    """An absolute path without ``..``: whether an image lies below the root is seen in its text."""
+    path = Path(text).expanduser().absolute()
+    return path.resolve() if ".." in path.parts else path
+
+
 class Source(ABC):
     """A data set in one format. Subclasses are registered in ``sources/registry.py``."""
 
@@ -64,7 +70,8 @@ class Source(ABC):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield the images in manifest order, as columns.
 
-        Columns: ``image_id``, ``location``, ``size``, ``mtime_ns``, ``label`` (the data set's
-        class name, or None), ``label_id`` (index into ``info.classes``, or None), and one per
-        ``info.meta_fields``. All lists of one batch have the same length.
+        Columns: ``image_id``, ``location`` (escaped as by ``listing.escape_id``), ``size``,
+        ``mtime_ns``, ``label`` (the data set's class name, or None), ``label_id`` (index into
+        ``info.classes``, or None), and one per ``info.meta_fields``. All lists of one batch have
+        the same length.
         """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.types import InputError
-from pipelines.sources.base import DatasetInfo, Source
+from pipelines.sources.base import DatasetInfo, Source, absolute_path
 from pipelines.sources.listing import escape_id
 
 _BATCH = 65_536
@@ -28,10 +28,10 @@ class ImageListSource(Source):
         Raises:
             InputError: the path is not a file.
         """
-        path = Path(self.config.path).expanduser().absolute()
+        path = absolute_path(self.config.path)
         if not path.is_file():
             raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a text file.")
-        root = Path(self.config.root).expanduser().absolute() if self.config.root else path.parent
+        root = absolute_path(self.config.root) if self.config.root else path.parent
         return DatasetInfo(root=root, split=None, classes=None)
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
@@ -44,7 +44,7 @@ class ImageListSource(Source):
                 nothing = [None] * len(chunk)
                 yield {
                     "image_id": [relative_id(text, info.root) for text in chunk],
-                    "location": [str(info.root / text) for text in chunk],
+                    "location": [escape_id(str(info.root / text)) for text in chunk],
                     "size": nothing,
                     "mtime_ns": nothing,
                     "label": nothing,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.types import InputError
-from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.listing import folders_in, list_images, sort_key
+from pipelines.sources.base import DatasetInfo, Source, absolute_path
+from pipelines.sources.listing import escape_id, folders_in, list_images, sort_key
 
 _SPLITS = ("test", "val", "validation", "valid", "train")
 
@@ -31,7 +31,7 @@ class ImageFolderSource(Source):
         Raises:
             InputError: no such split, or no class folder.
         """
-        path = Path(self.config.path).expanduser().absolute()
+        path = absolute_path(self.config.path)
         if not path.is_dir():
             raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a folder.")
         root, split, note = self._choose_split(path)
@@ -42,6 +42,13 @@ class ImageFolderSource(Source):
                 "DATASET_EMPTY",
                 f"dataset.path: '{root}' has no class folders; expected {root.name}/CLASS/IMAGE.",
             )
+        for name in classes:
+            if any("\udc80" <= char <= "\udcff" for char in name):
+                raise InputError(
+                    "DATASET_CLASS_NAME",
+                    f"dataset.path: '{root}' has a class folder whose name is not UTF-8: "
+                    f"'{escape_id(name)}'; rename it.",
+                )
         return DatasetInfo(
             root=root,
             split=split,
@@ -79,7 +86,7 @@ class ImageFolderSource(Source):
             count = len(files)
             yield {
                 "image_id": [file.relative for file in files],
-                "location": [file.path for file in files],
+                "location": [escape_id(file.path) for file in files],
                 "size": [file.size for file in files],
                 "mtime_ns": [file.mtime_ns for file in files],
                 "label": [classes[label_id]] * count,

@@ -7,6 +7,7 @@ call an image, which on network storage is latency, not work: hence threads.
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """Files with other endings are no images; what cannot be decoded becomes a failed row."""
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _THREADS = 16
 _CHUNK = 512
 
@@ -54,6 +56,15 @@ def escape_id(text: str) -> str:
     return "".join(
         f"\\x{ord(char) - 0xDC00:02x}" if 0xDC80 <= ord(char) <= 0xDCFF else char
         for char in escaped
+    )
+
+
+def unescape_id(text: str) -> str:
+    """The file name that ``escape_id`` was given."""
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(
+        lambda found: "\\" if found[1] == "\\" else chr(0xDC00 + int(found[1][1:], 16)), text
     )
 
 

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from adapters.types import InputError
-from pipelines.sources.base import DatasetInfo, Source
+from pipelines.sources.base import DatasetInfo, Source, absolute_path
 from pipelines.sources.listing import sort_key
 
 _PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
@@ -50,7 +50,7 @@ class ManifestSource(Source):
             if field.name not in taken
         )
         classes, are_ids = self._classes(schema, label_column)
-        root = Path(self.config.root).expanduser().absolute() if self.config.root else None
+        root = absolute_path(self.config.root) if self.config.root else None
         return DatasetInfo(
             root=root or self._path.parent,
             split=None,
@@ -82,7 +82,7 @@ class ManifestSource(Source):
 
     @property
     def _path(self) -> Path:
-        return Path(self.config.path).expanduser().absolute()
+        return absolute_path(self.config.path)
 
     def _is_csv(self) -> bool:
         return self._path.suffix.lower() == ".csv"
@@ -166,9 +166,10 @@ class ManifestSource(Source):
 
 
 def _absolute(paths: pa.Array, root: str) -> pa.Array:
-    return pc.if_else(
+    whole = pc.if_else(
         pc.starts_with(paths, "/"), paths, pc.binary_join_element_wise(root, paths, "/")
     )
+    return pc.replace_substring(whole, "\\", "\\\\")  # as escape_id does
 
 
 def _optional(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.types import DecodedImage, ErrorCode, ErrorStage, ImageError, Preprocessed
+from pipelines.sources.listing import unescape_id
 from pipelines.stages.read import read_image
 from pipelines.stages.spec import ScoringSpec
 
@@ -63,7 +64,7 @@ class ImagePreparer:
                 return prepared
             stage = ErrorStage.READ
             data = read_image(
-                row["location"],
+                unescape_id(row["location"]),
                 size=row["size"],
                 mtime_ns=row["mtime_ns"],
                 root=self._spec.root,

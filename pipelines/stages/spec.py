@@ -21,7 +21,7 @@ class ScoringSpec:
         results_dir: the run's folder, the same path on every node.
         root: the data set's root; no image may lie outside of it.
         batch_size: images a forward pass.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu`` or ``cuda``; None lets a worker take a GPU if it has one.
         torch_threads: threads inside one forward pass on a CPU.
         follow_links: whether links may lead out of the root.
     """
@@ -33,7 +33,7 @@ class ScoringSpec:
     manifest: Path
     root: Path
     batch_size: int
-    device: str
+    device: str | None
     torch_threads: int = 1
     follow_links: bool = False
 

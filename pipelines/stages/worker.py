@@ -128,7 +128,7 @@ def limit_threads(spec: ScoringSpec) -> None:
     """Give each forward pass the planned number of threads: units run side by side instead."""
     from adapters.runtime import set_compute_threads
 
-    if spec.device == "cpu":
+    if spec.device != "cuda":
         set_compute_threads(spec.torch_threads)
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporter import Reporter
@@ -24,30 +24,39 @@ def make_reporter(*, debug: bool) -> Iterator[Reporter]:
     """The reporter for this terminal; without ``debug`` C libraries' own chatter is silenced."""
     from rich.console import Console
 
-    stream = sys.stderr if debug else _own_stderr()
-    console = Console(file=stream, highlight=False)
-    reporter = TerminalReporter(console) if console.is_terminal else PlainReporter(console)
-    try:
-        yield reporter
-    finally:
-        reporter.close()
+    with nullcontext(sys.stderr) if debug else _own_stderr() as stream:
+        console = Console(file=stream, highlight=False)
+        reporter = TerminalReporter(console) if console.is_terminal else PlainReporter(console)
+        try:
+            yield reporter
+        finally:
+            reporter.close()
 
 
-def _own_stderr() -> Any:
+@contextmanager
+def _own_stderr() -> Iterator[Any]:
     """A stream of our own to stderr, after pointing the C level's stderr elsewhere.
 
     Ray's C++ core prints notices that no environment variable turns off; Python's own errors
-    still arrive, because ``sys.stderr`` is moved to the new stream, too.
+    still arrive, because ``sys.stderr`` is moved to the new stream, too. Both are put back at
+    the end.
     """
+    before = sys.stderr
     try:
         descriptor = os.dup(2)
     except OSError:
-        return sys.stderr
-    stream = os.fdopen(descriptor, "w", buffering=1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    sys.stderr = stream
-    return stream
+        yield before
+        return
+    with os.fdopen(descriptor, "w", buffering=1) as stream:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        sys.stderr = stream
+        try:
+            yield stream
+        finally:
+            stream.flush()
+            os.dup2(descriptor, 2)
+            sys.stderr = before
 
 
 def _duration(seconds: float) -> str:
@@ -57,22 +66,49 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
+class _Rate:
+    """Images a second since the first commit: starting the workers is no part of it."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done = total, done
+        self._first = done
+        self._since: float | None = None
+
+    def add(self, rows: int) -> None:
+        self.done += rows
+        if self._since is None:
+            self._since, self._first = time.monotonic(), self.done
+
+    @property
+    def per_second(self) -> float | None:
+        if self._since is None or self.done == self._first:
+            return None
+        return (self.done - self._first) / max(time.monotonic() - self._since, 1e-9)
+
+    def __str__(self) -> str:
+        rate = self.per_second
+        return f"{rate:,.0f} images/s" if rate else ""
+
+    @property
+    def left(self) -> str:
+        rate = self.per_second
+        return f"{_duration((self.total - self.done) / rate)} left" if rate else ""
+
+
 class PlainReporter(Reporter):
     """Lines for logs: every status once, progress every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._total = self._done = self._first = 0
-        self._began = self._printed = 0.0
-        self._last_status = ""
+        self._rate = _Rate(0, 0)
+        self._printed = 0.0
 
     def status(self, text: str) -> None:
-        """Print a status, but not every step of a count."""
-        kind = text.split(":")[0]
+        """Print a status; a count ("listing: 5 so far") only every few seconds."""
         now = time.monotonic()
-        if kind != self._last_status or now - self._printed > _LINE_SECONDS:
+        if ":" not in text or now - self._printed > _LINE_SECONDS:
             self._print(f"{text} ...")
-            self._last_status, self._printed = kind, now
+            self._printed = now
 
     def note(self, text: str) -> None:
         """Print a note."""
@@ -80,25 +116,24 @@ class PlainReporter(Reporter):
 
     def begin(self, total: int, done: int) -> None:
         """Start counting."""
-        self._total, self._done, self._first = total, done, done
-        self._began = self._printed = time.monotonic()
+        self._rate = _Rate(total, done)
+        self._printed = time.monotonic()
         if done:
             self._print(f"  {done:,} of {total:,} images are committed already")
 
     def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
         """Print a line if the last one is some seconds old."""
-        self._done += rows
+        rate = self._rate
+        rate.add(rows)
         now = time.monotonic()
-        if now - self._printed < _LINE_SECONDS and self._done < self._total:
+        if now - self._printed < _LINE_SECONDS and rate.done < rate.total:
             return
         self._printed = now
-        rate = (self._done - self._first) / max(now - self._began, 1e-9)
-        left = _duration((self._total - self._done) / rate) if rate > 0 else "?"
-        text = f"{self._done:,} of {self._total:,} images, {rate:,.0f} images/s, {left} left"
-        text += f", {failed:,} failed"
+        parts = [f"{rate.done:,} of {rate.total:,} images", str(rate)]
+        parts += [rate.left if rate.done < rate.total else "", f"{failed:,} failed"]
         if metric is not None:
-            text += f", {metric[0]} {metric[1]:.4f}"
-        self._print(text)
+            parts.append(f"{metric[0]} {metric[1]:.4f}")
+        self._print(", ".join(part for part in parts if part))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -115,6 +150,7 @@ class TerminalReporter(Reporter):
         self._status: Status | None = None
         self._progress: Progress | None = None
         self._task: Any = None
+        self._rate = _Rate(0, 0)
 
     def status(self, text: str) -> None:
         """Show what is waited for."""
@@ -132,7 +168,7 @@ class TerminalReporter(Reporter):
 
     def begin(self, total: int, done: int) -> None:
         """Replace the spinner by a bar."""
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._stop_status()
         self._progress = Progress(
@@ -140,15 +176,15 @@ class TerminalReporter(Reporter):
             BarColumn(),
             TextColumn("{task.completed:,}/{task.total:,}"),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[info]}"),
             console=self._console,
         )
         self._progress.start()
         self._task = self._progress.add_task(
-            "starting workers", total=total, completed=done, info="", rate=""
+            "starting workers", total=total, completed=done, info="", rate="", left=""
         )
-        self._began, self._first = time.monotonic(), done
+        self._rate = _Rate(total, done)
 
     def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
         """Move the bar."""
@@ -157,15 +193,14 @@ class TerminalReporter(Reporter):
         info = f"{failed:,} failed" if failed else ""
         if metric is not None:
             info += f"{', ' if info else ''}{metric[0]} {metric[1]:.4f}"
-        task = self._progress.tasks[0]
-        done = task.completed + rows - self._first
-        rate = done / max(time.monotonic() - self._began, 1e-9)
+        self._rate.add(rows)
         self._progress.update(
             self._task,
             advance=rows,
             description="evaluating",
             info=info,
-            rate=f"{rate:,.0f} images/s",
+            rate=str(self._rate),
+            left=self._rate.left,
         )
 
     def end(self) -> None:
