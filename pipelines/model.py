@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.checkpoints.local import check_local_path, check_not_remote
+from adapters.inspection import inspect_model
 from adapters.registry import load_adapter_class
 from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo, TaskType
 from pipelines.config import ModelConfig, RunConfig
@@ -29,28 +30,36 @@ class ResolvedModel:
 
     Attributes:
         spec: how workers build the same adapter; absolute paths, nothing left at auto.
-        adapter: the model itself, on ``device``.
+        info: what was found in the checkpoint.
+        reads_images: whether the adapter looks at pixels at all.
+        adapter: the model itself, where this process is to run it.
         job: the training job that it belongs to, if it is registered already.
         dataset_names: class names are the data set's own (``model.class_names: dataset``).
     """
 
     spec: AdapterSpec
-    adapter: Adapter
+    info: ModelInfo
+    reads_images: bool
+    adapter: Adapter | None
     job: JobView | None
     dataset_names: bool
 
-    @property
-    def info(self) -> ModelInfo:
-        """What was found in the checkpoint."""
-        return self.adapter.info
+
+@dataclass(frozen=True, slots=True)
+class LocatedModel:
+    """A checkpoint that was found, not loaded yet; the fields are those of ResolvedModel."""
+
+    spec: AdapterSpec
+    job: JobView | None
+    dataset_names: bool
 
 
-def resolve_model(config: RunConfig, db: Database, *, device: str = "cpu") -> ResolvedModel:
-    """Find and load the checkpoint.
+def locate_model(config: RunConfig, db: Database) -> LocatedModel:
+    """Find the checkpoint and describe it to an adapter. Quick: nothing heavy is imported.
 
     Raises:
         ConfigError: a setting is missing or contradicts another.
-        InputError: no such job or checkpoint, or one that cannot be loaded.
+        InputError: no such job or checkpoint.
     """
     model = config.model
     job, checkpoint = _locate(model, db)
@@ -74,9 +83,37 @@ def resolve_model(config: RunConfig, db: Database, *, device: str = "cpu") -> Re
         preprocess=config.preprocess.model_dump(exclude_none=True),
         options=_options(model),
     )
-    adapter = load_adapter_class(adapter_name).from_spec(spec, device=device)
-    _check_task(config, adapter.info)
-    return ResolvedModel(spec, adapter, job, dataset_names=model.class_names == "dataset")
+    return LocatedModel(spec, job, dataset_names=model.class_names == "dataset")
+
+
+def load_model(located: LocatedModel, config: RunConfig, device: str | None) -> ResolvedModel:
+    """Load the checkpoint.
+
+    Args:
+        located: from ``locate_model``.
+        config: the run's configuration.
+        device: load it in this process, to run it here; None only looks at it, in another one.
+
+    Raises:
+        ConfigError: a setting that the adapter refuses, or a task that it is not for.
+        InputError: a checkpoint that cannot be loaded.
+    """
+    spec, job, of_dataset = located.spec, located.job, located.dataset_names
+    if device is None:
+        found = inspect_model(spec)
+        resolved = ResolvedModel(spec, found.info, found.reads_images, None, job, of_dataset)
+    else:
+        adapter = load_adapter_class(spec.adapter).from_spec(spec, device=device)
+        resolved = loaded_model(adapter, spec, job, dataset_names=of_dataset)
+    _check_task(config, resolved.info)
+    return resolved
+
+
+def loaded_model(
+    adapter: Adapter, spec: AdapterSpec, job: JobView | None = None, *, dataset_names: bool = False
+) -> ResolvedModel:
+    """The description of an adapter that this process has loaded."""
+    return ResolvedModel(spec, adapter.info, adapter.reads_images, adapter, job, dataset_names)
 
 
 def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | None]:
@@ -164,8 +201,3 @@ def _check_task(config: RunConfig, info: ModelInfo) -> None:
 def job_of(db: Database, model: ResolvedModel, class_names: tuple[str, ...]) -> JobView:
     """The model's training job; a bare checkpoint is registered now."""
     return model.job or register_checkpoint(db, model.info, class_names)
-
-
-def with_names(model: ResolvedModel, names: tuple[str, ...]) -> ResolvedModel:
-    """The same model with class names that the data set gave."""
-    return replace(model, spec=replace(model.spec, class_names=names))

@@ -9,11 +9,12 @@ from typing import Any
 from pipelines.config import RunConfig
 from pipelines.dataset import resolve_dataset
 from pipelines.engines.ray_session import RaySession
-from pipelines.evaluate import inline_available
 from pipelines.manifest import write_manifest
-from pipelines.model import resolve_model
+from pipelines.model import load_model, locate_model
 from pipelines.plan import make_plan
+from pipelines.preparation import inline_available
 from pipelines.reporter import Reporter
+from pipelines.sources.registry import open_source
 from store.database import Database
 
 
@@ -32,10 +33,12 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
     try:
         with RaySession(config.ray) as session:
             ray = config.run.engine == "ray"
+            located = locate_model(config, db)
+            open_source(config.dataset)
             reporter.status("starting Ray and loading the checkpoint" if ray else "loading")
             if ray:
                 session.start()
-            model = resolve_model(config, db)
+            model = load_model(located, config, None)
             dataset = resolve_dataset(config, model.info, dataset_names=model.dataset_names)
             reporter.status(f"listing the images of {config.dataset.path}")
             with tempfile.TemporaryDirectory(prefix="snellen-plan-") as folder:
@@ -51,7 +54,7 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
                 model.info,
                 summary.rows,
                 session.ready() if ray else inline_available(),
-                reads_images=model.adapter.reads_images,
+                reads_images=model.reads_images,
             )
     finally:
         db.close()

@@ -1,0 +1,201 @@
+"""One attempt at one run: from the lease to the finished row, or to a clean stop."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.types import RunError, SnellenError
+from pipelines.config import RunConfig
+from pipelines.config_load import build_config
+from pipelines.dataset import ResolvedDataset, resolve_dataset
+from pipelines.drive import Drive
+from pipelines.engines.base import Engine
+from pipelines.engines.inline import InlineEngine
+from pipelines.engines.ray_session import RaySession
+from pipelines.fingerprint import refuse_changes
+from pipelines.finish import TEST_RUN, finish_run, results_folder
+from pipelines.heartbeat import Heartbeat
+from pipelines.model import ResolvedModel, load_model, loaded_model, locate_model
+from pipelines.output import OutputLock, output_root
+from pipelines.plan import Available
+from pipelines.preparation import Prepared, inline_available, prepare
+from pipelines.reporter import Reporter
+from pipelines.run_row import create_row, forget, interrupted, make_folder
+from pipelines.sources.registry import open_source
+from pipelines.stages.worker import UnitWorker
+from pipelines.units import make_units
+from store.database import Database
+from store.files import verify_units
+from store.leases import Lease, acquire, release
+from store.ledger import committed_units
+from store.views import RunView
+
+if TYPE_CHECKING:
+    from adapters.base import Adapter
+
+
+class Attempt:
+    """Owns a run while it lasts. ``stack`` ends whatever it started, in reverse order."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        db: Database,
+        reporter: Reporter,
+        stack: ExitStack,
+        adapter: Adapter | None,
+    ) -> None:
+        self._config = config
+        self._db = db
+        self._reporter = reporter
+        self._stack = stack
+        self._given = adapter
+        self._ray: RaySession | None = None
+
+    def start(self) -> RunView:
+        """A new run."""
+        model = self._load_model()
+        dataset = resolve_dataset(self._config, model.info, dataset_names=model.dataset_names)
+        for note in (*dataset.info.notes, *dataset.class_map.notes):
+            self._reporter.note(note)
+        root = output_root(self._config.output.dir)
+        lock = self._lock(root)
+        run_id = create_row(self._db, self._config, model, dataset)
+        lease = acquire(self._db, TEST_RUN, run_id)
+        folder: Path | None = None
+        try:
+            folder = make_folder(self._db, lease, root)
+        except BaseException:
+            forget(self._db, lease, folder)
+            raise
+        return self._held(lease, lock, model, dataset, folder, fresh=True)
+
+    def resume(self, run: RunView) -> RunView:
+        """Go on with ``run``, or check that it is whole."""
+        if run.status == "completed" and not _damaged(self._db, run):
+            self._reporter.note(f"run {run.id} is completed already; its files are as committed")
+            return run
+        lease = acquire(self._db, TEST_RUN, run.id, reopen=True)
+        try:
+            model = self._load_model()
+            before = build_config(run.config)
+            refuse_changes(before, self._config, run.fingerprint or {}, model.info, f"run {run.id}")
+            dataset = resolve_dataset(self._config, model.info, dataset_names=model.dataset_names)
+            root = output_root(self._config.output.dir)
+            lock = self._lock(root)
+            known = run.results_dir
+            folder = Path(known) if known else make_folder(self._db, lease, root)
+        except BaseException:
+            release(self._db, lease, status=_resumable(run.status), error_message=run.error_message)
+            raise
+        return self._held(lease, lock, model, dataset, folder, fresh=False)
+
+    def _held(
+        self,
+        lease: Lease,
+        lock: OutputLock | None,
+        model: ResolvedModel,
+        dataset: ResolvedDataset,
+        folder: Path,
+        *,
+        fresh: bool,
+    ) -> RunView:
+        """Everything that happens while this process owns the run."""
+        started = False
+        try:
+            with Heartbeat(self._db, lease, lock) as heart:
+                prepared = self._prepare(lease, model, dataset, folder)
+                started = True
+                self._drive(prepared, heart, model)
+                return finish_run(self._db, lease, self._config, self._reporter)
+        except KeyboardInterrupt:
+            release(self._db, lease, status="interrupted", error_message="interrupted")
+            raise interrupted(self._db, lease) from None
+        except SnellenError as error:
+            if fresh and not started and not isinstance(error, RunError):
+                # Wrong input found while the manifest was made: there is nothing to resume.
+                forget(self._db, lease, folder)
+            else:
+                release(self._db, lease, status="failed", error_message=error.message)
+            raise
+        except BaseException as error:
+            release(
+                self._db, lease, status="failed", error_message=f"{type(error).__name__}: {error}"
+            )
+            raise
+
+    def _prepare(
+        self, lease: Lease, model: ResolvedModel, dataset: ResolvedDataset, folder: Path
+    ) -> Prepared:
+        return prepare(
+            self._db,
+            lease,
+            self._config,
+            model=model,
+            dataset=dataset,
+            folder=folder,
+            available=self._available,
+            reporter=self._reporter,
+        )
+
+    def _drive(self, prepared: Prepared, heart: Heartbeat, model: ResolvedModel) -> None:
+        plan, spec = prepared.plan, prepared.spec
+        engine: Engine
+        if plan.layout == "inline":
+            engine = InlineEngine(spec, plan, UnitWorker(spec, adapter=model.adapter))
+        else:
+            from pipelines.engines.ray_engine import RayEngine
+
+            engine = RayEngine(spec, plan)
+            self._reporter.status("starting the workers, which load torch and the checkpoint")
+        Drive(
+            self._db, prepared.lease, engine, self._reporter, heart, self._config.run.max_failed
+        ).run(make_units(plan.total, plan.unit_rows))
+
+    def _start_ray(self) -> None:
+        if self._config.run.engine == "ray":
+            where = self._config.ray.address or "on this machine"
+            self._reporter.status(f"starting Ray ({where}) and loading the checkpoint")
+            self._ray = self._stack.enter_context(RaySession(self._config.ray)).start()
+        else:
+            self._reporter.status("loading the checkpoint")
+
+    def _load_model(self) -> ResolvedModel:
+        """Load the model while Ray starts; what is plainly missing is said before that."""
+        if self._given is not None:
+            return loaded_model(self._given, self._given.spec)
+        located = locate_model(self._config, self._db)
+        open_source(self._config.dataset)
+        self._start_ray()
+        return load_model(located, self._config, self._device())
+
+    def _device(self) -> str | None:
+        """Where this process runs the model; None where Ray's workers do."""
+        if self._config.run.engine == "ray":
+            return None
+        from adapters.runtime import has_cuda
+
+        return "cuda" if self._config.run.device != "cpu" and has_cuda() else "cpu"
+
+    def _available(self) -> Available:
+        if self._ray is not None:
+            self._reporter.status("waiting for Ray")
+            return self._ray.ready()
+        return inline_available()
+
+    def _lock(self, root: Path) -> OutputLock | None:
+        if self._config.output.dir == "auto":
+            return None
+        lock = OutputLock(root).acquire(f"run '{self._config.name or 'unnamed'}'")
+        self._stack.callback(lock.release)
+        return lock
+
+
+def _damaged(db: Database, run: RunView) -> bool:
+    return bool(verify_units(results_folder(run), committed_units(db, TEST_RUN, run.id)))
+
+
+def _resumable(status: str) -> str:
+    return status if status in {"failed", "cancelled"} else "interrupted"

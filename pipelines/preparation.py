@@ -1,0 +1,170 @@
+"""Make a run ready to be driven: manifest, plan, fingerprint, and what workers are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.types import InputError
+from pipelines.config import RunConfig
+from pipelines.dataset import ResolvedDataset
+from pipelines.fingerprint import fingerprint
+from pipelines.finish import TEST_RUN
+from pipelines.manifest import MANIFEST_NAME, write_manifest
+from pipelines.model import ResolvedModel
+from pipelines.plan import Available, Plan, make_plan
+from pipelines.reporter import Reporter
+from pipelines.stages.spec import ScoringSpec
+from pipelines.storage_probe import probe_nodes
+from store.database import Database
+from store.files import sha256_path, verify_units
+from store.leases import Lease
+from store.ledger import committed_units, drop_units
+from store.runs import get_test_run, update_run
+from store.views import RunView
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready to be driven."""
+
+    lease: Lease
+    spec: ScoringSpec
+    plan: Plan
+
+
+def prepare(
+    db: Database,
+    lease: Lease,
+    config: RunConfig,
+    *,
+    model: ResolvedModel,
+    dataset: ResolvedDataset,
+    folder: Path,
+    available: Callable[[], Available],
+    reporter: Reporter,
+) -> Prepared:
+    """Write or check the manifest, plan, and store what makes the run's results.
+
+    Args:
+        db, lease, config: the run.
+        model, dataset: what is evaluated on what.
+        folder: the run's folder.
+        available: waits for the engine and says what is free in it.
+        reporter: told what is done.
+
+    Raises:
+        ConfigError, InputError: the run cannot be started so.
+    """
+    run = get_test_run(db, lease.run_id)
+    manifest = folder / MANIFEST_NAME
+    total = _manifest(db, lease, run, config, dataset=dataset, path=manifest, reporter=reporter)
+    plan = _plan(config, model, total, run.resolved, available())
+    for reason in plan.reasons:
+        reporter.note(reason)
+    update_run(
+        db,
+        lease,
+        resolved=plan.to_json(),
+        config=config.model_dump(mode="json"),
+        fingerprint=fingerprint(
+            config,
+            model.info,
+            manifest_hash=sha256_path(manifest),
+            unit_rows=plan.unit_rows,
+            batch_size=plan.batch_size,
+        ),
+    )
+    _drop_damaged(db, lease, folder, reporter)
+    spec = ScoringSpec(
+        adapter=model.spec,
+        info=model.info,
+        class_map=dataset.class_map,
+        results_dir=folder,
+        manifest=manifest,
+        root=dataset.info.root,
+        batch_size=plan.batch_size,
+        device=_worker_device(plan, config.run.device),
+        follow_links=config.dataset.follow_links,
+    )
+    if plan.layout != "inline":
+        probe_nodes(spec)
+    return Prepared(lease, spec, plan)
+
+
+def _manifest(
+    db: Database,
+    lease: Lease,
+    run: RunView,
+    config: RunConfig,
+    *,
+    dataset: ResolvedDataset,
+    path: Path,
+    reporter: Reporter,
+) -> int:
+    """Write the run's manifest, or check the one that it has; give the number of images."""
+    stored = (run.fingerprint or {}).get("manifest_hash")
+    if stored is not None:
+        if not path.is_file() or sha256_path(path) != stored:
+            raise InputError(
+                "MANIFEST_CHANGED",
+                f"'{path}' is missing or not the manifest that run {run.id} was planned with; "
+                "start a new run.",
+            )
+        return int(run.total_images or 0)
+    reporter.status(f"listing the images of {config.dataset.path}")
+    summary = write_manifest(
+        dataset.source,
+        dataset.info,
+        path,
+        leave_out=dataset.class_map.left_out(),
+        limit=config.dataset.limit,
+        progress=lambda rows: reporter.status(f"listing the images: {rows:,} so far"),
+    )
+    if summary.left_out:
+        reporter.note(f"{summary.left_out:,} images left out by model.class_map")
+    update_run(db, lease, total_images=summary.rows)
+    return summary.rows
+
+
+def _plan(
+    config: RunConfig,
+    model: ResolvedModel,
+    total: int,
+    resolved: dict[str, Any] | None,
+    available: Available,
+) -> Plan:
+    run = config.run
+    if resolved:
+        # What makes the result stays as it was planned first; the rest follows this machine.
+        run = run.model_copy(update={key: resolved[key] for key in ("unit_rows", "batch_size")})
+    on_gpu = model.adapter is not None and model.adapter.engine.device.type == "cuda"
+    return make_plan(
+        run, model.info, total, available, reads_images=model.reads_images, has_cuda=on_gpu
+    )
+
+
+def _worker_device(plan: Plan, configured: str) -> str | None:
+    """What workers load the model on; where nobody said `cuda`, a GPU actor takes what it has."""
+    return None if plan.layout == "gpu" and configured == "auto" else plan.device
+
+
+def inline_available() -> Available:
+    """What the inline engine may use: the CPUs that this process may run on."""
+    return Available(cpus=len(os.sched_getaffinity(0)), gpus=0, memory=0)
+
+
+def _drop_damaged(db: Database, lease: Lease, folder: Path, reporter: Reporter) -> None:
+    """Take units whose file is missing or changed out of the ledger: they are scored again."""
+    records = committed_units(db, TEST_RUN, lease.run_id)
+    if not records:
+        return
+    reporter.status(f"checking {len(records)} committed files")
+    problems = verify_units(folder, records)
+    if problems:
+        listed = ", ".join(f"{p.file} ({p.problem})" for p in problems[:5])
+        reporter.note(f"{len(problems)} units will be scored again: {listed}")
+        drop_units(db, lease, [problem.unit_id for problem in problems])
