@@ -100,7 +100,7 @@ def make_plan(
     batch_size = _batch_size(config, info, device)
     unit_rows = _unit_rows(config, info, total, device, reads_images)
     batch_size = min(batch_size, unit_rows) if config.batch_size == "auto" else batch_size
-    actors, threads, cpus, gpus, actor_reason = _actors(config, layout, available)
+    actors, threads, cpus, gpus, actor_reason = _actors(config, info, layout, available)
     units = math.ceil(total / unit_rows)
     reasons = (
         why,
@@ -181,7 +181,7 @@ def _unit_rows(
 
 
 def _actors(
-    config: RunSection, layout: Layout, available: Available
+    config: RunSection, info: ModelInfo, layout: Layout, available: Available
 ) -> tuple[int, int, float, float, str]:
     wanted = None if config.actors == "auto" else config.actors
     if layout == "inline":
@@ -199,7 +199,8 @@ def _actors(
     threads = _THREADS_PER_ACTOR if config.threads == "auto" else config.threads
     # One CPU stays free, so that a server or a task beside the run can be scheduled.
     share = available.cpus - 1 if available.cpus >= 2 else available.cpus / 2
-    by_memory = max(1, int(available.memory * 0.6 * available.nodes / _ACTOR_BYTES))
+    each_bytes = _ACTOR_BYTES + 6 * info.parameters  # float32 weights, and room to load them
+    by_memory = max(1, int(available.memory * 0.6 / each_bytes)) * available.nodes
     actors = wanted or max(1, min(int(available.cpus // threads), by_memory))
     each = math.floor(min(share / actors, threads) * 100) / 100
     if wanted is not None and each < _MIN_ACTOR_CPUS:
@@ -211,4 +212,4 @@ def _actors(
         )
     each = max(each, _MIN_ACTOR_CPUS / 2)
     text = f"{actors} actor{'s' if actors > 1 else ''} with {threads} threads"
-    return actors, threads, each, 0.0, f"{text}, {each:g} CPUs reserved each"
+    return actors, threads, each, 0.0, f"{text}, {each:g} CPU{'s' * (each != 1)} reserved each"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapters.types import InputError
 from pipelines.config import RunConfig
@@ -25,6 +25,9 @@ from store.leases import Lease
 from store.ledger import committed_units, drop_units
 from store.runs import get_test_run, update_run
 from store.views import RunView
+
+if TYPE_CHECKING:
+    from adapters.base import Adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,21 @@ def _plan(
     if resolved:
         # What makes the result stays as it was planned first; the rest follows this machine.
         run = run.model_copy(update={key: resolved[key] for key in ("unit_rows", "batch_size")})
-    on_gpu = model.adapter is not None and model.adapter.engine.device.type == "cuda"
     return make_plan(
-        run, model.info, total, available, reads_images=model.reads_images, has_cuda=on_gpu
+        run,
+        model.info,
+        total,
+        available,
+        reads_images=model.reads_images,
+        has_cuda=_on_gpu(model.adapter),
     )
+
+
+def _on_gpu(adapter: Adapter | None) -> bool:
+    try:
+        return adapter is not None and adapter.engine.device.type == "cuda"
+    except InputError:
+        return False  # an adapter that runs nothing on a device, such as noop
 
 
 def _worker_device(plan: Plan, configured: str) -> str | None:

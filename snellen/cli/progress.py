@@ -190,9 +190,9 @@ class TerminalReporter(Reporter):
         """Move the bar."""
         if self._progress is None:
             return
-        info = f"{failed:,} failed" if failed else ""
+        info = f"{failed:,} failed"
         if metric is not None:
-            info += f"{', ' if info else ''}{metric[0]} {metric[1]:.4f}"
+            info += f", {metric[0]} {metric[1]:.4f}"
         self._rate.add(rows)
         self._progress.update(
             self._task,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -118,20 +118,19 @@ def _confusion(run: dict[str, Any]) -> RenderableType:
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     """All runs, one a line."""
     table = Table()
-    for name in ("id", "name", "status", "metric", "value", "images", "failed", "started"):
-        right = name in {"id", "value", "images", "failed"}
-        fixed = name not in {"name"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=fixed)
+    for name in ("id", "name", "status", "result", "images", "failed", "started"):
+        side: Literal["left", "right"] = "right" if name in {"id", "images", "failed"} else "left"
+        table.add_column(name, justify=side, no_wrap=name != "name")
     for run in runs:
+        metric = run["primary_metric_name"]
         table.add_row(
             str(run["id"]),
             escape(run["name"] or ""),
             run["status"],
-            run["primary_metric_name"] or "-",
-            number(run["primary_metric_value"]),
+            f"{metric} {number(run['primary_metric_value'])}" if metric else "-",
             number(run["total_images"]),
             number(run["failed_images"]),
-            (run["started_at"] or "-")[:16].replace("T", " "),
+            (run["started_at"] or "-")[5:16].replace("T", " "),
         )
     return table
 
