@@ -1,0 +1,67 @@
+# demo · test · check · bench: each sets up .venv by itself, once, and again when pyproject.toml
+# changes. PYTHON=python3.12 make demo uses another interpreter (3.11 or later).
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DATA := demo-data
+SNELLEN := $(BIN)/snellen
+
+.PHONY: help demo test check bench
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   train a small classifier, evaluate it and an ImageNet model, say what next"
+	@echo "make test   every test"
+	@echo "make check  ruff, mypy and the import rules"
+	@echo "make bench  the benchmarks"
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else 0'
+	@echo "setting up .venv: downloads a few GB with torch, takes some minutes the first time ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(DATA)/digits/.ready: examples/digits/make_dataset.py | $(READY)
+	@$(BIN)/python examples/digits/make_dataset.py --root $(DATA)/digits
+	@touch $@
+
+$(DATA)/digits/runs/.ready: examples/digits/train.py $(DATA)/digits/.ready | $(READY)
+	@$(BIN)/python examples/digits/train.py --root $(DATA)/digits
+	@touch $@
+
+$(DATA)/photographs/.ready: examples/photographs/make_dataset.py | $(READY)
+	@$(BIN)/python examples/photographs/make_dataset.py --root $(DATA)/photographs
+	@touch $@
+
+demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photographs/.ready
+	@echo; echo "== register the training run"
+	@$(SNELLEN) register "$$(ls -d $(DATA)/digits/runs/*/ | tail -n 1)" --name digits
+	@echo; echo "== snellen eval configs/digits.yaml"
+	@$(SNELLEN) eval configs/digits.yaml
+	@echo; echo "== snellen eval configs/photographs.yaml"
+	@$(SNELLEN) eval configs/photographs.yaml
+	@echo
+	@echo "Results: runs/ (a folder a run; the run tables are in runs/snellen.db)"
+	@echo "Images:  $(DATA)/digits/test and $(DATA)/photographs/images"
+	@# Ids, not names: a second demo makes second runs of the same names.
+	@id=$$($(SNELLEN) runs --limit 2 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)[1]["id"])'); \
+	echo "Go on with:"; \
+	echo "  . $(BIN)/activate"; \
+	echo "  snellen images $$id --incorrect --sort confidence --desc   # the surest mistakes"; \
+	echo "  snellen images $$id --class 8 --sort true_confidence       # the hardest eights"; \
+	echo "  snellen show $$id --per-class --confusion"; \
+	echo "  snellen images latest                                     # the photographs"; \
+	echo "  snellen runs"
+
+test: $(READY)
+	@$(BIN)/python -m pytest
+
+check: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/run_all.py

@@ -1,0 +1,69 @@
+"""The configurations and documents of the repository say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.config import RunConfig
+from pipelines.config_load import build_config, load_config, parse_yaml
+from store.models import Base
+from store.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
+
+ROOT = Path(__file__).parents[2]
+FULL = ROOT / "configs" / "full.yaml"
+NO_DEFAULT = {"model.job": "digits", "dataset.path": "demo-data/digits/test"}
+
+
+def flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and key != "options":
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def defaults() -> dict[str, Any]:
+    config = build_config({"model": {}, "dataset": {"path": "x"}})
+    return flat(config.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_every_configuration_parses(path: Path) -> None:
+    assert isinstance(load_config(str(path), []), RunConfig)
+
+
+def test_full_names_every_key_with_its_default() -> None:
+    written = flat(parse_yaml(FULL.read_text(), where=FULL.name))
+    expected = defaults() | NO_DEFAULT
+    assert written == expected
+    assert list(written) == list(expected), "the order of the keys is that of RunConfig"
+
+
+def test_full_has_a_comment_on_every_key() -> None:
+    bare = [
+        line
+        for line in FULL.read_text().splitlines()
+        if re.match(r"\s*\w+: \S", line) and not re.search(r": \S+\s+# \w", line)
+    ]
+    assert bare == []
+
+
+def test_configuration_page_explains_every_key() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    documented = set(re.findall(r"^\| `([\w.]+)` \|", page, flags=re.MULTILINE))
+    assert documented == set(defaults())
+
+
+def test_results_page_explains_every_column() -> None:
+    page = (ROOT / "docs" / "results.md").read_text()
+    words = set(re.findall(r"`(\w+)`", page))
+    columns = {*RESULT_SCHEMA.names, *MANIFEST_SCHEMA.names}
+    for table in Base.metadata.tables.values():
+        columns |= {table.name, *table.columns.keys()}
+    assert columns - words == set()
