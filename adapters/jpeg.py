@@ -7,6 +7,7 @@ lacks it, callers decode with Pillow instead and get the same pixels.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -29,6 +30,11 @@ def jpeg_decoder() -> Decoder | None:
         from torchvision.io import ImageReadMode, decode_jpeg
     except ImportError:
         return None
+
+    # The notice of its deprecation is for us, not for whoever evaluates a model.
+    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=UserWarning)
 
     def decode(data: bytes) -> npt.NDArray[np.uint8]:
         # frombuffer warns about read-only memory, so the compressed bytes are copied once.

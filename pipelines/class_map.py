@@ -115,7 +115,7 @@ def _by_name(
         raise InputError("CLASS_MAP_MISMATCH", _mismatch(dataset, names, extra, missing))
     ids = {name: position[name] for name in dataset}
     notes: list[str] = []
-    if list(ids.values()) != sorted(ids.values()):
+    if not missing and list(ids.values()) != sorted(ids.values()):
         notes.append("the data set orders its classes differently; they were matched by name")
     if missing:
         notes.append(f"{len(missing)} of the checkpoint's {len(names)} classes have no images")
@@ -137,7 +137,7 @@ def _mismatch(
     if extra:
         parts.append(
             "Say what is meant with model.class_map: {DATA SET CLASS: CHECKPOINT CLASS, ...}; "
-            "null leaves a class out."
+            "null leaves a class out. (If these are splits or other folders, set dataset.split.)"
         )
     else:
         parts.append("If the data set is meant to lack them, set model.class_map: subset.")

@@ -179,7 +179,9 @@ class RayConfig(_Section):
 class RunConfig(_Section):
     """A test run, whole."""
 
-    name: str | None = Field(None, description="Name of the run; made unique where it is taken.")
+    name: str | None = Field(
+        None, description="Name of the run; -2, -3 ... is added where it is taken."
+    )
     task: Literal["auto"] | TaskType = "auto"
     model: ModelConfig
     dataset: DatasetConfig

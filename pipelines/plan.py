@@ -105,7 +105,8 @@ def make_plan(
     reasons = (
         why,
         actor_reason,
-        f"{units:,} units of {unit_rows:,} images, batches of {batch_size}",
+        f"{units:,} {'unit' if units == 1 else 'units'} of at most {unit_rows:,} images, "
+        f"batches of {batch_size}",
     )
     return Plan(
         layout=layout,
@@ -151,7 +152,7 @@ def _choose_layout(
             f"an actor needs {_MIN_ACTOR_CPUS} free CPUs; Ray has {available.cpus:g} free. "
             "Wait for other work to end, or start Ray with more CPUs.",
         )
-    return "cpu", "cpu", f"{available.cpus:g} free CPUs, no GPU: all steps inside the actors"
+    return "cpu", "cpu", f"{_cpus(available.cpus)} free, no GPU: all steps inside the actors"
 
 
 def _batch_size(config: RunSection, info: ModelInfo, device: str) -> int:
@@ -212,4 +213,8 @@ def _actors(
         )
     each = max(each, _MIN_ACTOR_CPUS / 2)
     text = f"{actors} actor{'s' if actors > 1 else ''} with {threads} threads"
-    return actors, threads, each, 0.0, f"{text}, {each:g} CPU{'s' * (each != 1)} reserved each"
+    return actors, threads, each, 0.0, f"{text}, {_cpus(each)} reserved each"
+
+
+def _cpus(count: float) -> str:
+    return f"{count:g} CPU" if count == 1 else f"{count:g} CPUs"

@@ -15,7 +15,7 @@ from pipelines.output import make_run_folder
 from store.database import Database
 from store.leases import Lease, release
 from store.ledger import committed_units
-from store.runs import create_test_run, delete_run, get_test_run, update_run
+from store.runs import create_test_run, delete_run, free_run_name, get_test_run, update_run
 
 
 def create_row(
@@ -29,7 +29,7 @@ def create_row(
     return create_test_run(
         db,
         training_job_id=job.id,
-        name=config.name or default,
+        name=free_run_name(db, config.name or default),
         checkpoint_path=info.checkpoint_path,
         dataset_path=str(Path(config.dataset.path).expanduser().absolute()),
         dataset_split=dataset.info.split,

@@ -16,7 +16,7 @@ from store.files import UnitProblem, verify_units
 from store.leases import acquire, release
 from store.ledger import UnitRecord, committed_units
 from store.results import Results
-from store.runs import complete_run, create_test_run, get_test_run
+from store.runs import complete_run, create_test_run, free_run_name, get_test_run
 from store.views import RunView
 
 
@@ -90,7 +90,7 @@ def rescore_run(
     reporter.status("computing the metrics from the result files")
     results = open_results(db, run)
     measured = measure_run(owner, results, config)
-    new_id = create_test_run(db, **_copied(owner, config.model_dump(mode="json"), run))
+    new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
         complete_run(
@@ -102,7 +102,7 @@ def rescore_run(
     return get_test_run(db, new_id)
 
 
-def _copied(owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:
+def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:
     same = (
         "training_job_id",
         "checkpoint_path",
@@ -116,10 +116,10 @@ def _copied(owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, A
         "results_dir",
         "total_images",
     )
-    name = config.get("name") or f"{run.name}-rescored"
+    asked, before = config.get("name"), (run.config or {}).get("name")
     return {
         **{key: getattr(owner, key) for key in same},
-        "name": name if name != run.name else f"{name}-rescored",
+        "name": free_run_name(db, asked if asked and asked != before else f"{run.name}-rescored"),
         "config": config,
         "results_of": owner.id,
         "snellen_version": snellen_version(),

@@ -31,6 +31,21 @@ def create_test_run(db: Database, **columns: Any) -> int:
     return _create(db, TEST_RUN, columns)
 
 
+def free_run_name(db: Database, name: str) -> str:
+    """``name``, or ``name-2``, ``name-3`` ... if test runs have taken it.
+
+    Nothing is reserved: two processes that ask at once may get the same one.
+    """
+    table = run_table(TEST_RUN)
+    query = select(table.c.name).where(table.c.name.startswith(name, autoescape=True))
+    taken = set(db.query(lambda session: session.scalars(query).all()))
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}-{number}"
+    return candidate
+
+
 def create_inference_job(db: Database, **columns: Any) -> int:
     """Insert a row of ``inference_jobs`` and return its id; see `create_test_run`."""
     return _create(db, INFERENCE_JOB, columns)

@@ -74,7 +74,8 @@ class ImageFolderSource(Source):
                 )
             return path / wanted, wanted, ""
         found = [name for name in _SPLITS if name in names]
-        if found and set(names) <= set(_SPLITS):
+        # One split name alone beside other folders may be a class; two are splits.
+        if found and (set(names) <= set(_SPLITS) or len(found) > 1):
             return path / found[0], found[0], f"took the split '{found[0]}' of {path}"
         return path, None, ""
 

@@ -15,6 +15,8 @@ from typing import Any
 from adapters.types import SnellenError
 from snellen.cli.output import print_error
 
+_INTERRUPTED = 130
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
@@ -43,10 +45,9 @@ def run(words: list[str]) -> int:
         print_error(error.code, error.message, as_json=as_json)
         return error.exit_code
     except typer.Exit as leave:
-        return leave.exit_code
+        result = leave.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=as_json)
-        return 130
+        result = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
@@ -62,6 +63,8 @@ def run(words: list[str]) -> int:
             as_json=as_json,
         )
         return 1
+    if result == _INTERRUPTED:  # typer turns an early Ctrl-C into this code, without a word
+        print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=as_json)
     return result if isinstance(result, int) else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import RenderableType
@@ -120,7 +121,7 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     table = Table()
     for name in ("id", "name", "status", "result", "images", "failed", "started"):
         side: Literal["left", "right"] = "right" if name in {"id", "images", "failed"} else "left"
-        table.add_column(name, justify=side, no_wrap=name != "name")
+        table.add_column(name, justify=side, no_wrap=name != "name", overflow="fold")
     for run in runs:
         metric = run["primary_metric_name"]
         table.add_row(
@@ -167,13 +168,14 @@ def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
     table = Table(
         title=f"training job {job['id']} · {escape(job['name'])}",
         caption=f"{job['framework']} {job['model_name'] or ''} · {len(epochs)} epochs recorded · "
-        f"{len(job['class_names'] or [])} class names",
+        f"{len(job['class_names'] or [])} class names\n{escape(job['output_dir'] or '')}",
     )
     for name in ("checkpoint", "epoch", "metric", "file"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     for entry in job["checkpoints"]:
+        file = Path(entry["path"])
         table.add_row(
-            entry["name"], number(entry["epoch"]), number(entry["metric"]), escape(entry["path"])
+            entry["name"], number(entry["epoch"]), number(entry["metric"]), escape(file.name)
         )
     return table
 
@@ -181,17 +183,16 @@ def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
     """All training jobs, one a line."""
     table = Table()
-    for name in ("id", "name", "framework", "task", "model", "checkpoints", "directory"):
+    for name in ("id", "name", "framework", "task", "model", "checkpoints"):
         table.add_column(name, overflow="fold")
     for job in jobs:
         table.add_row(
             str(job["id"]),
             escape(job["name"]),
             job["framework"],
-            job["task_type"],
+            job["task_type"].removeprefix("image_"),
             escape(job["model_name"] or "-"),
-            ", ".join(entry["name"] for entry in job["checkpoints"]) or "-",
-            escape(job["output_dir"] or "-"),
+            str(len(job["checkpoints"])),
         )
     return table
 
