@@ -71,26 +71,33 @@ def _one_class(
 
 
 def confusion_matrix(state: ClassificationState) -> list[list[int]] | dict[str, Any]:
-    """The counts, rows true, columns predicted.
+    """The counts of a classifier, rows true, columns predicted; see `matrix`."""
+    return matrix(state.num_classes, state.cells, state.cell_counts)
+
+
+def matrix(
+    size: int, cells: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> list[list[int]] | dict[str, Any]:
+    """A square matrix from its cells that are not zero, ``row * size + column``.
 
     Returns:
-        A list of K lists of K integers up to K = 1,000, above that only what is not zero:
-        ``{"format": "coo", "shape": [K, K], "rows": [...], "cols": [...], "counts": [...]}``.
+        A list of ``size`` lists of integers up to `DENSE_CLASSES`, above that only what is not
+        zero: ``{"format": "coo", "shape": [size, size], "rows": [...], "cols": [...],
+        "counts": [...]}``.
     """
-    size = state.num_classes
-    true, predicted = np.divmod(state.cells, size)
+    rows, columns = np.divmod(cells, size)
     if size > DENSE_CLASSES:
         return {
             "format": "coo",
             "shape": [size, size],
-            "rows": true.tolist(),
-            "cols": predicted.tolist(),
-            "counts": state.cell_counts.tolist(),
+            "rows": rows.tolist(),
+            "cols": columns.tolist(),
+            "counts": counts.tolist(),
         }
-    matrix = np.zeros((size, size), dtype=np.int64)
-    matrix[true, predicted] = state.cell_counts
-    dense: list[list[int]] = matrix.tolist()
-    return dense
+    dense = np.zeros((size, size), dtype=np.int64)
+    dense[rows, columns] = counts
+    lists: list[list[int]] = dense.tolist()
+    return lists
 
 
 def most_confused(

@@ -12,6 +12,9 @@ from adapters.types import ConfigError
 
 METRICS = {
     "image_classification": "metrics.classification:ClassificationMetrics",
+    "object_detection": "metrics.detection:DetectionMetrics",
+    "instance_segmentation": "metrics.detection:DetectionMetrics",
+    "pose_estimation": "metrics.detection:DetectionMetrics",
 }
 
 
@@ -34,7 +37,7 @@ class TaskMetrics(Protocol):
 
 
 def load(task: str, **options: Any) -> TaskMetrics:
-    """Return the metrics of a task; it takes what it knows of the options.
+    """Return the metrics of a task; it takes ``task`` and what it knows of the options.
 
     Raises:
         ConfigError: UNKNOWN_TASK, with the tasks that have metrics.
@@ -46,5 +49,5 @@ def load(task: str, **options: Any) -> TaskMetrics:
             f"expected a task with metrics of {', '.join(sorted(METRICS))}, got {task!r}",
         )
     module, _, name = target.partition(":")
-    metrics: TaskMetrics = getattr(import_module(module), name)(**options)
+    metrics: TaskMetrics = getattr(import_module(module), name)(task=str(task), **options)
     return metrics

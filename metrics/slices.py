@@ -1,0 +1,158 @@
+"""The same metrics for parts of a set: by a column, by image size, by objects in the image.
+
+Slices are made of whole images, as matching is within images. (COCO's AP by area is another
+cut: it looks at all images and counts only objects of that size.)
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metrics.registry import load
+
+NONE = "(none)"
+"""The slice of the images that have no value."""
+
+MOST_SLICES = 100
+
+_SIZES = ("small", "medium", "large")
+
+BINS: dict[str, tuple[tuple[float, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "image_size": ((512.0**2, 1024.0**2), _SIZES, ("height", "width")),
+    "object_size": ((32.0**2, 96.0**2), _SIZES, ("true_boxes",)),
+    "object_count": ((1, 2, 5, 10), ("0", "1", "2-4", "5-9", "10+"), ("true_boxes",)),
+}
+"""Slices that are computed from a row: lower limits of all bins but the first, their names, and
+the columns that are read.
+
+- image_size: width x height, from 512^2 and 1024^2 pixels.
+- object_size: median area of the true objects (crowds left out), COCO's limits 32^2 and 96^2
+  pixels; an image without objects has none.
+- object_count: true objects, crowds left out.
+"""
+
+
+class SlicedMetrics:
+    """Reports by slice, fed with the rows of one result file after another."""
+
+    def __init__(
+        self,
+        task: str,
+        class_names: Sequence[str],
+        by: str,
+        *,
+        edges: Sequence[float] | None = None,
+        **options: Any,
+    ) -> None:
+        """Choose the slices.
+
+        Args:
+            task: one with metrics.
+            class_names: K names.
+            by: a column of the rows (``meta_camera``), or one of `BINS`.
+            edges: for a column of numbers: rising limits, that become the slices ``< a``,
+                ``a - b``, ``>= b``, each with its lower limit. Without them every value is a
+                slice, `MOST_SLICES` at most.
+            options: of the task's metrics.
+
+        Raises:
+            ConfigError: UNKNOWN_TASK.
+            ValueError: limits that do not rise, or that are given for one of `BINS`.
+        """
+        if edges is not None and (not edges or by in BINS or list(edges) != sorted(set(edges))):
+            raise ValueError(f"expected rising limits of a column of numbers, got {by}: {edges}")
+        self._metrics = load(task, **options)
+        self._names, self._by = class_names, by
+        self._name_of = _namer(by, edges)
+        own = BINS[by][2] if by in BINS else (by,)
+        self.columns = tuple(dict.fromkeys((*self._metrics.columns, "status", *own)))
+        self._states: dict[str, list[Any]] = defaultdict(list)
+        self._total: dict[str, int] = defaultdict(int)
+        self._failed: dict[str, int] = defaultdict(int)
+
+    def add(self, table: pa.Table) -> None:
+        """Count rows that have `columns`.
+
+        Raises:
+            ValueError: more than `MOST_SLICES` values.
+        """
+        names = [self._name_of(value) for value in _values(table, self._by)]
+        keys = pa.array(names, pa.string())
+        for name in dict.fromkeys(names):
+            if len(self._total) >= MOST_SLICES and name not in self._total:
+                raise ValueError(
+                    f"expected at most {MOST_SLICES} values of {self._by} as slices, got more; "
+                    "give limits for a column of numbers"
+                )
+            rows = table.filter(pc.equal(keys, name))
+            state = self._metrics.state(rows, self._names)
+            self._states[name] = [self._metrics.merge([*self._states[name], state])]
+            self._total[name] += len(rows)
+            self._failed[name] += int(pc.sum(pc.equal(rows["status"], "failed")).as_py() or 0)
+
+    def reports(self) -> dict[str, Any]:
+        """The report of every slice that has images, in the order of the bins or by name."""
+        names = sorted(self._states, key=self._place)
+        return {
+            name: self._metrics.compute(
+                self._states[name][0],
+                self._names,
+                total_images=self._total[name],
+                failed_images=self._failed[name],
+            )
+            for name in names
+        }
+
+    def _place(self, name: str) -> tuple[bool, int, str]:
+        order = self._name_of.order
+        return name == NONE, order.index(name) if name in order else 0, name
+
+
+class _Namer:
+    """From a value to the name of its slice."""
+
+    def __init__(self, limits: Sequence[float], names: Sequence[str]) -> None:
+        self.order = tuple(names)
+        self._limits = limits
+
+    def __call__(self, value: Any) -> str:
+        if value is None or value != value:  # NaN
+            return NONE
+        return self.order[bisect_right(self._limits, value)] if self.order else str(value)
+
+
+def _namer(by: str, edges: Sequence[float] | None) -> _Namer:
+    if by in BINS:
+        return _Namer(*BINS[by][:2])
+    if edges is None:
+        return _Namer((), ())
+    between = [f"{low:g} - {high:g}" for low, high in pairwise(edges)]
+    return _Namer(edges, (f"< {edges[0]:g}", *between, f">= {edges[-1]:g}"))
+
+
+def _values(table: pa.Table, by: str) -> list[Any]:
+    if by not in BINS:
+        return list(table[by].to_pylist())
+    if by == "image_size":
+        height, width = table["height"].cast(pa.int64()), table["width"].cast(pa.int64())
+        return list(pc.multiply(height, width).to_pylist())
+    measure: Callable[[list[float]], float | None] = _median if by == "object_size" else len
+    return [
+        None if boxes is None else measure([b["area"] for b in boxes if not b["is_crowd"]])
+        for boxes in table["true_boxes"].to_pylist()
+    ]
+
+
+def _median(values: list[float]) -> float | None:
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    middle = len(ordered) // 2
+    return (ordered[middle] + ordered[~middle]) / 2
