@@ -17,12 +17,14 @@ from adapters.types import ConfigError
 ENTRY_POINTS = "snellen.adapters"
 ADAPTERS: dict[str, str] = {
     "timm": "adapters.timm_adapter:TimmAdapter",
+    "ultralytics": "adapters.ultralytics_adapter:UltralyticsAdapter",
     "noop": "adapters.noop_adapter:NoopAdapter",
 }
 _INSTALLED_BY: dict[str, str] = {
     "torch": "pip install snellen",
     "torchvision": "pip install snellen",
     "timm": "pip install snellen",
+    "ultralytics": "pip install 'snellen[ultralytics]' (AGPL-3.0)",
     "onnxruntime": "pip install 'snellen[onnx]'",
     "onnx": "pip install 'snellen[onnx]'",
 }

@@ -1,0 +1,167 @@
+"""Read an Ultralytics checkpoint without trusting it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adapters.checkpoints.digest import sha256_file
+from adapters.checkpoints.local import check_local_path
+from adapters.types import InputError, TaskType
+from adapters.ultralytics_env import import_ultralytics
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASKS = {
+    "classify": TaskType.IMAGE_CLASSIFICATION,
+    "detect": TaskType.OBJECT_DETECTION,
+    "segment": TaskType.INSTANCE_SEGMENTATION,
+    "pose": TaskType.POSE_ESTIMATION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class YoloCheckpoint:
+    """A loaded model in evaluation mode, fp32, on the CPU, and what its file says.
+
+    Attributes:
+        end2end: the head needs no non-maximum suppression.
+        kpt_shape: (keypoints, numbers each) of a pose model.
+        imgsz: side of the square that it was trained at.
+    """
+
+    model: nn.Module
+    path: str
+    sha256: str
+    task: TaskType
+    names: tuple[str, ...]
+    architecture: str
+    epoch: int | None
+    weights: str
+    imgsz: int
+    stride: int
+    end2end: bool
+    kpt_shape: tuple[int, int] | None
+    states: dict[str, Any]
+
+
+def load_yolo(path: str, *, fuse: bool) -> YoloCheckpoint:
+    """Load a ``.pt`` checkpoint of the YOLOv8, 11 or 26 families.
+
+    Args:
+        path: a local file; never a name that could be downloaded.
+        fuse: merge convolutions and their batch norms, as Ultralytics does for inference.
+
+    Raises:
+        InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNREADABLE,
+            CHECKPOINT_UNSAFE, CHECKPOINT_INVALID, or TASK_UNSUPPORTED.
+    """
+    file = check_local_path(path)
+    import_ultralytics()
+    if file.suffix != ".pt":
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{file}': an Ultralytics checkpoint has the ending .pt; it matters, "
+            "because Ultralytics takes other endings for other formats.",
+        )
+    model, content = _load(str(file), fuse=fuse)
+    _check_finite(model, str(file))
+    task = TASKS.get(str(getattr(model, "task", "")))
+    if task is None:
+        raise InputError(
+            "TASK_UNSUPPORTED",
+            f"checkpoint '{file}' is for the task '{getattr(model, 'task', None)}'; supported are "
+            f"{', '.join(TASKS)}.",
+        )
+    names = model.names
+    head = model.model[-1]  # type: ignore[index]
+    arguments = content.get("train_args") or {}
+    return YoloCheckpoint(
+        model=model,
+        path=str(file),
+        sha256=sha256_file(file),
+        task=task,
+        names=tuple(str(names[i]) for i in range(len(names))),  # type: ignore[index, arg-type]
+        architecture=_architecture(model, arguments),
+        epoch=_epoch(content),
+        weights="ema" if content.get("ema") is not None else "model",
+        imgsz=_imgsz(arguments, task),
+        stride=int(max(getattr(model, "stride", [32]))),
+        end2end=bool(getattr(model, "end2end", False)),
+        kpt_shape=_kpt_shape(head),
+        states={key: content.get(key) for key in ("optimizer", "scheduler", "epoch")},
+    )
+
+
+def _load(path: str, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
+    from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
+
+    try:
+        _check_no_modelopt(torch_safe_load(path, safe_only=True)[0], path)
+        model, content = load_checkpoint(path, fuse=fuse)
+    except InputError:
+        raise
+    except TypeError as error:
+        unsafe = "outside the supported" in str(error)
+        code = "CHECKPOINT_UNSAFE" if unsafe else "CHECKPOINT_UNREADABLE"
+        reason = (
+            "it holds objects that are no part of an Ultralytics model; nothing of it was run"
+            if unsafe
+            else "it is empty, truncated or no checkpoint"
+        )
+        raise InputError(code, f"checkpoint '{path}' is refused: {reason}.") from error
+    except Exception as error:  # damaged in a way that its reader did not foresee
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{path}' is no Ultralytics model: {type(error).__name__}: {error}",
+        ) from error
+    return model, content
+
+
+def _check_no_modelopt(content: Any, path: str) -> None:
+    """Quantised checkpoints install packages even after a safe load."""
+    if not isinstance(content, dict):
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{path}' holds a {type(content).__name__}, a mapping was expected.",
+        )
+    if content.get("modelopt"):
+        raise InputError(
+            "CHECKPOINT_UNSAFE",
+            f"checkpoint '{path}' carries modelopt quantisation, which installs packages when it "
+            "is loaded; export the model without it.",
+        )
+
+
+def _check_finite(model: nn.Module, path: str) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(
+                "CHECKPOINT_INVALID", f"checkpoint '{path}': {name} holds NaN or infinity."
+            )
+
+
+def _architecture(model: nn.Module, arguments: dict[str, Any]) -> str:
+    document = getattr(model, "yaml", None)
+    name = document.get("yaml_file") if isinstance(document, dict) else None
+    text = str(name or arguments.get("model") or type(model).__name__)
+    return text.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def _epoch(content: dict[str, Any]) -> int | None:
+    epoch = content.get("epoch")
+    return epoch if isinstance(epoch, int) and epoch >= 0 else None
+
+
+def _imgsz(arguments: dict[str, Any], task: TaskType) -> int:
+    size = arguments.get("imgsz")
+    if isinstance(size, list | tuple) and size:
+        size = max(size)
+    default = 224 if task is TaskType.IMAGE_CLASSIFICATION else 640
+    return int(size) if isinstance(size, int | float) and size > 0 else default
+
+
+def _kpt_shape(head: Any) -> tuple[int, int] | None:
+    shape = getattr(head, "kpt_shape", None)
+    return (int(shape[0]), int(shape[1])) if shape is not None else None
