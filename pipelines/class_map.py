@@ -62,6 +62,16 @@ class ClassMap:
             )
         return found
 
+    def box_class_id(self, label: str) -> int | None:
+        """The checkpoint's class id of a box, or None for a class that is left out.
+
+        Raises:
+            ImageError: LABEL_RANGE, at stage ``label``.
+        """
+        if label in self.ids and self.ids[label] is None:
+            return None
+        return self.class_id(label)
+
     def left_out(self) -> frozenset[str]:
         """Data set classes whose images take no part in the run."""
         return frozenset(label for label, target in self.ids.items() if target is None)

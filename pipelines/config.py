@@ -84,6 +84,15 @@ class ModelConfig(_Section):
     min_confidence: Auto | Fraction = Field(
         "auto", description="Stored predictions reach down to this confidence (detection)."
     )
+    imgsz: PositiveInt | None = Field(
+        None, description="Side of the square input (ultralytics); null: as it was trained."
+    )
+    nms_iou: Fraction | None = Field(
+        None, description="IoU of non-maximum suppression (ultralytics); null: 0.7."
+    )
+    max_detections: PositiveInt | None = Field(
+        None, description="Detections an image (ultralytics); null: 300."
+    )
     use_ema: Auto | StrictBool = Field(
         "auto", description="Averaged weights where the checkpoint has both; auto: yes."
     )
@@ -98,10 +107,16 @@ class ModelConfig(_Section):
 class DatasetConfig(_Section):
     """Which images, and what is true of them."""
 
-    format: Literal["auto", "imagefolder", "manifest", "image_list"] | str = Field(
-        "auto", description="imagefolder, manifest (Parquet or CSV) or image_list."
+    format: str = Field(
+        "auto",
+        description="imagefolder, manifest (Parquet or CSV), image_list, coco, yolo, webdataset.",
     )
     path: str = Field(description="Folder or file of the data set.")
+    annotations: str | None = Field(None, description="COCO JSON file (format coco).")
+    missing_labels: Literal["fail", "background"] = Field(
+        "fail",
+        description="An image without a label file (format yolo) is a failed row, or background.",
+    )
     split: str | None = Field(
         "auto", description="Sub-folder of an image folder; auto: test where there is one."
     )
@@ -151,6 +166,21 @@ class MetricsConfig(_Section):
 
     confidence_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
     ece_bins: Annotated[StrictInt, Field(ge=2, le=1000)] = 15
+    operating_confidence: Fraction = Field(
+        0.25, description="Detections below it do not count in matches, precision and recall."
+    )
+    operating_iou: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.5, description="Overlap (IoU, or OKS for poses) that makes a match."
+    )
+    kpt_sigmas: tuple[Annotated[float, Field(gt=0.0)], ...] | None = Field(
+        None, description="Sigmas of the keypoints; null: COCO's for 17, else 1/K each."
+    )
+    max_dets: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        (1, 10, 100), description="COCO's limits of detections an image and class."
+    )
+    bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        None, description="Resamples for intervals of the APs; null: 200 on moderate runs."
+    )
 
 
 class OutputConfig(_Section):

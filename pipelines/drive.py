@@ -29,6 +29,8 @@ class Tally:
     failed: int = 0
     labelled: float = 0.0
     correct: float = 0.0
+    tp: float = 0.0
+    wrong: float = 0.0
 
     def add(self, record: UnitRecord) -> None:
         """Count one committed unit."""
@@ -36,10 +38,14 @@ class Tally:
         self.failed += record.failed
         self.labelled += record.counts.get("labelled", 0.0)
         self.correct += record.counts.get("correct", 0.0)
+        self.tp += record.counts.get("tp", 0.0)
+        self.wrong += record.counts.get("fp", 0.0) + record.counts.get("fn", 0.0)
 
     @property
     def metric(self) -> tuple[str, float] | None:
-        """The running metric, from the commit records."""
+        """The running metric, from the commit records: F1 where objects are counted."""
+        if self.tp or self.wrong:
+            return "f1", 2 * self.tp / (2 * self.tp + self.wrong)
         return ("accuracy", self.correct / self.labelled) if self.labelled else None
 
 

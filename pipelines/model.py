@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.checkpoints.local import check_local_path, check_not_remote
 from adapters.inspection import inspect_model
 from adapters.registry import load_adapter_class
-from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo, TaskType
+from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo
 from pipelines.config import ModelConfig, RunConfig
 from pipelines.training_jobs import (
     checkpoint_of,
@@ -22,6 +22,9 @@ from store.views import JobView
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
+
+
+_EVALUATION_CONFIDENCE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,10 @@ def locate_model(config: RunConfig, db: Database) -> LocatedModel:
         checkpoint=str(checkpoint) if checkpoint is not None else None,
         architecture=model.architecture or _architecture(job),
         class_names=names,
-        min_confidence=None if model.min_confidence == "auto" else model.min_confidence,
+        min_confidence=_min_confidence(model),
         precision=config.run.precision,
         preprocess=config.preprocess.model_dump(exclude_none=True),
-        options=_options(model),
+        options={**_options(model), **_detection_options(model, adapter_name)},
     )
     return LocatedModel(spec, job, dataset_names=model.class_names == "dataset")
 
@@ -186,15 +189,28 @@ def _options(model: ModelConfig) -> dict[str, Any]:
     return options
 
 
+def _min_confidence(model: ModelConfig) -> float:
+    return _EVALUATION_CONFIDENCE if model.min_confidence == "auto" else model.min_confidence
+
+
+def _detection_options(model: ModelConfig, adapter: str) -> dict[str, Any]:
+    """The preset of evaluation: every class of a box counts, and what the configuration says."""
+    keys = ("imgsz", "nms_iou", "max_detections")
+    given = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
+    if given and adapter == "timm":
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"model.{next(iter(given))} is a setting of detectors; a timm classifier's input size "
+            "is preprocess.img_size.",
+        )
+    return {**given, "multi_label": True} if adapter == "ultralytics" else given
+
+
 def _check_task(config: RunConfig, info: ModelInfo) -> None:
     if config.task not in ("auto", info.task_type):
         raise ConfigError(
             "TASK_MISMATCH",
             f"task: {config.task} was asked for, but the checkpoint is for {info.task_type}.",
-        )
-    if info.task_type is not TaskType.IMAGE_CLASSIFICATION:
-        raise ConfigError(
-            "TASK_UNSUPPORTED", f"task: {info.task_type} cannot be evaluated by this version."
         )
 
 

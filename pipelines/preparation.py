@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.types import InputError
+from adapters.types import InputError, TaskType
 from pipelines.config import RunConfig
 from pipelines.dataset import ResolvedDataset
 from pipelines.fingerprint import fingerprint
@@ -17,7 +17,7 @@ from pipelines.manifest import MANIFEST_NAME, write_manifest
 from pipelines.model import ResolvedModel
 from pipelines.plan import Available, Plan, make_plan
 from pipelines.reporter import Reporter
-from pipelines.stages.spec import ScoringSpec
+from pipelines.stages.spec import OperatingPoint, ScoringSpec
 from pipelines.storage_probe import probe_nodes
 from store.database import Database
 from store.files import sha256_path, verify_units
@@ -92,6 +92,8 @@ def prepare(
         batch_size=plan.batch_size,
         device=_worker_device(plan, config.run.device),
         follow_links=config.dataset.follow_links,
+        classes=dataset.info.classes or (),
+        operating=_operating(config, model),
     )
     if plan.layout != "inline":
         probe_nodes(spec)
@@ -159,6 +161,13 @@ def _on_gpu(adapter: Adapter | None) -> bool:
         return adapter is not None and adapter.engine.device.type == "cuda"
     except InputError:
         return False  # an adapter that runs nothing on a device, such as noop
+
+
+def _operating(config: RunConfig, model: ResolvedModel) -> OperatingPoint | None:
+    if model.info.task_type is TaskType.IMAGE_CLASSIFICATION:
+        return None
+    metrics = config.metrics
+    return OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
 
 
 def _worker_device(plan: Plan, configured: str) -> str | None:

@@ -120,12 +120,14 @@ _MANIFEST_FIELDS: list[pa.Field[Any]] = [
     pa.field("true_boxes", TRUE_BOXES),
     pa.field("true_masks", MASKS),
     pa.field("true_keypoints", KEYPOINTS),
+    pa.field("label_error", pa.string()),
 ]
 MANIFEST_SCHEMA = pa.schema(_MANIFEST_FIELDS, metadata=_METADATA)
 """The columns of a manifest: one image of a dataset a row, before anything was read.
 
 ``shard``, ``offset`` and ``length`` (bytes) are there for members of tar files; ``mtime_ns`` is
-nanoseconds since the epoch.
+nanoseconds since the epoch. ``label_error`` is ``CODE: message`` where the image's labels cannot
+be used (LABEL_MISSING, LABEL_RANGE, LABEL_INVALID); its result row says so.
 """
 
 

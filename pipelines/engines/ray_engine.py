@@ -7,6 +7,7 @@ tasks read and decode, GPU actors infer, CPU tasks write; a unit travels as one 
 from __future__ import annotations
 
 import pickle
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from pipelines.plan import Plan
 from pipelines.stages.spec import ScoringSpec, UnitOutcome
 from pipelines.units import Unit
 
+_DATA_THREAD = "iter_threaded"
+"""Ray Data's thread that fetches results; it looks every 0.1 s whether its iterator is closed."""
+_THREAD_SECONDS = 10.0
 _RETRIES = {"max_restarts": -1, "max_task_retries": 1}
 
 
@@ -28,6 +32,7 @@ class RayEngine(Engine):
     def __init__(self, spec: ScoringSpec, plan: Plan) -> None:
         super().__init__(spec, plan)
         self._isolated: IsolatedScorer | None = None
+        self._batches: Any = None
 
     def score(self, units: Sequence[Unit]) -> Iterator[UnitOutcome]:
         """Stream the units through Ray Data.
@@ -39,10 +44,10 @@ class RayEngine(Engine):
             return
         dataset = self._dataset(units)
         try:
-            batches = dataset.iter_batches(
-                batch_size=None, batch_format="numpy", prefetch_batches=0
+            self._batches = iter(
+                dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)
             )
-            for batch in batches:
+            for batch in self._batches:
                 for packed in batch["outcome"]:
                     yield pickle.loads(packed)
         except (GeneratorExit, KeyboardInterrupt):
@@ -115,7 +120,17 @@ class RayEngine(Engine):
         return self._isolated.score(unit)
 
     def stop(self) -> None:
-        """End the isolated worker; Ray Data's own end with its iterator or the session."""
+        """End Ray Data's execution and the isolated worker.
+
+        It has to end while Ray runs: threads that outlive the session kill this process, and an
+        iterator that is collected later starts another Ray.
+        """
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+            for thread in threading.enumerate():
+                if thread.name == _DATA_THREAD:
+                    thread.join(_THREAD_SECONDS)
         if self._isolated is not None:
             self._isolated.stop()
             self._isolated = None

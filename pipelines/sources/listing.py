@@ -109,6 +109,13 @@ def _stat_chunk(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
     return found
 
 
+def stat_files(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    """(bytes, mtime in nanoseconds) of each path, in parallel; (None, None) where there is none."""
+    chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
+
+
 def list_images(root: Path, folders: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
     """List the images of each folder in turn, sorted by relative path within the folder.
 

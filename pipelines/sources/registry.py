@@ -13,6 +13,9 @@ from pipelines.sources.base import Source
 SOURCES = {
     "manifest": "pipelines.sources.manifest:ManifestSource",
     "image_list": "pipelines.sources.image_list:ImageListSource",
+    "coco": "pipelines.sources.coco:CocoSource",
+    "yolo": "pipelines.sources.yolo:YoloSource",
+    "webdataset": "pipelines.sources.webdataset:WebDatasetSource",
     "imagefolder": "pipelines.sources.imagefolder:ImageFolderSource",
 }
 

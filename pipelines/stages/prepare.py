@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from adapters.types import DecodedImage, ErrorCode, ErrorStage, ImageError, Prep
 from pipelines.sources.listing import unescape_id
 from pipelines.stages.read import read_image
 from pipelines.stages.spec import ScoringSpec
+from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
+from pipelines.stages.truth import Truth, truth_of
 
 
 class Preprocessor(Protocol):
@@ -29,13 +31,18 @@ class Preprocessor(Protocol):
 class Prepared:
     """One image on its way: ``item`` or ``error`` is set, never both.
 
-    ``target`` is the checkpoint's class id. ``milliseconds`` is read + decode + preprocess.
+    ``milliseconds`` is read + decode + preprocess.
     """
 
-    target: int | None = None
+    truth: Truth = field(default_factory=Truth)
     item: Preprocessed | None = None
     error: ImageError | None = None
     milliseconds: float = 0.0
+
+    @property
+    def target(self) -> int | None:
+        """The checkpoint's class id of a classified image."""
+        return self.truth.class_id
 
 
 _NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
@@ -58,7 +65,9 @@ class ImagePreparer:
         stage = ErrorStage.LABEL
         try:
             if self._spec.class_map is not None:
-                prepared.target = self._spec.class_map.class_id(row["label"])
+                prepared.truth = truth_of(
+                    row, self._spec.class_map, self._spec.classes, self._spec.info.task_type
+                )
             if not self._reads_images:
                 prepared.item = _NO_PIXELS
                 return prepared
@@ -69,6 +78,7 @@ class ImagePreparer:
                 mtime_ns=row["mtime_ns"],
                 root=self._spec.root,
                 follow_links=self._spec.follow_links,
+                member=_member(row),
             )
             stage = ErrorStage.DECODE
             decoded = _decode(data, row["location"])
@@ -93,8 +103,15 @@ def _decode(data: bytes, location: str) -> DecodedImage:
     return decode_image(data, name=Path(location).name)
 
 
+def _member(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Offset and length of an image inside of a tar shard."""
+    offset, length = row.get("offset"), row.get("length")
+    return None if offset is None or length is None else (offset, length)
+
+
 def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
     """The columns that preparing needs, as rows."""
-    columns = ["location", "size", "mtime_ns", "label"]
+    wanted = ("location", "size", "mtime_ns", "offset", "length", *TRUTH_COLUMNS)
+    columns = [name for name in wanted if name in table.schema.names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows

@@ -20,6 +20,7 @@ def read_image(
     mtime_ns: int | None,
     root: Path,
     follow_links: bool = False,
+    member: tuple[int, int] | None = None,
 ) -> bytes:
     """The bytes of an image file.
 
@@ -28,6 +29,7 @@ def read_image(
         size, mtime_ns: what the manifest recorded, or None where it did not.
         root: links and ``..`` may not lead from inside of it to outside of it.
         follow_links: allow links that do.
+        member: offset and length of the image inside of the file; ``size`` is the file's.
 
     Raises:
         ImageError: stage ``read``; NOT_FOUND, PATH_ESCAPE, IO, EMPTY, BYTE_LIMIT or CHANGED.
@@ -43,16 +45,18 @@ def read_image(
     try:
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             found = os.fstat(descriptor)
-            _check(found, size, mtime_ns)
-            data = file.readall()
+            _check_unchanged(found, size, mtime_ns)
+            offset, length = member or (0, found.st_size)
+            _check_length(length)
+            data = os.pread(descriptor, length, offset) if member else file.readall()
     except OSError as error:
         raise _error(ErrorCode.IO, _reason(error)) from None
-    if len(data) != found.st_size:
-        raise _error(ErrorCode.CHANGED, f"{len(data)} bytes were read of {found.st_size}")
+    if len(data) != length:
+        raise _error(ErrorCode.CHANGED, f"{len(data)} bytes were read of {length}")
     return data
 
 
-def _check(found: os.stat_result, size: int | None, mtime_ns: int | None) -> None:
+def _check_unchanged(found: os.stat_result, size: int | None, mtime_ns: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise _error(ErrorCode.IO, "not a regular file")
     if size is not None and found.st_size != size:
@@ -62,12 +66,13 @@ def _check(found: os.stat_result, size: int | None, mtime_ns: int | None) -> Non
         )
     if mtime_ns is not None and found.st_mtime_ns != mtime_ns:
         raise _error(ErrorCode.CHANGED, "the file was written to since the run was planned")
-    if found.st_size == 0:
+
+
+def _check_length(length: int) -> None:
+    if length == 0:
         raise _error(ErrorCode.EMPTY, "the file has 0 bytes")
-    if found.st_size > MAX_BYTES:
-        raise _error(
-            ErrorCode.BYTE_LIMIT, f"the file has {found.st_size} bytes; the limit is {MAX_BYTES}"
-        )
+    if length > MAX_BYTES:
+        raise _error(ErrorCode.BYTE_LIMIT, f"the file has {length} bytes; the limit is {MAX_BYTES}")
 
 
 def _contained(location: str, root: str, follow_links: bool) -> str:

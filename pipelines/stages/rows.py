@@ -11,7 +11,10 @@ import pyarrow as pa
 
 from adapters.types import ErrorCode, ErrorStage, ImageError, ImageStatus, InferenceResult, TaskType
 from pipelines.class_map import ClassMap
+from pipelines.stages.matches import match_columns
 from pipelines.stages.prepare import Prepared
+from pipelines.stages.spec import OperatingPoint
+from pipelines.stages.truth import Truth
 from store.schema import result_schema
 
 _NO_RESULT = ImageError(ErrorStage.INFER, ErrorCode.INTERNAL, "no result came back")
@@ -24,6 +27,7 @@ def result_table(
     results: Sequence[InferenceResult | None],
     class_map: ClassMap | None,
     task: TaskType,
+    operating: OperatingPoint | None = None,
 ) -> pa.Table:
     """Join manifest rows with what came of them.
 
@@ -33,6 +37,7 @@ def result_table(
         results: n results; None where ``prepared`` has an error.
         class_map: names for the class ids.
         task: decides what ``is_correct`` means.
+        operating: where detections count as made; None leaves their matches out.
 
     Returns:
         A table of ``store.schema.result_schema``, n rows, in manifest order.
@@ -40,7 +45,10 @@ def result_table(
     meta = [field for field in manifest.schema if field.name.startswith("meta_")]
     schema = result_schema(meta)
     names = class_map.names if class_map is not None else ()
-    rows = [_row(one, result, names, task) for one, result in zip(prepared, results, strict=True)]
+    rows = [
+        _row(one, result, names, task, operating)
+        for one, result in zip(prepared, results, strict=True)
+    ]
     count = manifest.num_rows
     arrays = []
     for field in schema:
@@ -60,12 +68,14 @@ def result_table(
 
 
 def _row(
-    prepared: Prepared, result: InferenceResult | None, names: Sequence[str], task: TaskType
+    prepared: Prepared,
+    result: InferenceResult | None,
+    names: Sequence[str],
+    task: TaskType,
+    operating: OperatingPoint | None,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"preprocessing_time_ms": prepared.milliseconds}
-    if prepared.target is not None:
-        row["true_label_id"] = prepared.target
-        row["true_label"] = names[prepared.target]
+    _add_truth(row, prepared.truth, names)
     if result is None or prepared.error is not None:
         error = prepared.error or _NO_RESULT
         row.update(_failure(error.stage, error.code, error.message))
@@ -78,15 +88,39 @@ def _row(
     row["inference_time_ms"] = result.inference_time_ms
     row["postprocessing_time_ms"] = result.postprocessing_time_ms
     if task is TaskType.IMAGE_CLASSIFICATION:
-        row["predicted_label"] = result.predicted_label
-        row["predicted_label_id"] = result.predicted_label_id
-        row["confidence"] = result.confidence
-        row["top5_predictions"] = result.top5_predictions
-        row["true_confidence"] = result.true_confidence
-        row["loss"] = result.loss
-        if prepared.target is not None:
-            row["is_correct"] = result.predicted_label_id == prepared.target
+        _add_classes(row, result, prepared.target)
+    else:
+        _add_objects(row, result)
+        if operating is not None and prepared.truth.boxes is not None:
+            row.update(match_columns(row, task, operating))
     return row
+
+
+def _add_truth(row: dict[str, Any], truth: Truth, names: Sequence[str]) -> None:
+    if truth.class_id is not None:
+        row["true_label_id"] = truth.class_id
+        row["true_label"] = names[truth.class_id]
+    if truth.boxes is not None:
+        row["true_boxes"] = truth.boxes
+        row["true_masks"] = truth.masks
+        row["true_keypoints"] = truth.keypoints
+
+
+def _add_classes(row: dict[str, Any], result: InferenceResult, target: int | None) -> None:
+    row["predicted_label"] = result.predicted_label
+    row["predicted_label_id"] = result.predicted_label_id
+    row["confidence"] = result.confidence
+    row["top5_predictions"] = result.top5_predictions
+    row["true_confidence"] = result.true_confidence
+    row["loss"] = result.loss
+    if target is not None:
+        row["is_correct"] = result.predicted_label_id == target
+
+
+def _add_objects(row: dict[str, Any], result: InferenceResult) -> None:
+    row["predicted_boxes"] = result.predicted_boxes or []
+    row["predicted_masks"] = result.predicted_masks
+    row["predicted_keypoints"] = result.predicted_keypoints
 
 
 def _add_size(row: dict[str, Any], prepared: Prepared, result: InferenceResult) -> None:

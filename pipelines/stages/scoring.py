@@ -133,7 +133,9 @@ def unit_table(
     results: Sequence[InferenceResult | None],
 ) -> pa.Table:
     """The result rows of a unit."""
-    return result_table(manifest, prepared, results, spec.class_map, spec.info.task_type)
+    return result_table(
+        manifest, prepared, results, spec.class_map, spec.info.task_type, spec.operating
+    )
 
 
 def write_unit(
@@ -161,11 +163,15 @@ def write_unit(
 def _counts(table: pa.Table) -> dict[str, float]:
     """Small partial sums for the running metric; the stored metrics come from the files."""
     correct = table["is_correct"]
-    return {
+    counts = {
         "labelled": float(len(correct) - correct.null_count),
         "correct": float(_count(correct)),
         "loss": float(pc.sum(table["loss"]).as_py() or 0.0),
     }
+    if table["tp"].null_count < len(table):
+        for key in ("tp", "fp", "fn"):
+            counts[key] = float(_count(table[key]))
+    return counts
 
 
 def _count(mask: pa.ChunkedArray) -> int:

@@ -11,6 +11,21 @@ from pipelines.class_map import ClassMap
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """Where detections count as made: matches, tp, fp, fn and ``is_correct`` are taken there.
+
+    Attributes:
+        confidence: predictions below it are passed over.
+        overlap: least IoU (OKS for keypoints) of a match.
+        sigmas: of the keypoints; None for the usual ones.
+    """
+
+    confidence: float
+    overlap: float
+    sigmas: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringSpec:
     """Everything about the run that scoring a unit depends on.
 
@@ -18,6 +33,8 @@ class ScoringSpec:
         adapter: how to build the model.
         info: what the driver found in the checkpoint.
         class_map: how labels become class ids; None where there are no labels.
+        classes: the data set's classes, by its own ids.
+        operating: where matches are counted; None for classification.
         results_dir: the run's folder, the same path on every node.
         root: the data set's root; no image may lie outside of it.
         batch_size: images a forward pass.
@@ -35,6 +52,8 @@ class ScoringSpec:
     batch_size: int
     device: str | None
     torch_threads: int = 1
+    classes: tuple[str, ...] = ()
+    operating: OperatingPoint | None = None
     follow_links: bool = False
 
 

@@ -24,7 +24,13 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     signal.signal(signal.SIGTERM, _as_interrupt)
     words = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run(words))
+    code = run(words)
+    if code:
+        # A run that was stopped half-way leaves threads in C++ that abort the interpreter's own
+        # exit now and then; everything of ours is closed and written by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def run(words: list[str]) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from pipelines.reporter import Reporter
@@ -24,7 +24,12 @@ def make_reporter(*, debug: bool) -> Iterator[Reporter]:
     """The reporter for this terminal; without ``debug`` C libraries' own chatter is silenced."""
     from rich.console import Console
 
-    with nullcontext(sys.stderr) if debug else _own_stderr() as stream:
+    with (
+        nullcontext(sys.stderr) if debug else _own_stderr() as stream,
+        open(os.devnull, "w") as nowhere,
+        # Ray prints about workers that died on stdout, where only results belong.
+        redirect_stdout(stream if debug else nowhere),
+    ):
         console = Console(file=stream, highlight=False)
         reporter = TerminalReporter(console) if console.is_terminal else PlainReporter(console)
         try:
