@@ -7,6 +7,7 @@ on the number of images; only a 64-bit hash an image is held, to find equal ids.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adapters.types import InputError
+from pipelines.manifest_keys import CLASSES_KEY, ROOT_KEY
 from pipelines.sources.base import DatasetInfo, Source
 from store.schema import manifest_schema
 
@@ -59,7 +61,7 @@ def write_manifest(
     Raises:
         InputError: DATASET_EMPTY or DATASET_DUPLICATE_IDS.
     """
-    schema = manifest_schema(info.meta_fields)
+    schema = _with_classes(manifest_schema(info.meta_fields), info)
     partial = path.with_suffix(".partial")
     hashes: list[npt.NDArray[np.uint64]] = []
     left_out = 0
@@ -89,6 +91,14 @@ def write_manifest(
     finally:
         partial.unlink(missing_ok=True)
     return ManifestSummary(rows, digest, left_out)
+
+
+def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
+    """Keep what the rows alone do not say, so that a manifest is a data set of its own."""
+    known = {CLASSES_KEY: json.dumps(info.classes), ROOT_KEY: str(info.root)}
+    if info.classes is None:
+        known.pop(CLASSES_KEY)
+    return schema.with_metadata({**(schema.metadata or {}), **known})
 
 
 def _tables(source: Source, info: DatasetInfo, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,10 +68,11 @@ def prepare(
     plan = _plan(config, model, total, run.resolved, available())
     for reason in plan.reasons:
         reporter.note(reason)
+    operating = _operating(config, model, run.resolved)
     update_run(
         db,
         lease,
-        resolved=plan.to_json(),
+        resolved={**plan.to_json(), "operating": operating and asdict(operating)},
         config=config.model_dump(mode="json"),
         fingerprint=fingerprint(
             config,
@@ -93,7 +94,7 @@ def prepare(
         device=_worker_device(plan, config.run.device),
         follow_links=config.dataset.follow_links,
         classes=dataset.info.classes or (),
-        operating=_operating(config, model),
+        operating=operating,
     )
     if plan.layout != "inline":
         probe_nodes(spec)
@@ -163,9 +164,18 @@ def _on_gpu(adapter: Adapter | None) -> bool:
         return False  # an adapter that runs nothing on a device, such as noop
 
 
-def _operating(config: RunConfig, model: ResolvedModel) -> OperatingPoint | None:
+def _operating(
+    config: RunConfig, model: ResolvedModel, resolved: dict[str, Any] | None
+) -> OperatingPoint | None:
+    """Where matches are taken: in every unit of a run at the point that it began with."""
     if model.info.task_type is TaskType.IMAGE_CLASSIFICATION:
         return None
+    stored = (resolved or {}).get("operating")
+    if stored:
+        sigmas = stored["sigmas"]
+        return OperatingPoint(
+            stored["confidence"], stored["overlap"], tuple(sigmas) if sigmas else None
+        )
     metrics = config.metrics
     return OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.types import InputError
+from adapters.types import ConfigError, InputError
+from metrics.slices import BINS, SlicedMetrics
 from pipelines.config_load import apply_overrides, build_config
 from pipelines.fingerprint import snellen_version
 from pipelines.finish import TEST_RUN, measure_run, results_folder, sql_rows
@@ -124,3 +125,52 @@ def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) 
         "results_of": owner.id,
         "snellen_version": snellen_version(),
     }
+
+
+def slice_run(
+    db: Database, run: RunView, by: str, *, edges: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """The metrics of a run by slices of its images.
+
+    Args:
+        by: a column of the result rows, such as ``meta_camera``, or image_size, object_size,
+            object_count.
+        edges: rising limits for a column of numbers.
+
+    Returns:
+        Slice name -> report, see `metrics.slices.SlicedMetrics`.
+
+    Raises:
+        InputError: RUN_NOT_COMPLETED.
+        ConfigError: a column that is not there, or with too many values.
+    """
+    owner = owner_of_files(db, run)
+    if owner.status != "completed":
+        raise InputError(
+            "RUN_NOT_COMPLETED", f"run {owner.id} is {owner.status}; resume it before slicing it."
+        )
+    config = build_config(run.config)
+    results = open_results(db, run)
+    try:
+        sliced = SlicedMetrics(
+            owner.task_type,
+            tuple(owner.class_names or ()),
+            by,
+            edges=edges,
+            **config.metrics.model_dump(),
+        )
+        known = set(results.lazy().collect_schema().names())
+        missing = [column for column in sliced.columns if column not in known]
+        if missing:
+            extra = sorted(name for name in known if name.startswith("meta_"))
+            raise ConfigError(
+                "SLICE_COLUMN",
+                f"--by {by}: the result rows have no such column; there are {', '.join(BINS)}"
+                + (f", {', '.join(extra)}" if extra else "")
+                + " and every other column of a result row.",
+            )
+        for table in results.iter_units(list(sliced.columns)):
+            sliced.add(table)
+    except ValueError as error:
+        raise ConfigError("SLICE_VALUES", f"--by {by}: {error}.") from None
+    return sliced.reports()

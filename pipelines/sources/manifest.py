@@ -8,6 +8,7 @@ whatever else there is is kept as ``meta_<column>``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from adapters.types import InputError
+from pipelines.manifest_keys import CLASSES_KEY
 from pipelines.sources.base import DatasetInfo, Source, absolute_path
 from pipelines.sources.listing import sort_key
 
 _PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
 _LABEL_COLUMNS = ("label", "class", "class_name", "target")
-_OWN_COLUMNS = ("image_id", "size", "mtime_ns")
+_NESTED = ("true_boxes", "true_masks", "true_keypoints", "label_error")
+_PLACE = ("shard", "offset", "length")
+_OWN_COLUMNS = ("image_id", "size", "mtime_ns", "image_index", "label_id", *_NESTED, *_PLACE)
 _BATCH = 65_536
 
 
@@ -45,11 +49,19 @@ class ManifestSource(Source):
         path_column, label_column = self._columns(schema)
         taken = {path_column, label_column, *_OWN_COLUMNS}
         meta = tuple(
-            pa.field(f"meta_{field.name}", field.type)
+            pa.field(f"meta_{field.name.removeprefix('meta_')}", field.type)
             for field in schema
             if field.name not in taken
         )
-        classes, are_ids = self._classes(schema, label_column)
+        classes, are_ids = self._stored_classes(schema), False
+        if classes is None:
+            if "true_boxes" in schema.names:
+                raise InputError(
+                    "DATASET_CLASSES",
+                    f"dataset.path: '{self._path}' has boxes but no class names; manifests that "
+                    f"`snellen manifest` writes keep them in the file's metadata ({CLASSES_KEY}).",
+                )
+            classes, are_ids = self._classes(schema, label_column)
         root = absolute_path(self.config.root) if self.config.root else None
         return DatasetInfo(
             root=root or self._path.parent,
@@ -76,13 +88,24 @@ class ManifestSource(Source):
                 "label": labels,
                 "label_id": pc.index_in(labels, index),
             }
+            for name in (*_NESTED, *_PLACE):
+                if name in batch.schema.names:
+                    columns[name] = batch.column(name)
             for field in info.meta_fields:
-                columns[field.name] = batch.column(field.name.removeprefix("meta_"))
+                own = field.name in batch.schema.names
+                columns[field.name] = batch.column(
+                    field.name if own else field.name.removeprefix("meta_")
+                )
             yield columns
 
     @property
     def _path(self) -> Path:
         return absolute_path(self.config.path)
+
+    def _stored_classes(self, schema: pa.Schema) -> tuple[str, ...] | None:
+        """The classes that a manifest of ours keeps in its metadata."""
+        stored = (schema.metadata or {}).get(CLASSES_KEY.encode())
+        return None if stored is None else tuple(json.loads(stored))
 
     def _is_csv(self) -> bool:
         return self._path.suffix.lower() == ".csv"

@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, open_database
+from snellen.cli.options import (
+    DatabaseOption,
+    DebugOption,
+    JsonOption,
+    OverridesArgument,
+    open_database,
+)
 from snellen.cli.output import print_json, stdout_console
+from snellen.cli.progress import make_reporter
 
 
 def register_command(
@@ -63,6 +70,29 @@ def jobs_command(
     from snellen.cli.tables import jobs_table
 
     stdout_console().print(jobs_table(documents))
+
+
+def manifest_command(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A Parquet file.")],
+    overrides: OverridesArgument = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Convert the data set of a configuration into a manifest once; evaluate it from then on."""
+    from pipelines.config_load import load_config
+    from pipelines.convert import convert_dataset
+
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("reading the configuration")
+        parsed = load_config(config, overrides or [])
+        target = Path(output).expanduser()
+        summary = convert_dataset(parsed, target, reporter, overwrite=overwrite)
+    if as_json:
+        print_json({"path": str(target), "images": summary.rows, "sha256": summary.sha256})
+        return
+    stdout_console().print(f"{summary.rows:,} images in {target}")
 
 
 def schema_command(

@@ -142,6 +142,52 @@ def rescore_command(
         stdout_console().print(table)
 
 
+def slices_command(
+    run: RunArgument,
+    by: Annotated[
+        str,
+        typer.Option(help="A column (meta_camera), or image_size, object_size, object_count."),
+    ],
+    edges: Annotated[
+        str | None, typer.Option(help="Rising limits for a column of numbers: 10,20,50.")
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """The metrics of parts of a run: by a column, by image size, by objects."""
+    from adapters.types import ConfigError
+    from pipelines.runs import slice_run
+    from store.runs import get_test_run
+
+    try:
+        limits = [float(word) for word in edges.split(",")] if edges else None
+    except ValueError:
+        raise ConfigError(
+            "USAGE", f"--edges {edges}: numbers with commas between them were expected."
+        ) from None
+    db = open_database(database)
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("computing the metrics of each slice")
+        reports = slice_run(db, get_test_run(db, run), by, edges=limits)
+    documents = {
+        name: {
+            "metrics": report.metrics,
+            "intervals": report.intervals,
+            "total_images": report.total_images,
+            "scored_images": report.scored_images,
+            "failed_images": report.failed_images,
+        }
+        for name, report in reports.items()
+    }
+    if as_json:
+        print_json({"by": by, "slices": documents})
+        return
+    from snellen.cli.tables import slices_table
+
+    stdout_console().print(slices_table(by, documents))
+
+
 def verify_command(
     run: RunArgument,
     as_json: JsonOption = False,

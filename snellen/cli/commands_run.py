@@ -95,8 +95,9 @@ def _print_run(run: RunView, database: str | None, *, as_json: bool) -> None:
         return
     for table in run_tables(document):
         stdout_console().print(table)
+    order = "confidence" if run.task_type == "image_classification" else "fn"
     stderr_console().print(
         f"Files: {document['results_dir']}\n"
-        f"Next:  snellen images {run.id} --incorrect --sort confidence --desc\n"
+        f"Next:  snellen images {run.id} --incorrect --sort {order} --desc\n"
         f"       snellen show {run.id} --per-class"
     )

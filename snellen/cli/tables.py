@@ -143,23 +143,48 @@ def images_table(page: Page, offset: int) -> Table:
         caption=f"{shown} {page.total:,} images: {page.correct:,} correct, "
         f"{page.incorrect:,} incorrect"
     )
-    for name in ("index", "image", "true", "predicted", "confidence", "loss", "answer"):
-        right = name in {"index", "confidence", "loss"}
+    boxes = any(row["true_boxes"] is not None for row in page.rows)
+    names = ("tp", "fp", "fn", "overlap") if boxes else ("true", "predicted", "confidence", "loss")
+    for name in ("index", "image", *names, "answer"):
+        right = name not in {"image", "true", "predicted", "answer"}
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in page.rows:
         if row["status"] == "failed":
             answer = f"{row['error_code']}: {row['error_message']}"
         else:
             answer = {True: "right", False: "wrong", None: ""}[row["is_correct"]]
-        table.add_row(
-            str(row["image_index"]),
-            escape(row["image_id"]),
-            escape(row["true_label"] or "-"),
-            escape(row["predicted_label"] or "-"),
-            number(row["confidence"]),
-            number(row["loss"]),
-            escape(answer),
-        )
+        if boxes:
+            overlap = row["oks"] if row["oks"] is not None else row["iou"]
+            cells = [number(row[key]) for key in ("tp", "fp", "fn")] + [number(overlap)]
+        else:
+            cells = [escape(row[key] or "-") for key in ("true_label", "predicted_label")]
+            cells += [number(row["confidence"]), number(row["loss"])]
+        table.add_row(str(row["image_index"]), escape(row["image_id"]), *cells, escape(answer))
+    return table
+
+
+_SLICE_METRICS = (
+    ("accuracy", "macro_f1", "loss", "ece"),
+    ("mAP50-95", "mask_mAP50-95", "oks_mAP50-95", "mAP50", "precision", "recall", "f1"),
+)
+
+
+def slices_table(by: str, slices: dict[str, dict[str, Any]]) -> Table:
+    """The main metrics of every slice, the first with its interval."""
+    table = Table(title=f"by {by}")
+    present = {key for found in slices.values() for key in found["metrics"]}
+    keys = [key for group in _SLICE_METRICS for key in group if key in present]
+    table.add_column("slice", overflow="fold")
+    for name in ("images", "failed", *keys):
+        table.add_column(name, justify="right")
+    for name, found in slices.items():
+        cells = []
+        for position, key in enumerate(keys):
+            bounds = (found["intervals"] or {}).get(key)
+            shown = f" ({number(bounds[0])} - {number(bounds[1])})" if bounds else ""
+            cells.append(number(found["metrics"].get(key)) + (shown if position == 0 else ""))
+        counts = (number(found["total_images"]), number(found["failed_images"]))
+        table.add_row(escape(name), *counts, *cells)
     return table
 
 
