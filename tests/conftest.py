@@ -1,0 +1,37 @@
+"""Fixtures that several packages of tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Torch's threads spin while they wait for one another; on busy cores that makes tests crawl.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def importable() -> Iterator[None]:
+    """Let other processes import ``tests``: Ray's workers, and commands that tests start."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), before)))
+    yield
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def shared_ray(importable: None) -> Iterator[None]:
+    """One Ray with two CPUs for all tests of this process; runs reuse it as they find it."""
+    from pipelines.config import RayConfig
+    from pipelines.engines.ray_session import RaySession
+
+    with RaySession(RayConfig(num_cpus=2)).start() as session:
+        session.ready()
+        yield

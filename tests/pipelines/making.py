@@ -1,0 +1,90 @@
+"""Data sets, configurations and specs that the tests of the pipeline are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from adapters.types import AdapterSpec
+from pipelines.class_map import ClassMap, align_classes
+from pipelines.config import DatasetConfig, RunConfig
+from pipelines.config_load import build_config
+from pipelines.manifest import MANIFEST_NAME, write_manifest
+from pipelines.sources.registry import open_source
+from pipelines.stages.spec import ScoringSpec
+from tests.pipelines.pixel_adapter import NAME, PixelAdapter
+
+TIMES = ("preprocessing_time_ms", "inference_time_ms", "postprocessing_time_ms")
+
+
+def write_image(
+    path: Path,
+    value: int = 100,
+    *,
+    marker: tuple[int, int, int] | None = None,
+    size: tuple[int, int] = (6, 5),
+) -> Path:
+    """A PNG of one grey; ``marker`` colours its first pixel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((size[1], size[0], 3), value, np.uint8)
+    if marker is not None:
+        pixels[0, 0] = marker
+    Image.fromarray(pixels).save(path, "PNG")
+    return path
+
+
+def grey_folder(root: Path, classes: tuple[str, ...] = ("0", "1", "2"), each: int = 4) -> Path:
+    """``root/class/NN.png`` with a different grey for each image."""
+    for number, name in enumerate(classes):
+        for index in range(each):
+            write_image(root / name / f"{index:02}.png", (number * each + index) * 7 % 200 + 20)
+    return root
+
+
+def pixel_config(path: Path, folder: Path | None = None, /, **sections: Any) -> RunConfig:
+    """A configuration with the pixel adapter, inline unless said otherwise."""
+    data: dict[str, Any] = {
+        "model": {"adapter": NAME},
+        "dataset": {"path": str(path)},
+        "run": {"engine": "inline", "unit_rows": 4, "batch_size": 3},
+    }
+    if folder is not None:
+        data["output"] = {"dir": str(folder)}
+    for name, values in sections.items():
+        data[name] = {**data.get(name, {}), **values} if isinstance(values, dict) else values
+    return build_config(data)
+
+
+def scoring_spec(
+    root: Path,
+    folder: Path,
+    *,
+    batch_size: int = 3,
+    class_map: ClassMap | None = None,
+    options: dict[str, Any] | None = None,
+    follow_links: bool = False,
+    **dataset: Any,
+) -> ScoringSpec:
+    """Write the manifest of ``root`` into ``folder`` and make the spec that a worker gets."""
+    source = open_source(DatasetConfig(path=str(root), follow_links=follow_links, **dataset))
+    info = source.describe()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(source, info, folder / MANIFEST_NAME)
+    names = info.classes or ("0",)
+    adapter = AdapterSpec(
+        NAME, class_names=names, options={"num_classes": len(names), **(options or {})}
+    )
+    return ScoringSpec(
+        adapter=adapter,
+        info=PixelAdapter.from_spec(adapter).info,
+        class_map=class_map or align_classes(names, names),
+        results_dir=folder,
+        manifest=folder / MANIFEST_NAME,
+        root=info.root,
+        batch_size=batch_size,
+        device="cpu",
+        follow_links=follow_links,
+    )

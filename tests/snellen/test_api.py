@@ -1,0 +1,108 @@
+"""``import snellen``: what notebooks and scripts use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import snellen
+from adapters.types import ConfigError, InputError
+from pipelines.config_load import build_config
+from tests.adapters.making import pixels, save_timm
+from tests.pipelines.making import grey_folder
+from tests.pipelines.pixel_adapter import NAME
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNELLEN_DATABASE", raising=False)
+    grey_folder(tmp_path / "data")
+    return {
+        "name": "mine",
+        "model": {"adapter": NAME},
+        "dataset": {"path": "data"},
+        "run": {"engine": "inline"},
+        "database": f"sqlite:///{tmp_path / 'runs.db'}",
+    }
+
+
+def test_a_mapping_a_file_and_an_object_are_the_same(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    import yaml
+
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    runs = [
+        snellen.evaluate(config),
+        snellen.evaluate(tmp_path / "run.yaml"),
+        snellen.evaluate(str(tmp_path / "run.yaml"), overrides=["run.threads=1"]),
+        snellen.evaluate(build_config(config)),
+    ]
+    assert [run.id for run in runs] == [1, 2, 3, 4]
+    for run in runs:
+        assert run.metrics == runs[0].metrics
+
+
+def test_a_run_and_its_results(config: dict[str, Any]) -> None:
+    run = snellen.evaluate(config)
+    assert (run.name, run.status) == ("mine", "completed")
+    frame = run.results()
+    assert isinstance(frame, pl.DataFrame)
+    assert frame["image_index"].to_list() == list(range(12))
+    assert run.results(["image_id", "loss"]).columns == ["image_id", "loss"]
+    assert isinstance(run.lazy(), pl.LazyFrame)
+    assert run.lazy().filter(pl.col("is_correct")).collect().height == frame["is_correct"].sum()
+    assert run.metrics["accuracy"] == frame["is_correct"].mean()
+    low, high = run.intervals["accuracy"]
+    assert low <= run.metrics["accuracy"] <= high
+    assert set(run.per_class_metrics) == {"0", "1", "2"}
+    assert sum(map(sum, run.confusion_matrix)) == 12
+    assert all(file.parent.parent == run.results_dir for file in run.files())
+    assert repr(run).startswith("TestRun(id=1, name='mine', status='completed', accuracy=")
+    assert run.row.total_images == 12
+
+
+def test_stored_runs_are_opened_again(config: dict[str, Any]) -> None:
+    made = snellen.evaluate(config)
+    for reference in (made.id, "mine", "latest"):
+        found = snellen.open_run(reference, database=config["database"])
+        assert (found.id, found.metrics) == (made.id, made.metrics)
+        assert found.results().equals(made.results())
+    with pytest.raises(InputError) as caught:
+        snellen.open_run("other", database=config["database"])
+    assert caught.value.code == "RUN_NOT_FOUND"
+
+
+def test_opening_makes_no_database(config: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        snellen.open_run(database=f"sqlite:///{tmp_path / 'none.db'}")
+    assert caught.value.code == "DATABASE_NOT_FOUND"
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_wrong_mapping(config: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"run\.batchsize: unknown key"):
+        snellen.evaluate({**config, "run": {"batchsize": 3}})
+
+
+def test_one_image_without_any_run(tmp_path: Path) -> None:
+    save_timm(tmp_path / "m.pth", num_classes=3)
+    adapter = snellen.load_adapter(
+        checkpoint=tmp_path / "m.pth", class_names=["a", "b", "c"], device="cpu"
+    )
+    result = adapter.infer_single(pixels())
+    assert result.predicted_label in {"a", "b", "c"}
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys, snellen; print([m for m in ('torch', 'ray', 'polars') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        snellen.nothing  # noqa: B018
