@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
 
 from adapters.image_formats import FORMATS, sniff_format
 from adapters.types import ErrorCode, ErrorStage, ImageError
 
 _ORIENTATION_TAG = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
+_PNG_EXIF = {"exif", "Raw profile type exif"}
 
 
 def upright_size(path: str | Path) -> tuple[int, int]:
     """Width and height in pixels, EXIF orientation applied; no pixel is decoded.
 
     Raises:
-        ImageError: IO, EMPTY or UNSUPPORTED, where the header cannot be read.
+        ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED, where the header cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -27,18 +33,40 @@ def upright_size(path: str | Path) -> tuple[int, int]:
             file.seek(0)
             with FORMATS[kind](file) as image:
                 width, height = image.size
-                orientation = _orientation(image)
+                if kind == "TIFF":
+                    orientation = 1  # Pillow's reader has turned width and height already
+                elif kind == "PNG" and not _PNG_EXIF & set(image.info):
+                    orientation = _late_orientation(file)
+                else:
+                    orientation = _orientation(image.getexif)
     except ImageError:
         raise
-    except OSError as error:
-        raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
     except Exception as error:  # whatever a broken header makes its parser raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
         raise ImageError(ErrorStage.DECODE, ErrorCode.TRUNCATED, str(error)) from None
     return (height, width) if orientation in _SIDEWAYS else (width, height)
 
 
-def _orientation(image: object) -> int:
+def _orientation(read: Callable[[], Image.Exif]) -> int:
     try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))  # type: ignore[attr-defined]
+        return int(read().get(_ORIENTATION_TAG, 1))
     except Exception:  # as for decoding: a broken block of metadata is ignored
         return 1
+
+
+def _late_orientation(file: BinaryIO) -> int:
+    """From a PNG's EXIF behind its pixels; Pillow would decode the pixels to get there."""
+
+    def read() -> Image.Exif:
+        found = Image.Exif()
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                found.load(file.read(length))
+                break
+            file.seek(length + 4, 1)
+        return found
+
+    return _orientation(read)

@@ -98,7 +98,7 @@ def _load(path: str, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
     from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
 
     try:
-        _check_no_modelopt(torch_safe_load(path, safe_only=True)[0], path)
+        _check_content(torch_safe_load(path, safe_only=True)[0], path)
         model, content = load_checkpoint(path, fuse=fuse)
     except InputError:
         raise
@@ -119,8 +119,10 @@ def _load(path: str, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
     return model, content
 
 
-def _check_no_modelopt(content: Any, path: str) -> None:
-    """Quantised checkpoints install packages even after a safe load."""
+def _check_content(content: Any, path: str) -> None:
+    """Refuse what holds no model, and quantised ones: those install packages after a safe load."""
+    from torch import nn
+
     if not isinstance(content, dict):
         raise InputError(
             "CHECKPOINT_INVALID",
@@ -131,6 +133,13 @@ def _check_no_modelopt(content: Any, path: str) -> None:
             "CHECKPOINT_UNSAFE",
             f"checkpoint '{path}' carries modelopt quantisation, which installs packages when it "
             "is loaded; export the model without it.",
+        )
+    if not isinstance(content.get("ema") or content.get("model"), nn.Module):
+        keys = ", ".join(sorted(str(key) for key in content)[:10]) or "nothing"
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{path}' holds no Ultralytics model under 'ema' or 'model'; it has "
+            f"{keys}.",
         )
 
 

@@ -68,7 +68,27 @@ def train(root: Path, task: str, *, epochs: int, out: Path) -> Path:
     best = root / "runs" / task / "weights" / "best.pt"
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(best, out)
+    strip_checkpoint(out)
     return out
+
+
+def strip_checkpoint(path: Path) -> None:
+    """Take what tells of this machine out of a checkpoint: paths, dates, the optimizer, git.
+
+    What inference needs stays: the model, the task and the size that it was trained at.
+    """
+    import_ultralytics()
+    import torch
+    from ultralytics.nn.tasks import torch_safe_load
+
+    content = torch_safe_load(str(path), safe_only=True)[0]
+    model = content.get("ema") or content["model"]
+    arguments = {key: content["train_args"][key] for key in ("task", "imgsz")}
+    model.args = dict(arguments)
+    model.yaml["yaml_file"] = Path(model.yaml["yaml_file"]).name
+    model.criterion = None
+    kept = {key: content.get(key) for key in ("epoch", "version", "license", "docs")}
+    torch.save({**kept, "model": model, "train_args": arguments}, path)
 
 
 def main() -> None:

@@ -31,6 +31,11 @@ from pipelines.sources.targets import (
 )
 
 _BATCH = 4096
+_NEEDED: dict[str, dict[str, type]] = {
+    "images": {"id": int, "file_name": str},
+    "annotations": {"image_id": int},
+    "categories": {"id": int, "name": str},
+}
 
 
 class CocoSource(Source):
@@ -72,6 +77,8 @@ class CocoSource(Source):
                 "location": paths,
                 "size": [size for size, _ in stats],
                 "mtime_ns": [mtime for _, mtime in stats],
+                "label": [None] * len(chunk),
+                "label_id": [None] * len(chunk),
                 **target_columns([self._targets(image) for image in chunk]),
                 "meta_coco_id": [int(image["id"]) for image in chunk],
             }
@@ -105,7 +112,21 @@ class CocoSource(Source):
                 f"dataset.annotations: '{self._file}' is not COCO JSON; the lists images, "
                 "annotations and categories were expected.",
             )
+        for name, needed in _NEEDED.items():
+            self._check_records(name, document[name], needed)
         return document
+
+    def _check_records(self, name: str, records: list[Any], needed: dict[str, type]) -> None:
+        """Records without the keys that they are found by make the whole file unusable."""
+        for number, record in enumerate(records):
+            if not isinstance(record, dict) or any(
+                not isinstance(record.get(key), kind) for key, kind in needed.items()
+            ):
+                raise InputError(
+                    "DATASET_FORMAT",
+                    f"dataset.annotations: '{self._file}': {name}[{number}] needs "
+                    f"{' and '.join(f'{key} ({kind.__name__})' for key, kind in needed.items())}.",
+                )
 
     @cached_property
     def _categories(self) -> list[dict[str, Any]]:

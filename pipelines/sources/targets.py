@@ -86,13 +86,17 @@ def mask_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> by
     """COCO compressed RLE of the union of polygons, at (height, width).
 
     Raises:
-        LabelProblem: LABEL_INVALID for a polygon of fewer than three points.
+        LabelProblem: LABEL_INVALID for a polygon of fewer than three points, or a coordinate that
+            is not finite.
     """
     from hotcoco import mask
 
     if not polygons or any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
         raise LabelProblem(ErrorCode.LABEL_INVALID, "a polygon has fewer than three points")
-    parts = mask.frPyObjects([[float(v) for v in polygon] for polygon in polygons], height, width)
+    numbers = [[float(v) for v in polygon] for polygon in polygons]
+    if not all(math.isfinite(value) for polygon in numbers for value in polygon):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, "a polygon's coordinate is not finite")
+    parts = mask.frPyObjects(numbers, height, width)
     merged = parts[0] if len(parts) == 1 else mask.merge(parts)
     return _counts(merged)
 
@@ -101,7 +105,8 @@ def mask_of_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
     """COCO compressed RLE from a compressed or an uncompressed one.
 
     Raises:
-        LabelProblem: LABEL_INVALID where its size is not (height, width).
+        LabelProblem: LABEL_INVALID where its size is not (height, width), or its runs do not fill
+            that.
     """
     from hotcoco import mask
 
@@ -111,9 +116,35 @@ def mask_of_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
             f"the mask is of size {segmentation.get('size')}, the image of {[height, width]}",
         )
     counts = segmentation.get("counts")
-    if isinstance(counts, list):
-        return _counts(mask.frPyObjects(segmentation, height, width))
-    return counts.encode() if isinstance(counts, str) else bytes(counts or b"")
+    if isinstance(counts, str) and counts.isascii():
+        counts = counts.encode()
+    runs = _runs(counts) if isinstance(counts, bytes) else counts
+    if (
+        not isinstance(runs, list)
+        or not all(isinstance(run, int) and run >= 0 for run in runs)
+        or sum(runs) != height * width
+    ):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, "the mask's runs do not fill the image")
+    if isinstance(counts, bytes):
+        return counts
+    return _counts(mask.frPyObjects(segmentation, height, width))
+
+
+def _runs(counts: bytes) -> list[int]:
+    """The run lengths of a compressed RLE: five bits a character, differences from the third on."""
+    runs: list[int] = []
+    value = shift = 0
+    for char in counts:
+        bits = char - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
 
 
 def mask_area(counts: bytes, height: int, width: int) -> float:

@@ -174,7 +174,9 @@ def _parse_label(data: bytes, suffix: str) -> str | Targets | LabelProblem:
         document = json.loads(text)
         if isinstance(document, dict) and "boxes" in document:
             return _parse_targets(document)
-        label = document.get("label") if isinstance(document, dict) else document
+        label = document["label"] if isinstance(document, dict) else document
+        if not isinstance(label, str | int):
+            raise ValueError(f"{label!r} is neither a name nor a class id")
         return str(label)
     except LabelProblem as problem:
         return problem

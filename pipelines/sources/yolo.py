@@ -43,10 +43,19 @@ class YoloSource(Source):
             InputError: no data.yaml, no names, or no such split.
         """
         names = self._document.get("names")
-        if isinstance(names, dict):
+        if isinstance(names, dict) and all(str(key).isdecimal() for key in names):
             names = [names[key] for key in sorted(names, key=int)]
         if not isinstance(names, list) or not names:
-            raise InputError("DATASET_FORMAT", f"'{self._file}': names (a list) was expected.")
+            raise InputError(
+                "DATASET_FORMAT",
+                f"'{self._file}': names (a list, or a mapping of class ids) was expected.",
+            )
+        shape = self._document.get("kpt_shape")
+        if shape is not None and not _is_kpt_shape(shape):
+            raise InputError(
+                "DATASET_FORMAT",
+                f"'{self._file}': kpt_shape is the number of keypoints and 2 or 3, not {shape}.",
+            )
         split = self._split
         note = () if self.config.split == split else (f"took the split '{split}' of {self._file}",)
         return DatasetInfo(
@@ -73,6 +82,8 @@ class YoloSource(Source):
                     "location": chunk,
                     "size": [size for size, _ in stats],
                     "mtime_ns": [mtime for _, mtime in stats],
+                    "label": [None] * len(chunk),
+                    "label_id": [None] * len(chunk),
                     **target_columns(found),
                 }
 
@@ -152,3 +163,13 @@ class YoloSource(Source):
             return parse_labels(text, classes, size, self._document.get("kpt_shape"))
         except LabelProblem as problem:
             return problem
+
+
+def _is_kpt_shape(shape: Any) -> bool:
+    return (
+        isinstance(shape, list)
+        and len(shape) == 2
+        and all(isinstance(value, int) for value in shape)
+        and shape[0] > 0
+        and shape[1] in (2, 3)
+    )

@@ -90,12 +90,19 @@ def test_every_number_is_pycocotools(
 def test_ultralytics_own_evaluation_agrees(
     task: str, root: Path, runs: Callable[[str, str], snellen.TestRun], tmp_path: Path
 ) -> None:
+    """Its validation resizes images by another rule, so some boxes are others.
+
+    By default it measures masks at a quarter of the size, each without what lies before it: the
+    settings here are those that measure whole masks. (The default is .035 lower on this set.)
+    """
     import_ultralytics()
     from ultralytics import YOLO
 
+    whole = {"mask_ratio": 1, "overlap_mask": False, "save_txt": True} if task == "segment" else {}
     theirs = YOLO(str(FIXTURES / f"tiny-{task}.pt")).val(
         data=str(root / task / "data.yaml"), split="test", rect=False, conf=0.001, iou=0.7,
         imgsz=160, plots=False, device="cpu", workers=0, verbose=False, project=str(tmp_path),
+        **whole,
     )  # fmt: skip
     ours = runs(task, "yolo").metrics
     pairs = [("ultralytics_", theirs.box)]
@@ -104,8 +111,8 @@ def test_ultralytics_own_evaluation_agrees(
     if task == "pose":
         pairs.append(("ultralytics_pose_", theirs.pose))
     for prefix, numbers in pairs:
-        print(prefix, ours[f"{prefix}mAP50"], numbers.map50, ours[f"{prefix}mAP50-95"], numbers.map)
         assert ours[f"{prefix}mAP50"] == pytest.approx(float(numbers.map50), abs=ULTRALYTICS)
+        assert ours[f"{prefix}mAP50-95"] == pytest.approx(float(numbers.map), abs=ULTRALYTICS)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -181,9 +188,7 @@ def test_ray_gives_the_rows_of_the_inline_run(
 ) -> None:
     inline = runs("segment", "yolo")
     spread = evaluated("segment", tmp_path, yolo_set(root, "segment"), engine="ray")
-    for ours, theirs in zip(
-        spread.results().to_dicts(), inline.results().to_dicts(), strict=True
-    ):
+    for ours, theirs in zip(spread.results().to_dicts(), inline.results().to_dicts(), strict=True):
         for name in ours:
             if name not in TIMES:
                 assert ours[name] == theirs[name], name

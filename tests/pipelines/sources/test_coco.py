@@ -174,9 +174,7 @@ def test_keypoints_are_triples_of_x_y_and_visibility(tmp_path: Path) -> None:
         ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "LABEL_INVALID: "),
     ],
 )
-def test_a_wrong_label_costs_its_image_alone(
-    tmp_path: Path, keys: Document, error: str
-) -> None:
+def test_a_wrong_label_costs_its_image_alone(tmp_path: Path, keys: Document, error: str) -> None:
     rows = found(tmp_path, annotation(100), annotation(101, **keys), annotation(101))
     assert rows["label_error"][1].startswith(error)
     assert rows["true_boxes"][1] is None
@@ -223,10 +221,8 @@ def test_records_without_what_they_are_found_by(tmp_path: Path, change: Document
 
 
 def test_the_annotation_file_is_named_and_exists(tmp_path: Path) -> None:
-    for annotations, code in ((None, "DATASET_ANNOTATIONS"), ("/none.json", "DATASET_NOT_FOUND")):
-        source = open_source(
-            DatasetConfig(format="coco", path=str(tmp_path), annotations=annotations)
-        )
+    for named, code in ((None, "DATASET_ANNOTATIONS"), ("/none.json", "DATASET_NOT_FOUND")):
+        source = open_source(DatasetConfig(format="coco", path=str(tmp_path), annotations=named))
         with pytest.raises(InputError) as caught:
             source.describe()
         assert caught.value.code == code

@@ -31,9 +31,7 @@ def theirs(polygons: list[list[float]], height: int, width: int) -> bytes:
 
 @pytest.mark.parametrize("polygons", [[SQUARE], [TRIANGLE], [SQUARE, TRIANGLE], [SQUARE, SQUARE]])
 @pytest.mark.parametrize("size", [(20, 40), (40, 20), (8, 8)])
-def test_polygons_are_pycocotools_masks(
-    polygons: list[list[float]], size: tuple[int, int]
-) -> None:
+def test_polygons_are_pycocotools_masks(polygons: list[list[float]], size: tuple[int, int]) -> None:
     assert mask_of_polygons(polygons, *size) == theirs(polygons, *size)
 
 

