@@ -52,7 +52,8 @@ def open_source(config: DatasetConfig) -> Source:
             f"dataset.path: '{config.path}' is a URL; a local or mounted path was expected.",
         )
     path = Path(config.path).expanduser()
-    if not path.exists():
+    shards = config.path.endswith(".tar") and any(mark in config.path for mark in "*?[")
+    if not path.exists() and not shards:
         raise InputError(
             "DATASET_NOT_FOUND", f"dataset.path: '{path}' does not exist (looked in {Path.cwd()})."
         )
@@ -65,5 +66,5 @@ def open_source(config: DatasetConfig) -> Source:
     raise InputError(
         "DATASET_FORMAT",
         f"dataset.path: '{path}' is neither a folder of class folders, a .parquet or .csv "
-        "manifest, nor a .txt list of images. Set dataset.format.",
+        "manifest, a YOLO data.yaml, .tar shards, nor a .txt list of images. Set dataset.format.",
     )
