@@ -143,7 +143,8 @@ def infer_with(adapter: Adapter, batch_size: int) -> Infer:
         except SnellenError:
             raise
         except Exception as error:
-            return _one_by_one(adapter, items, targets, error)
+            whole = len(items) == batch_size
+            return _one_by_one(adapter, items, targets, error, whole_batch=whole)
 
     return infer
 
@@ -153,16 +154,21 @@ def _one_by_one(
     items: Sequence[Preprocessed],
     targets: Sequence[int | None],
     cause: Exception,
+    *,
+    whole_batch: bool,
 ) -> list[InferenceResult]:
     """Infer a batch that raised, image by image.
 
     Raises:
-        RunError: MODEL_ERROR when no image passes: then the model is broken, not an image.
+        RunError: MODEL_ERROR when no image of a whole batch passes: then the model is broken,
+            not an image. A short last batch may well be two bad images.
     """
     results: list[InferenceResult] = []
     for item, target in zip(items, targets, strict=True):
         try:
             results += adapter.infer_preprocessed([item], batch_size=1, targets=[target])
+        except SnellenError:
+            raise  # the run's problem, such as memory, not the image's
         except Exception as error:
             results.append(
                 InferenceResult(
@@ -175,7 +181,11 @@ def _one_by_one(
                     error_message=f"{type(error).__name__}: {error}",
                 )
             )
-    if len(items) > 1 and all(result.status is ImageStatus.FAILED for result in results):
+    if (
+        whole_batch
+        and len(items) > 1
+        and all(result.status is ImageStatus.FAILED for result in results)
+    ):
         raise RunError(
             "MODEL_ERROR",
             f"the model failed on every image of a batch: {type(cause).__name__}: {cause}",
