@@ -92,8 +92,8 @@ class GpuWorker:
     """An actor with a GPU: infers units that are prepared already."""
 
     def __init__(self, spec: ScoringSpec) -> None:
-        self._worker = UnitWorker(spec, name=worker_name(gpu_suffix()))
-        self._name = self._worker._name
+        self._name = worker_name(gpu_suffix())
+        self._worker = UnitWorker(spec, name=self._name)
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
         """Infer one unit; a problem of the run travels on as an outcome with an error."""

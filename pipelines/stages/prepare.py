@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,8 @@ from pipelines.stages.spec import ScoringSpec
 from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
 from pipelines.stages.truth import Truth, truth_of
 
-
-class Preprocessor(Protocol):
-    """Anything that can preprocess: an adapter, or its light stand-in without weights."""
-
-    def preprocess(self, decoded: DecodedImage) -> Preprocessed:
-        """Make the fixed-shape uint8 array of one image."""
-        ...
+if TYPE_CHECKING:
+    from adapters.base import Preprocessor
 
 
 @dataclass(slots=True)
