@@ -9,11 +9,13 @@ is AGPL-3.0; this is the only part that imports it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from adapters.base import Adapter, Preprocessor
+from adapters.checkpoints.bombs import invalid
 from adapters.results import classification_results, failed_result
 from adapters.types import (
     AdapterSpec,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 OPTIONS = ("imgsz", "nms_iou", "max_detections", "multi_label")
 _CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.25, 0.7, 300
+_PROBE = 64
+"""Side of the square that a model is tried on when it is loaded, in pixels."""
 
 
 class UltralyticsAdapter(Adapter):
@@ -129,18 +133,24 @@ class UltralyticsAdapter(Adapter):
         )
 
     def _flops(self, side: int) -> float | None:
-        """Operations of one forward pass, counted on a smaller input and scaled by its area."""
+        """Operations of one forward pass, counted on a smaller input and scaled by its area.
+
+        A file whose weights do not fit its layers fails here, not on the first image.
+        """
         import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        probe = min(side, 64)
+        probe = min(side, _PROBE * max(1, self._loaded.stride // _PROBE))
         image = torch.zeros(1, 3, probe, probe, device=self.engine.device)
         was_training = self._model.training
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 self._model.eval()(image)
-        except Exception:  # an estimate only: planning has a default
-            return None
+        except Exception as error:  # whatever its layers raise
+            raise invalid(
+                Path(self._loaded.path),
+                f"its layers and weights do not fit: {type(error).__name__}: {str(error)[:300]}",
+            ) from error
         finally:
             self._model.train(was_training)
         return float(counter.get_total_flops()) * (side / probe) ** 2

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
 from adapters.checkpoints.digest import sha256_file
 from adapters.checkpoints.local import check_local_path
 from adapters.types import InputError, TaskType
@@ -19,6 +22,7 @@ TASKS = {
     "segment": TaskType.INSTANCE_SEGMENTATION,
     "pose": TaskType.POSE_ESTIMATION,
 }
+_ZIP, _PICKLE = b"PK", b"\x80"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,8 @@ def load_yolo(path: str, *, fuse: bool) -> YoloCheckpoint:
             f"checkpoint '{file}': an Ultralytics checkpoint has the ending .pt; it matters, "
             "because Ultralytics takes other endings for other formats.",
         )
-    model, content = _load(str(file), fuse=fuse)
-    _check_finite(model, str(file))
+    _check_file(file)
+    model, content = _load(file, fuse=fuse)
     task = TASKS.get(str(getattr(model, "task", "")))
     if task is None:
         raise InputError(
@@ -94,23 +98,37 @@ def load_yolo(path: str, *, fuse: bool) -> YoloCheckpoint:
     )
 
 
-def _load(path: str, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
+def _check_file(path: Path) -> None:
+    """Tell what is plainly no checkpoint, and archives that are bombs, before reading it."""
+    size = path.stat().st_size
+    if size == 0:
+        raise unreadable(path, "the file is empty")
+    if zipfile.is_zipfile(path):
+        check_expansion(path, size)
+        return
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start[:1] != _PICKLE:
+        kind = "a truncated archive" if start == _ZIP else "no checkpoint at all"
+        raise unreadable(path, f"it is {kind}")
+
+
+def _load(path: Path, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
     from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
 
     try:
-        _check_content(torch_safe_load(path, safe_only=True)[0], path)
-        model, content = load_checkpoint(path, fuse=fuse)
+        _check_content(torch_safe_load(str(path), safe_only=True)[0], path)
+        model, content = load_checkpoint(str(path), fuse=fuse)
     except InputError:
         raise
     except TypeError as error:
-        unsafe = "outside the supported" in str(error)
-        code = "CHECKPOINT_UNSAFE" if unsafe else "CHECKPOINT_UNREADABLE"
-        reason = (
-            "it holds objects that are no part of an Ultralytics model; nothing of it was run"
-            if unsafe
-            else "it is empty, truncated or no checkpoint"
-        )
-        raise InputError(code, f"checkpoint '{path}' is refused: {reason}.") from error
+        if "outside the supported" not in str(error):
+            raise unreadable(path, "it is truncated or no checkpoint") from error
+        raise InputError(
+            "CHECKPOINT_UNSAFE",
+            f"checkpoint '{path}' is refused: it holds objects that are no part of an Ultralytics "
+            "model; nothing of it was run.",
+        ) from error
     except Exception as error:  # damaged in a way that its reader did not foresee
         raise InputError(
             "CHECKPOINT_INVALID",
@@ -119,14 +137,13 @@ def _load(path: str, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
     return model, content
 
 
-def _check_content(content: Any, path: str) -> None:
+def _check_content(content: Any, path: Path) -> None:
     """Refuse what holds no model, and quantised ones: those install packages after a safe load."""
     from torch import nn
 
     if not isinstance(content, dict):
-        raise InputError(
-            "CHECKPOINT_INVALID",
-            f"checkpoint '{path}' holds a {type(content).__name__}, a mapping was expected.",
+        raise invalid(
+            path, f"it holds a {type(content).__name__}, a mapping with a model was expected"
         )
     if content.get("modelopt"):
         raise InputError(
@@ -134,21 +151,12 @@ def _check_content(content: Any, path: str) -> None:
             f"checkpoint '{path}' carries modelopt quantisation, which installs packages when it "
             "is loaded; export the model without it.",
         )
-    if not isinstance(content.get("ema") or content.get("model"), nn.Module):
+    model = content.get("ema") or content.get("model")
+    if not isinstance(model, nn.Module):
         keys = ", ".join(sorted(str(key) for key in content)[:10]) or "nothing"
-        raise InputError(
-            "CHECKPOINT_INVALID",
-            f"checkpoint '{path}' holds no Ultralytics model under 'ema' or 'model'; it has "
-            f"{keys}.",
-        )
-
-
-def _check_finite(model: nn.Module, path: str) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise InputError(
-                "CHECKPOINT_INVALID", f"checkpoint '{path}': {name} holds NaN or infinity."
-            )
+        raise invalid(path, f"it holds no Ultralytics model under 'ema' or 'model'; it has {keys}")
+    # Buffers that are not part of a state dict are made of elements, too.
+    check_tensors(path, {**dict(model.named_parameters()), **dict(model.named_buffers())})
 
 
 def _architecture(model: nn.Module, arguments: dict[str, Any]) -> str:

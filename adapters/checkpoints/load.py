@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
 from adapters.checkpoints.local import check_local_path
 from adapters.types import InputError
 
@@ -23,8 +24,6 @@ _NAME_KEYS = ("class_names", "classes", "names")
 _REASON = re.compile(r"(Trying to (load|call)|Unsupported|Can only|String is too|Object)[^\n]*")
 _REFUSED = re.compile(r"GLOBAL|reduce|Can only (create|build)", re.IGNORECASE)
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
-# A checkpoint is stored, not compressed; more than this unpacked is a bomb.
-_MAX_EXPANSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,9 @@ def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
     file = check_local_path(path)
     content = _read(file)
     if not isinstance(content, Mapping) or not content:
-        raise _invalid(file, f"expected a dict with weights, the file holds {_kind(content)}")
+        raise invalid(file, f"expected a dict with weights, the file holds {_kind(content)}")
     weights, state = _choose(file, content, use_ema)
-    _check_tensors(file, state)
+    check_tensors(file, state)
     args = _plain_args(content.get("args"))
     arch = content.get("arch", args.get("model"))
     metric = content.get("metric")
@@ -98,17 +97,6 @@ def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
 
 
-def _invalid(path: Path, why: str) -> InputError:
-    return InputError("CHECKPOINT_INVALID", f"checkpoint {str(path)!r}: {why}")
-
-
-def _unreadable(path: Path, why: str) -> InputError:
-    return InputError(
-        "CHECKPOINT_UNREADABLE",
-        f"checkpoint {str(path)!r} cannot be read as torch.save or safetensors: {why}",
-    )
-
-
 def _kind(content: object) -> str:
     return "an empty dict" if isinstance(content, Mapping) else f"a {type(content).__name__}"
 
@@ -116,12 +104,12 @@ def _kind(content: object) -> str:
 def _read(path: Path) -> Any:
     size = path.stat().st_size
     if size == 0:
-        raise _unreadable(path, "the file is empty")
+        raise unreadable(path, "the file is empty")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     archive = zipfile.is_zipfile(path)
     if archive:
-        _check_expansion(path, size)
+        check_expansion(path, size)
     return _read_torch(path, mmap=archive)
 
 
@@ -132,17 +120,7 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return load_file(path, device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
-        raise _unreadable(path, str(error)) from error
-
-
-def _check_expansion(path: Path, size: int) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise _unreadable(path, str(error)) from error
-    if unpacked > _MAX_EXPANSION * size + 2**20:
-        raise _invalid(path, f"{size} bytes would unpack to {unpacked}")
+        raise unreadable(path, str(error)) from error
 
 
 def _read_torch(path: Path, *, mmap: bool) -> Any:
@@ -159,9 +137,9 @@ def _read_torch(path: Path, *, mmap: bool) -> Any:
                 f"checkpoint {str(path)!r} is a pickle that wants to run code, which was not done: "
                 f"{reason}. Save the weights alone: torch.save(model.state_dict(), path).",
             ) from error
-        raise _unreadable(path, reason) from error
+        raise unreadable(path, reason) from error
     except Exception as error:  # the reader's errors for damaged files have no common type
-        raise _unreadable(path, f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise unreadable(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _is_plain_pickle(path: Path) -> bool:
@@ -196,7 +174,7 @@ def _choose(path: Path, content: Mapping[str, Any], use_ema: bool) -> tuple[str,
     if _is_state(content):
         return "file", _tensors_only(content)
     keys = ", ".join(map(str, list(content)[:10]))
-    raise _invalid(
+    raise invalid(
         path,
         f"expected a state dict, or one under {', '.join((*PLAIN_KEYS, *EMA_KEYS))}; "
         f"found the keys {keys}",
@@ -207,25 +185,6 @@ def _tensors_only(state: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def _check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are larger than their storage, before anything touches the elements."""
-    import torch
-
-    for name, tensor in state.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            raise _invalid(path, f"tensor {name!r} is not a plain dense tensor")
-        stored = tensor.untyped_storage().nbytes()
-        if tensor.numel() * tensor.element_size() > stored:
-            raise _invalid(
-                path,
-                f"tensor {name!r} claims {tensor.numel()} elements of shape "
-                f"{tuple(tensor.shape)} but stores {stored} bytes",
-            )
-    for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
-            raise _invalid(path, f"tensor {name!r} holds NaN or infinite weights")
 
 
 def _plain_args(args: object) -> dict[str, Any]:

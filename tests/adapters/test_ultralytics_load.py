@@ -15,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from adapters.types import InputError
+from adapters.types import AdapterSpec, InputError
+from adapters.ultralytics_adapter import UltralyticsAdapter
 from adapters.ultralytics_env import import_ultralytics
 from adapters.ultralytics_load import load_yolo
 from tests.adapters.making import encode, picture
@@ -41,13 +42,13 @@ def refused(path: Path) -> InputError:
     return caught.value
 
 
-def python(code: str) -> subprocess.CompletedProcess[str]:
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process whose environment has none of the switches yet."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("YOLO_", "ULTRALYTICS_"))}
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=clean,
+        env=clean | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -70,18 +71,21 @@ def test_a_payload_is_not_run(
 
 
 @pytest.mark.parametrize(
-    ("data", "codes"),
+    ("data", "why"),
     [
-        (b"", {"CHECKPOINT_UNREADABLE", "CHECKPOINT_INVALID"}),
-        (b"not a checkpoint", {"CHECKPOINT_UNREADABLE", "CHECKPOINT_UNSAFE"}),
-        (encode(picture(), "JPEG"), {"CHECKPOINT_UNREADABLE", "CHECKPOINT_UNSAFE"}),
+        (b"", "the file is empty"),
+        (b"not a checkpoint", "no checkpoint at all"),
+        (encode(picture(), "JPEG"), "no checkpoint at all"),
+        (b"PK\x03\x04 and no more", "a truncated archive"),
     ],
-    ids=["empty", "text", "JPEG"],
+    ids=["empty", "text", "JPEG", "zip"],
 )
-def test_what_is_no_checkpoint(tmp_path: Path, data: bytes, codes: set[str]) -> None:
+def test_what_is_no_checkpoint(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(data)
-    assert refused(path).code in codes
+    error = refused(path)
+    assert error.code == "CHECKPOINT_UNREADABLE"
+    assert why in error.message
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
@@ -106,16 +110,55 @@ def test_quantised_checkpoints_would_install_packages(tmp_path: Path) -> None:
     assert "modelopt" in error.message
 
 
-def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+def fixture_content(task: str) -> dict[str, Any]:
     import_ultralytics()
     from ultralytics.nn.tasks import torch_safe_load
 
-    content = torch_safe_load(str(FIXTURES / "tiny-classify.pt"), safe_only=True)[0]
+    content: dict[str, Any] = torch_safe_load(str(FIXTURES / f"tiny-{task}.pt"), safe_only=True)[0]
+    return content
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    content = fixture_content("classify")
     next(content["model"].parameters()).data.view(-1)[0] = float("nan")
     torch.save(content, tmp_path / "x.pt")
     error = refused(tmp_path / "x.pt")
     assert error.code == "CHECKPOINT_INVALID"
-    assert "holds NaN or infinity" in error.message
+    assert "holds NaN or infinite weights" in error.message
+
+
+@pytest.mark.parametrize("place", ["parameter", "buffer"])
+def test_tensors_that_are_larger_than_what_is_stored(tmp_path: Path, place: str) -> None:
+    content = fixture_content("classify")
+    bomb = torch.zeros(1).expand(100_000, 1_000_000)  # 400 GB, were it ever touched
+    if place == "parameter":
+        next(content["model"].parameters()).data = bomb
+    else:
+        content["model"].register_buffer("more", bomb, persistent=False)
+    torch.save(content, tmp_path / "x.pt")
+    assert (tmp_path / "x.pt").stat().st_size < 3e6
+    error = refused(tmp_path / "x.pt")
+    assert error.code == "CHECKPOINT_INVALID"
+    assert "claims 100000000000 elements" in error.message
+
+
+def test_an_archive_that_unpacks_to_a_hundred_times_its_size(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", bytes(50_000_000))
+    error = refused(tmp_path / "x.pt")
+    assert error.code == "CHECKPOINT_INVALID"
+    assert "would unpack to 50000000" in error.message
+
+
+def test_weights_that_do_not_fit_their_layers(tmp_path: Path) -> None:
+    content = fixture_content("detect")
+    first = content["model"].model[1].conv
+    first.weight = torch.nn.Parameter(torch.zeros(3, 5, 3, 3))
+    torch.save(content, tmp_path / "x.pt")
+    spec = AdapterSpec("ultralytics", checkpoint=str(tmp_path / "x.pt"))
+    with pytest.raises(InputError) as caught:
+        UltralyticsAdapter.from_spec(spec, device="cpu")
+    assert caught.value.code == "CHECKPOINT_INVALID"
 
 
 def test_addresses_and_names_are_not_fetched(tmp_path: Path) -> None:
@@ -149,21 +192,54 @@ def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:
     assert Image.open.__module__ == "PIL.Image"
 
 
+INFER_ALL = (
+    "import snellen, numpy as np\n"
+    "for task in ('detect', 'segment', 'pose', 'classify'):\n"
+    f"    path = {str(FIXTURES)!r} + f'/tiny-{{task}}.pt'\n"
+    "    adapter = snellen.load_adapter('ultralytics', checkpoint=path, device='cpu')\n"
+    "    adapter.infer_single(np.full((90, 70, 3), 99, np.uint8))\n"
+    "print('done')\n"
+)
+
+
 def test_loading_and_inferring_need_no_network() -> None:
     code = (
         "import socket\n"
         "def no(*_, **__): raise SystemExit('the network was asked')\n"
         "socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = no\n"
         "socket.socket.sendto = no\n"
-        "import snellen, numpy as np\n"
-        "for task in ('detect', 'segment', 'pose', 'classify'):\n"
-        f"    path = {str(FIXTURES)!r} + f'/tiny-{{task}}.pt'\n"
-        "    adapter = snellen.load_adapter('ultralytics', checkpoint=path, device='cpu')\n"
-        "    adapter.infer_single(np.full((90, 70, 3), 99, np.uint8))\n"
-        "print('done')\n"
     )
-    done = python(code)
+    done = python(code + INFER_ALL)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def can_trace() -> bool:
+    """strace is a program of the system, and some containers forbid it."""
+    try:
+        return (
+            subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], check=False).returncode == 0
+        )
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_trace(), reason="needs strace and the permission to use it")
+def test_no_system_call_reaches_for_the_network_and_no_program_is_started(tmp_path: Path) -> None:
+    # What Python cannot see, C++ libraries and child processes, the kernel does.
+    (tmp_path / "infer.py").write_text(INFER_ALL)
+    log = tmp_path / "calls"
+    done = python(
+        "import subprocess, sys\n"
+        f"sys.exit(subprocess.call(['strace', '-f', '-qq', '-o', {str(log)!r}, '-e',"
+        " 'trace=connect,sendto,sendmsg,sendmmsg,execve', sys.executable,"
+        f" {str(tmp_path / 'infer.py')!r}]))\n",
+        PYTHONPATH=str(ROOT),
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    calls = log.read_text().splitlines()
+    assert not [call for call in calls if "AF_INET" in call]
+    assert not [call for call in calls if "execve" in call and ("pip" in call or "curl" in call)]
+    assert any("execve" in call for call in calls)  # strace saw something
 
 
 @pytest.mark.parametrize("task", ["detect", "segment", "pose", "classify"])
