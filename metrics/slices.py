@@ -22,6 +22,9 @@ NONE = "(none)"
 
 MOST_SLICES = 100
 
+_MERGE_EVERY = 64
+"""States of a slice held before they are merged: each merging copies what a slice has so far."""
+
 _SIZES = ("small", "medium", "large")
 
 BINS: dict[str, tuple[tuple[float, ...], tuple[str, ...], tuple[str, ...]]] = {
@@ -40,7 +43,12 @@ the columns that are read.
 
 
 class SlicedMetrics:
-    """Reports by slice, fed with the rows of one result file after another."""
+    """Reports by slice, fed with the rows of one result file after another.
+
+    Attributes:
+        by, edges: what the slices are made by.
+        columns: of a result row that `add` reads.
+    """
 
     def __init__(
         self,
@@ -67,9 +75,12 @@ class SlicedMetrics:
             ValueError: limits that do not rise, or that are given for one of `BINS`.
         """
         if edges is not None and (not edges or by in BINS or list(edges) != sorted(set(edges))):
-            raise ValueError(f"expected rising limits of a column of numbers, got {by}: {edges}")
+            raise ValueError(
+                f"expected rising limits of a column of numbers, got {list(edges)} for {by}"
+            )
         self._metrics = load(task, **options)
-        self._names, self._by = class_names, by
+        self._names = class_names
+        self.by, self.edges = by, None if edges is None else list(edges)
         self._name_of = _namer(by, edges)
         own = BINS[by][2] if by in BINS else (by,)
         self.columns = tuple(dict.fromkeys((*self._metrics.columns, "status", *own)))
@@ -83,17 +94,19 @@ class SlicedMetrics:
         Raises:
             ValueError: more than `MOST_SLICES` values.
         """
-        names = [self._name_of(value) for value in _values(table, self._by)]
+        names = [self._name_of(value) for value in _values(table, self.by)]
         keys = pa.array(names, pa.string())
         for name in dict.fromkeys(names):
             if len(self._total) >= MOST_SLICES and name not in self._total:
                 raise ValueError(
-                    f"expected at most {MOST_SLICES} values of {self._by} as slices, got more; "
+                    f"expected at most {MOST_SLICES} values of {self.by} as slices, got more; "
                     "give limits for a column of numbers"
                 )
             rows = table.filter(pc.equal(keys, name))
-            state = self._metrics.state(rows, self._names)
-            self._states[name] = [self._metrics.merge([*self._states[name], state])]
+            states = self._states[name]
+            states.append(self._metrics.state(rows, self._names))
+            if len(states) >= _MERGE_EVERY:
+                self._states[name] = [self._metrics.merge(states)]
             self._total[name] += len(rows)
             self._failed[name] += int(pc.sum(pc.equal(rows["status"], "failed")).as_py() or 0)
 
@@ -102,7 +115,7 @@ class SlicedMetrics:
         names = sorted(self._states, key=self._place)
         return {
             name: self._metrics.compute(
-                self._states[name][0],
+                self._metrics.merge(self._states[name]),
                 self._names,
                 total_images=self._total[name],
                 failed_images=self._failed[name],

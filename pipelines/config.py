@@ -7,16 +7,22 @@ Unknown keys are refused: see ``config_load`` for how files and overrides become
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    FiniteFloat,
     StrictBool,
     StrictFloat,
     StrictInt,
+    Tag,
 )
 
 from adapters.types import TaskType
@@ -161,6 +167,39 @@ class RunSection(_Section):
     seed: StrictInt = Field(0, description="Seeds whatever is drawn; recorded.")
 
 
+def _slicing_form(value: Any) -> str | None:
+    """Which form an entry of ``slices`` has, so that an error is about that form alone."""
+    if isinstance(value, str) and value.strip():
+        return "column"
+    known = isinstance(value, Mapping) and set(value) <= {"by", "edges"} and value.get("by")
+    return "limits" if known or isinstance(value, SliceBy) else None
+
+
+def _rising(edges: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    if edges is not None and (not edges or list(edges) != sorted(set(edges))):
+        raise ValueError("expected rising limits such as [10, 20]")
+    return edges
+
+
+@dataclass(frozen=True)
+class SliceBy:
+    """Parts of the set: by a column, or one of the names in `metrics.slices.BINS`."""
+
+    by: str
+    edges: Annotated[tuple[FiniteFloat, ...] | None, AfterValidator(_rising)] = None
+
+
+Slicing = Annotated[
+    Annotated[str, Tag("column")] | Annotated[SliceBy, Tag("limits")],
+    Discriminator(
+        _slicing_form,
+        custom_error_type="slicing",
+        custom_error_message="expected a column, or {by: COLUMN, edges: [10, 20]} for a column of "
+        "numbers",
+    ),
+]
+
+
 class MetricsConfig(_Section):
     """What is computed from the result files; `rescore` changes it without inference."""
 
@@ -181,6 +220,16 @@ class MetricsConfig(_Section):
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
         None, description="Resamples for intervals of the APs; null: 200 on moderate runs."
     )
+    slices: tuple[Slicing, ...] = Field(
+        (),
+        description="Also the metrics of parts of the set: columns (meta_camera), image_size, "
+        "object_size, object_count; or {by: COLUMN, edges: [10, 20]} for a column of numbers.",
+    )
+
+    @property
+    def sliced_by(self) -> tuple[SliceBy, ...]:
+        """``slices`` in one form."""
+        return tuple(SliceBy(one) if isinstance(one, str) else one for one in self.slices)
 
 
 class OutputConfig(_Section):

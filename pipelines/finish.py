@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from adapters.types import RunError, TaskType
 from pipelines.config import RunConfig
 from pipelines.measure import Measured, measure
 from pipelines.reporter import Reporter
+from pipelines.slicing import measure_slices
 from store.database import Database
 from store.files import sweep_units
 from store.leases import Lease, release
@@ -33,7 +35,7 @@ def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter
     _check_complete(records, run.total_images or 0)
     reporter.status("computing the metrics from the result files")
     results = Results(results_folder(run), records)
-    measured = measure_run(run, results, config)
+    measured = measure_run(run, results, config, reporter)
     if measured.scored == 0:
         raise _all_failed(db, lease, results, measured)
     reporter.status("writing the run tables")
@@ -42,15 +44,16 @@ def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter
     return get_test_run(db, run.id)
 
 
-def measure_run(run: RunView, results: Results, config: RunConfig) -> Measured:
-    """The metrics of a run, as columns of its row."""
-    return measure(
-        results,
-        TaskType(run.task_type),
-        tuple(run.class_names or ()),
-        total=run.total_images or 0,
-        config=config.metrics,
-    )
+def measure_run(run: RunView, results: Results, config: RunConfig, reporter: Reporter) -> Measured:
+    """The metrics of a run and of its slices, as columns of its row."""
+    task, names = TaskType(run.task_type), tuple(run.class_names or ())
+    measured = measure(results, task, names, total=run.total_images or 0, config=config.metrics)
+    if measured.scored == 0 or not config.metrics.slices:
+        return measured
+    reporter.status("computing the metrics of each slice")
+    found = measure_slices(results, task, names, config.metrics, reporter)
+    details = {**(measured.columns["details"] or {}), "slices": found}
+    return replace(measured, columns={**measured.columns, "details": details})
 
 
 def results_folder(run: RunView) -> Path:

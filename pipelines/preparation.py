@@ -17,6 +17,7 @@ from pipelines.manifest import MANIFEST_NAME, write_manifest
 from pipelines.model import ResolvedModel
 from pipelines.plan import Available, Plan, make_plan
 from pipelines.reporter import Reporter
+from pipelines.slicing import check_slices
 from pipelines.stages.spec import OperatingPoint, ScoringSpec
 from pipelines.storage_probe import probe_nodes
 from store.database import Database
@@ -24,6 +25,7 @@ from store.files import sha256_path, verify_units
 from store.leases import Lease
 from store.ledger import committed_units, drop_units
 from store.runs import get_test_run, update_run
+from store.schema import result_schema
 from store.views import RunView
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def prepare(
     Raises:
         ConfigError, InputError: the run cannot be started so.
     """
+    schema = result_schema(dataset.info.meta_fields)
+    check_slices(config.metrics, model.info.task_type, schema)
     run = get_test_run(db, lease.run_id)
     manifest = folder / MANIFEST_NAME
     total = _manifest(db, lease, run, config, dataset=dataset, path=manifest, reporter=reporter)

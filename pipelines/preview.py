@@ -14,8 +14,10 @@ from pipelines.model import load_model, locate_model
 from pipelines.plan import make_plan
 from pipelines.preparation import inline_available
 from pipelines.reporter import Reporter
+from pipelines.slicing import check_slices
 from pipelines.sources.registry import open_source
 from store.database import Database
+from store.schema import result_schema
 
 
 def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict[str, Any]:
@@ -40,6 +42,8 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
                 session.start()
             model = load_model(located, config, None)
             dataset = resolve_dataset(config, model.info, dataset_names=model.dataset_names)
+            schema = result_schema(dataset.info.meta_fields)
+            check_slices(config.metrics, model.info.task_type, schema)
             reporter.status(f"listing the images of {config.dataset.path}")
             with tempfile.TemporaryDirectory(prefix="snellen-plan-") as folder:
                 summary = write_manifest(

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from adapters.types import ConfigError, InputError
-from metrics.slices import BINS, SlicedMetrics
+from pipelines.config import SliceBy
 from pipelines.config_load import apply_overrides, build_config
 from pipelines.fingerprint import snellen_version
 from pipelines.finish import TEST_RUN, measure_run, results_folder, sql_rows
 from pipelines.reporter import Reporter
+from pipelines.slicing import (
+    check_slices,
+    count_slices,
+    open_slices,
+    results_schema,
+    slice_document,
+)
 from store.database import Database
 from store.files import UnitProblem, verify_units
 from store.leases import acquire, release
@@ -24,6 +31,22 @@ from store.views import RunView
 def owner_of_files(db: Database, run: RunView) -> RunView:
     """The run whose files ``run`` reads: itself, or the one that it re-scored."""
     return run if run.results_of is None else get_test_run(db, run.results_of)
+
+
+def completed_owner(db: Database, run: RunView) -> RunView:
+    """`owner_of_files`, of a run that is whole.
+
+    Raises:
+        InputError: RUN_NOT_COMPLETED.
+    """
+    owner = owner_of_files(db, run)
+    if owner.status != "completed":
+        raise InputError(
+            "RUN_NOT_COMPLETED",
+            f"run {owner.id} is {owner.status}; this needs a completed run. Resume it first: "
+            f"snellen resume {owner.id}",
+        )
+    return owner
 
 
 def ledger(db: Database, run: RunView) -> list[UnitRecord]:
@@ -69,16 +92,11 @@ def rescore_run(
     A new run row is made that reads the same files; no file is touched.
 
     Raises:
-        InputError: RESCORE_STATUS, or RESCORE_SETTING for anything but ``metrics.*``, ``name``
+        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for anything but ``metrics.*``, ``name``
             and ``output.sql_rows_limit``.
+        ConfigError: ``metrics.slices`` that the result rows do not have.
     """
-    owner = owner_of_files(db, run)
-    if owner.status != "completed":
-        raise InputError(
-            "RESCORE_STATUS",
-            f"run {owner.id} is {owner.status}; only a completed run can be rescored. "
-            f"Resume it first: snellen resume {owner.id}",
-        )
+    owner = completed_owner(db, run)
     for word in overrides:
         key = word.partition("=")[0].strip()
         if not key.startswith("metrics.") and key not in {"name", "output.sql_rows_limit"}:
@@ -88,9 +106,10 @@ def rescore_run(
                 "stored predictions; metrics.* can. For anything else, start a new run.",
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
-    reporter.status("computing the metrics from the result files")
     results = open_results(db, run)
-    measured = measure_run(owner, results, config)
+    check_slices(config.metrics, owner.task_type, results_schema(results))
+    reporter.status("computing the metrics from the result files")
+    measured = measure_run(owner, results, config, reporter)
     new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
@@ -138,39 +157,19 @@ def slice_run(
         edges: rising limits for a column of numbers.
 
     Returns:
-        Slice name -> report, see `metrics.slices.SlicedMetrics`.
+        See `pipelines.slicing.slice_document`.
 
     Raises:
         InputError: RUN_NOT_COMPLETED.
-        ConfigError: a column that is not there, or with too many values.
+        ConfigError: SLICE_COLUMN, a column that is not there; SLICE_VALUES, limits that are none
+            or too many values.
     """
-    owner = owner_of_files(db, run)
-    if owner.status != "completed":
-        raise InputError(
-            "RUN_NOT_COMPLETED", f"run {owner.id} is {owner.status}; resume it before slicing it."
-        )
-    config = build_config(run.config)
-    results = open_results(db, run)
-    try:
-        sliced = SlicedMetrics(
-            owner.task_type,
-            tuple(owner.class_names or ()),
-            by,
-            edges=edges,
-            **config.metrics.model_dump(),
-        )
-        known = set(results.lazy().collect_schema().names())
-        missing = [column for column in sliced.columns if column not in known]
-        if missing:
-            extra = sorted(name for name in known if name.startswith("meta_"))
-            raise ConfigError(
-                "SLICE_COLUMN",
-                f"--by {by}: the result rows have no such column; there are {', '.join(BINS)}"
-                + (f", {', '.join(extra)}" if extra else "")
-                + " and every other column of a result row.",
-            )
-        for table in results.iter_units(list(sliced.columns)):
-            sliced.add(table)
-    except ValueError as error:
-        raise ConfigError("SLICE_VALUES", f"--by {by}: {error}.") from None
-    return sliced.reports()
+    owner = completed_owner(db, run)
+    config, results = build_config(run.config).metrics, open_results(db, run)
+    one = SliceBy(by, None if edges is None else tuple(edges))
+    names = tuple(owner.class_names or ())
+    (sliced,) = open_slices([one], owner.task_type, names, config, results_schema(results))
+    failed = count_slices(results, [sliced])
+    if failed:
+        raise ConfigError("SLICE_VALUES", f"slices by {by}: {failed[0]}.")
+    return slice_document(sliced)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.registry import load_adapter_class
 from adapters.types import AdapterSpec
+from metrics.error_counts import BucketSummary, MistakeSummary
+from metrics.paging import InstancePage
 from pipelines.config import RunConfig
 from pipelines.config_load import build_config, load_config
+from pipelines.errors import ErrorAnalysis
 from pipelines.evaluate import TestRunner
 from pipelines.reporter import Reporter
 from pipelines.runs import open_results, unit_files
@@ -95,6 +98,56 @@ class TestRun:
         """
         with _database(self._database) as db:
             return open_results(db, self._view).frame(list(columns) if columns else None)
+
+    def errors(
+        self, *, min_confidence: float = 0.0, top: int = 10
+    ) -> BucketSummary | MistakeSummary:
+        """What kinds of errors there are, read from the result files.
+
+        Of objects: TIDE's buckets with their counts, images and gain of AP. Of a classifier: the
+        most confused pairs of classes and the most confident mistakes.
+
+        Args:
+            min_confidence: of objects; leaves less confident predictions out. 0 gives the counts
+                of ``row.details["tide"]``.
+            top: of a classifier: so many pairs and mistakes.
+
+        Raises:
+            ConfigError, InputError: see `pipelines.errors.ErrorAnalysis.summary`.
+        """
+        with _database(self._database) as db:
+            return ErrorAnalysis(db, self._view).summary(min_confidence=min_confidence, top=top)
+
+    def instances(
+        self,
+        *,
+        bucket: str | None = None,
+        true: int | str | None = None,
+        predicted: int | str | None = None,
+        min_confidence: float = 0.0,
+        sort: str = "image",
+        offset: int = 0,
+        limit: int = 100,
+    ) -> InstancePage:
+        """The errors of a bucket, or exactly what a cell of the confusion matrix counts.
+
+        ``run.instances(bucket="Loc")``; ``run.instances(true="cat", predicted="dog")``;
+        ``run.instances(true="cat", predicted="background")`` are the cats that were not found.
+
+        Raises:
+            ConfigError, InputError: see `pipelines.errors.ErrorAnalysis.instances`, which also
+                explains the arguments.
+        """
+        with _database(self._database) as db:
+            return ErrorAnalysis(db, self._view).instances(
+                bucket=bucket,
+                true=true,
+                predicted=predicted,
+                min_confidence=min_confidence,
+                sort=sort,
+                offset=offset,
+                limit=limit,
+            )
 
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from metrics.error_counts import BucketSummary, MistakeSummary
+from metrics.paging import InstancePage
 from pipelines.runs import unit_files
 from store.database import Database
 from store.results import Page
@@ -63,3 +66,13 @@ def images_document(page: Page) -> dict[str, Any]:
         "incorrect": page.incorrect,
         "images": page.rows,
     }
+
+
+def errors_document(run: RunView, summary: BucketSummary | MistakeSummary) -> dict[str, Any]:
+    """The kinds of errors of a run; see the attributes of the summary."""
+    return {"id": run.id, "name": run.name, "task_type": run.task_type, **asdict(summary)}
+
+
+def instances_document(run: RunView, page: InstancePage, **asked: Any) -> dict[str, Any]:
+    """A page of instances with the counts of the whole list, and what it is a list of."""
+    return {"id": run.id, "name": run.name, **asked, **asdict(page)}

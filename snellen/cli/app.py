@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from snellen.cli import commands_jobs, commands_results, commands_run
+from snellen.cli import commands_errors, commands_jobs, commands_results, commands_run
 
 app = typer.Typer(
     name="snellen",
@@ -23,6 +23,7 @@ app.command("plan", context_settings=_SETTINGS)(commands_run.plan_command)
 app.command("runs")(commands_results.runs_command)
 app.command("show")(commands_results.show_command)
 app.command("images")(commands_results.images_command)
+app.command("errors")(commands_errors.errors_command)
 app.command("rescore", context_settings=_SETTINGS)(commands_results.rescore_command)
 app.command("slices")(commands_results.slices_command)
 app.command("verify")(commands_results.verify_command)

@@ -1,4 +1,4 @@
-"""``runs``, ``show``, ``images``, ``rescore`` and ``verify``: everything about stored results."""
+"""``runs``, ``show``, ``images``, ``rescore``, ``slices`` and ``verify``: stored results."""
 
 from __future__ import annotations
 
@@ -10,19 +10,38 @@ from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
     JsonOption,
+    LimitOption,
+    OffsetOption,
     OverridesArgument,
     RunArgument,
+    one_of,
     open_database,
+    open_run,
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.progress import make_reporter
 
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")]
-OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Leave out so many first.")]
+
+def _run_statuses() -> tuple[str, ...]:
+    from store.models import STATUSES
+
+    return STATUSES
+
+
+def _image_statuses() -> tuple[str, ...]:
+    from adapters.types import ImageStatus
+
+    return tuple(ImageStatus)
 
 
 def runs_command(
-    status: Annotated[str | None, typer.Option(help="Only runs with this status.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            callback=one_of(_run_statuses),
+            help="pending, running, completed, failed, interrupted or cancelled.",
+        ),
+    ] = None,
     job: Annotated[str | None, typer.Option(help="Only runs of this training job.")] = None,
     limit: LimitOption = 50,
     offset: OffsetOption = 0,
@@ -59,10 +78,9 @@ def show_command(
 ) -> None:
     """Show one run: metrics with their intervals, classes, what it was made of."""
     from snellen.documents import run_document
-    from store.runs import get_test_run
 
-    db = open_database(database)
-    document = run_document(get_test_run(db, run), db)
+    db, found = open_run(database, run)
+    document = run_document(found, db)
     if as_json:
         print_json(document)
         return
@@ -74,14 +92,18 @@ def show_command(
 
 def images_command(
     run: RunArgument,
-    true_class: Annotated[str | None, typer.Option("--class", help="True class, by name.")] = None,
-    predicted: Annotated[str | None, typer.Option(help="Predicted class, by name.")] = None,
+    true_class: Annotated[
+        str | None, typer.Option("--class", help="Images with this true class, by name.")
+    ] = None,
+    predicted: Annotated[str | None, typer.Option(help="With this predicted class.")] = None,
     correct: Annotated[
         bool | None, typer.Option("--correct/--incorrect", help="Only right or only wrong ones.")
     ] = None,
     min_confidence: Annotated[float | None, typer.Option(help="At least, inclusive.")] = None,
     max_confidence: Annotated[float | None, typer.Option(help="At most, inclusive.")] = None,
-    status: Annotated[str | None, typer.Option(help="ok or failed.")] = None,
+    status: Annotated[
+        str | None, typer.Option(callback=one_of(_image_statuses), help="ok or failed.")
+    ] = None,
     error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
     sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
     desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
@@ -92,16 +114,20 @@ def images_command(
     debug: DebugOption = False,
 ) -> None:
     """List the images of a run: filter, sort and page through its result rows."""
+    from pipelines.class_choice import choose_class
     from pipelines.runs import open_results
     from snellen.documents import images_document
-    from store.runs import get_test_run
 
-    db = open_database(database)
-    found = get_test_run(db, run)
+    db, found = open_run(database, run)
     results = open_results(db, found)
+    names = found.class_names or []
+
+    def class_id(name: str | None, option: str) -> int | None:
+        return None if name is None else choose_class(name, names, where=option)
+
     selection = results.filter(
-        true_class=true_class,
-        predicted_class=predicted,
+        true_class=class_id(true_class, "--class"),
+        predicted_class=class_id(predicted, "--predicted"),
         correct=correct,
         min_confidence=min_confidence,
         max_confidence=max_confidence,
@@ -127,11 +153,10 @@ def rescore_command(
     """Compute the metrics again from the stored results, without inference: a new run row."""
     from pipelines.runs import rescore_run
     from snellen.documents import run_document
-    from store.runs import get_test_run
 
-    db = open_database(database)
+    db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        new = rescore_run(db, get_test_run(db, run), overrides or [], reporter)
+        new = rescore_run(db, found, overrides or [], reporter)
     document = run_document(new, db)
     if as_json:
         print_json(document)
@@ -158,7 +183,6 @@ def slices_command(
     """The metrics of parts of a run: by a column, by image size, by objects."""
     from adapters.types import ConfigError
     from pipelines.runs import slice_run
-    from store.runs import get_test_run
 
     try:
         limits = [float(word) for word in edges.split(",")] if edges else None
@@ -166,26 +190,16 @@ def slices_command(
         raise ConfigError(
             "USAGE", f"--edges {edges}: numbers with commas between them were expected."
         ) from None
-    db = open_database(database)
+    db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
         reporter.status("computing the metrics of each slice")
-        reports = slice_run(db, get_test_run(db, run), by, edges=limits)
-    documents = {
-        name: {
-            "metrics": report.metrics,
-            "intervals": report.intervals,
-            "total_images": report.total_images,
-            "scored_images": report.scored_images,
-            "failed_images": report.failed_images,
-        }
-        for name, report in reports.items()
-    }
+        document = slice_run(db, found, by, edges=limits)
     if as_json:
-        print_json({"by": by, "slices": documents})
+        print_json(document)
         return
     from snellen.cli.tables import slices_table
 
-    stdout_console().print(slices_table(by, documents))
+    stdout_console().print(slices_table(by, document["slices"]))
 
 
 def verify_command(
@@ -196,10 +210,8 @@ def verify_command(
 ) -> None:
     """Hash a run's files again and compare them with the ledger; exit code 1 if any differs."""
     from pipelines.runs import verify_run
-    from store.runs import get_test_run
 
-    db = open_database(database)
-    found = get_test_run(db, run)
+    db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
         reporter.status("hashing the result files")
         checked, problems = verify_run(db, found)

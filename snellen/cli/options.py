@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from store.database import Database
+    from store.views import RunView
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
@@ -26,6 +28,40 @@ OverridesArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Settings that override the file's."),
 ]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Leave out so many first.")]
+
+
+def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str | None]:
+    """A check for an option: a value that is none of the choices is refused, with the nearest.
+
+    Args:
+        choices: called when the option is given, so that ``--help`` imports nothing.
+    """
+
+    def check(value: str | None) -> str | None:
+        if value is None or value in choices():
+            return value
+        from adapters.nearest import nearest
+
+        known = list(choices())
+        raise typer.BadParameter(
+            f"expected one of {', '.join(known)}, got {value!r}{nearest(value, known)}"
+        )
+
+    return check
+
+
+def open_run(url: str | None, reference: str) -> tuple[Database, RunView]:
+    """The database of a reading command and the run that it is about.
+
+    Raises:
+        InputError: DATABASE_NOT_FOUND, RUN_NOT_FOUND.
+    """
+    from store.runs import get_test_run
+
+    db = open_database(url)
+    return db, get_test_run(db, reference)
 
 
 def open_database(url: str | None) -> Database:

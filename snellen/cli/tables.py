@@ -41,6 +41,8 @@ def run_tables(
         yield _per_class(run["per_class_metrics"])
     if confusion and run.get("confusion_matrix"):
         yield _confusion(run)
+    for found in (run.get("details") or {}).get("slices") or ():
+        yield _slicing(found, run["primary_metric_name"])
 
 
 def _metrics(run: dict[str, Any]) -> Table:
@@ -104,7 +106,9 @@ def _per_class(classes: dict[str, dict[str, Any]]) -> Table:
 
 
 def _confusion(run: dict[str, Any]) -> RenderableType:
-    matrix, names = run["confusion_matrix"], run["class_names"] or []
+    matrix, names = run["confusion_matrix"], list(run["class_names"] or [])
+    if isinstance(matrix, list) and len(matrix) == len(names) + 1:
+        names.append("background")  # of objects: what is not there, what was not found
     if not isinstance(matrix, list) or len(matrix) > _CONFUSION_SHOWN:
         return f"The confusion matrix has {len(names)} classes; use --json to read it."
     table = Table(title="confusion matrix: rows true, columns predicted")
@@ -169,11 +173,21 @@ _SLICE_METRICS = (
 )
 
 
-def slices_table(by: str, slices: dict[str, dict[str, Any]]) -> Table:
-    """The main metrics of every slice, the first with its interval."""
-    table = Table(title=f"by {by}")
+def _slicing(found: dict[str, Any], primary: str) -> RenderableType:
+    """One of ``metrics.slices``: its slices with the primary metric alone."""
+    if "error" in found:
+        return escape(f"No slices by {found['by']}: {found['error']}")
+    return slices_table(found["by"], found["slices"], only=(primary,))
+
+
+def slices_table(
+    by: str, slices: dict[str, dict[str, Any]], *, only: Sequence[str] | None = None
+) -> Table:
+    """The main metrics of every slice (or ``only`` these), the first with its interval."""
+    table = Table(title=escape(f"by {by}"))
     present = {key for found in slices.values() for key in found["metrics"]}
-    keys = [key for group in _SLICE_METRICS for key in group if key in present]
+    main = [key for group in _SLICE_METRICS for key in group] if only is None else only
+    keys = [key for key in main if key in present]
     table.add_column("slice", overflow="fold")
     for name in ("images", "failed", *keys):
         table.add_column(name, justify="right")

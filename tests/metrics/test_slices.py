@@ -47,6 +47,18 @@ def test_a_slice_by_a_column_is_the_report_of_its_rows(kind: str) -> None:
         assert result.to_dict() == expected.to_dict()
 
 
+@pytest.mark.parametrize("kind", TASK)
+def test_states_may_be_merged_at_any_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = draw(2, kind, images=12)
+    whole = with_column(table(rows), ["x", "y", "x"] * 4)
+    expected = sliced([whole], "meta_camera", TASK[kind], bootstrap=0)
+    monkeypatch.setattr("metrics.slices._MERGE_EVERY", 2)
+    parts = [whole.slice(start, 1) for start in range(12)]
+    got = sliced(parts, "meta_camera", TASK[kind], bootstrap=0)
+    for name in ("x", "y"):
+        assert got[name].to_dict() == expected[name].to_dict()
+
+
 def test_classification_has_slices_too() -> None:
     rows = classified(
         ("ok", 0, 0, [0, 1, 2], 0.9, 0.25),

@@ -390,7 +390,7 @@ def test_only_completed_runs_are_rescored(place: Place) -> None:
         place.run(Stopping(1))
     with pytest.raises(InputError, match="snellen resume 1") as caught:
         rescore_run(place.db, get_test_run(place.db, 1), [], Reporter())
-    assert caught.value.code == "RESCORE_STATUS"
+    assert caught.value.code == "RUN_NOT_COMPLETED"
 
 
 def test_a_limit_and_a_relative_path_with_dots(

@@ -343,5 +343,6 @@ def test_something_is_said_within_two_seconds_and_help_is_quick(cli: Cli, import
     )  # fmt: skip
     for heavy in ("torch", "ray", "polars", "pyarrow", "sqlalchemy", "timm"):
         assert not re.search(rf"\| +{heavy}$", listed.stderr, re.MULTILINE), heavy
-    for name in ("eval", "resume", "plan", "runs", "show", "images", "rescore", "verify"):
+    names = ("eval", "resume", "plan", "runs", "show", "images", "errors", "rescore", "verify")
+    for name in names:
         assert name in listed.stdout
