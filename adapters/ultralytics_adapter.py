@@ -43,14 +43,17 @@ from adapters.ultralytics_load import YoloCheckpoint, load_yolo
 if TYPE_CHECKING:
     from torch import Tensor
 
-OPTIONS = ("imgsz", "nms_iou", "max_detections", "multi_label")
+OPTIONS = ("imgsz", "nms", "nms_iou", "max_detections", "multi_label")
 _CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.25, 0.7, 300
 _PROBE = 64
 """Side of the square that a model is tried on when it is loaded, in pixels."""
 
 
 class UltralyticsAdapter(Adapter):
-    """A YOLO checkpoint. Options: ``imgsz``, ``nms_iou``, ``max_detections``, ``multi_label``."""
+    """A YOLO checkpoint; options: `OPTIONS`.
+
+    ``nms=False`` takes the end-to-end head of a model that has two, as it does in Ultralytics.
+    """
 
     framework = "ultralytics"
 
@@ -66,7 +69,9 @@ class UltralyticsAdapter(Adapter):
         _check_options(self.spec)
         if self.spec.checkpoint is None:
             raise InputError("CHECKPOINT_MISSING", "the ultralytics adapter needs a checkpoint")
-        loaded = load_yolo(self.spec.checkpoint, fuse=inference_mode)
+        loaded = load_yolo(
+            self.spec.checkpoint, fuse=inference_mode, nms=self.spec.options.get("nms")
+        )
         self._loaded = loaded
         self._model = loaded.model.to(self.engine.device)
         self._model.train(not inference_mode)
@@ -85,12 +90,10 @@ class UltralyticsAdapter(Adapter):
 
     def _nms_settings(self, loaded: YoloCheckpoint) -> NmsSettings:
         options = self.spec.options
-        given = [key for key in ("nms_iou", "multi_label") if options.get(key) is not None]
-        explicit = [key for key in given if key == "nms_iou"]
-        if loaded.end2end and explicit:
+        if loaded.end2end and options.get("nms_iou") is not None:
             raise ConfigError(
                 "OPTION_INVALID",
-                f"model.{explicit[0]}: this model's head needs no non-maximum suppression, so the "
+                "model.nms_iou: this model's head needs no non-maximum suppression, so the "
                 "setting would do nothing; remove it.",
             )
         confidence = self.spec.min_confidence

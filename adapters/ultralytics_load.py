@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
 from adapters.checkpoints.digest import sha256_file
 from adapters.checkpoints.local import check_local_path
-from adapters.types import InputError, TaskType
+from adapters.types import ConfigError, InputError, TaskType
 from adapters.ultralytics_env import import_ultralytics
 
 if TYPE_CHECKING:
@@ -50,16 +50,20 @@ class YoloCheckpoint:
     states: dict[str, Any]
 
 
-def load_yolo(path: str, *, fuse: bool) -> YoloCheckpoint:
+def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoint:
     """Load a ``.pt`` checkpoint of the YOLOv8, 11 or 26 families.
 
     Args:
         path: a local file; never a name that could be downloaded.
-        fuse: merge convolutions and their batch norms, as Ultralytics does for inference.
+        fuse: merge convolutions and their batch norms, as Ultralytics does for inference, and
+            leave out the head that is not used.
+        nms: False for the end-to-end head of a model that has one; None and True for the other
+            one where there are both.
 
     Raises:
         InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNREADABLE,
             CHECKPOINT_UNSAFE, CHECKPOINT_INVALID, or TASK_UNSUPPORTED.
+        ConfigError: OPTION_INVALID, ``nms`` for a head that the model does not have.
     """
     file = check_local_path(path)
     import_ultralytics()
@@ -70,7 +74,10 @@ def load_yolo(path: str, *, fuse: bool) -> YoloCheckpoint:
             "because Ultralytics takes other endings for other formats.",
         )
     _check_file(file)
-    model, content = _load(file, fuse=fuse)
+    model, content = _load(file)
+    _choose_head(model, nms)
+    if fuse:
+        model = _fused(model, file)
     task = TASKS.get(str(getattr(model, "task", "")))
     if task is None:
         raise InputError(
@@ -113,12 +120,39 @@ def _check_file(path: Path) -> None:
         raise unreadable(path, f"it is {kind}")
 
 
-def _load(path: Path, *, fuse: bool) -> tuple[nn.Module, dict[str, Any]]:
+def _choose_head(model: nn.Module, nms: bool | None) -> None:
+    """Take the head that Ultralytics takes at ``nms``, whatever was set when it was saved."""
+    has_free = getattr(model.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
+    if nms is False and not has_free:
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.nms: false asks for a head that needs no suppression, and this model has none.",
+        )
+    if has_free:
+        model.end2end = nms is False  # type: ignore[assignment]
+    if nms and getattr(model, "end2end", False):
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.nms: true asks for suppression, and this model has only the head without it.",
+        )
+
+
+def _fused(model: nn.Module, path: Path) -> nn.Module:
+    try:
+        fused: nn.Module = model.fuse().eval()  # type: ignore[operator]
+    except Exception as error:  # whatever its layers raise
+        raise invalid(
+            path, f"its layers and weights do not fit: {type(error).__name__}: {error}"
+        ) from error
+    return fused
+
+
+def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
 
     try:
         _check_content(torch_safe_load(str(path), safe_only=True)[0], path)
-        model, content = load_checkpoint(str(path), fuse=fuse)
+        model, content = load_checkpoint(str(path), fuse=False)
     except InputError:
         raise
     except TypeError as error:

@@ -93,6 +93,11 @@ class ModelConfig(_Section):
     imgsz: PositiveInt | None = Field(
         None, description="Side of the square input (ultralytics); null: as it was trained."
     )
+    nms: StrictBool | None = Field(
+        None,
+        description="Non-maximum suppression (ultralytics). false: the head that needs none, "
+        "where the model has it (YOLO26); null: as Ultralytics, true where the model has both.",
+    )
     nms_iou: Fraction | None = Field(
         None, description="IoU of non-maximum suppression (ultralytics); null: 0.7."
     )

@@ -195,7 +195,7 @@ def _min_confidence(model: ModelConfig) -> float:
 
 def _detection_options(model: ModelConfig, adapter: str) -> dict[str, Any]:
     """The preset of evaluation: every class of a box counts, and what the configuration says."""
-    keys = ("imgsz", "nms_iou", "max_detections")
+    keys = ("imgsz", "nms", "nms_iou", "max_detections")
     given = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
     if given and adapter == "timm":
         raise ConfigError(

@@ -16,36 +16,35 @@ from adapters.ultralytics_env import import_ultralytics
 
 SCALE = [0.33, 0.125, 512]
 """Depth, width and channel limit: about half a million parameters."""
-MODELS = {
-    "detect": "yolo11.yaml",
-    "segment": "yolo11-seg.yaml",
-    "pose": "yolo11-pose.yaml",
-    "classify": "yolo11-cls.yaml",
-}
+FAMILIES = {"8": ("v8", "yolov8"), "11": ("11", "yolo11"), "26": ("26", "yolo26")}
+"""Folder and file name of the descriptions; 26 has a head that needs no NMS."""
+ENDINGS = {"detect": "", "segment": "-seg", "pose": "-pose", "classify": "-cls"}
 
 
-def model_yaml(task: str, folder: Path) -> Path:
+def model_yaml(task: str, family: str, folder: Path) -> Path:
     """Write the model's description with our own, smaller scale."""
     import yaml
 
     ultralytics = import_ultralytics()
-    source = Path(ultralytics.__path__[0]) / "cfg" / "models" / "11" / MODELS[task]
+    subfolder, name = FAMILIES[family]
+    models = Path(ultralytics.__path__[0]) / "cfg" / "models"
+    source = models / subfolder / f"{name}{ENDINGS[task]}.yaml"
     document = yaml.safe_load(source.read_text())
     document["scales"] = {"n": SCALE}
     document["nc"] = 3
     if task == "pose":
         document["kpt_shape"] = [4, 3]
-    path = folder / f"tiny-{task}.yaml"
+    path = folder / f"tiny-{task}{'' if family == '11' else '-' + family}.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
 
 
-def train(root: Path, task: str, *, epochs: int, out: Path) -> Path:
+def train(root: Path, task: str, family: str, *, epochs: int, out: Path) -> Path:
     """Train one task; give the stripped best checkpoint at ``out``."""
     import_ultralytics()
     from ultralytics import YOLO
 
-    model = YOLO(str(model_yaml(task, root)), task=task)
+    model = YOLO(str(model_yaml(task, family, root)), task=task)
     data = root / "classify" if task == "classify" else root / task / "data.yaml"
     model.train(
         data=str(data.absolute()),
@@ -62,10 +61,10 @@ def train(root: Path, task: str, *, epochs: int, out: Path) -> Path:
         plots=False,
         verbose=False,
         project=str((root / "runs").absolute()),
-        name=task,
+        name=f"{task}-{family}",
         exist_ok=True,
     )
-    best = root / "runs" / task / "weights" / "best.pt"
+    best = root / "runs" / f"{task}-{family}" / "weights" / "best.pt"
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(best, out)
     strip_checkpoint(out)
@@ -95,12 +94,19 @@ def main() -> None:
     """Train what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("demo-data/shapes"))
-    parser.add_argument("--task", choices=sorted(MODELS), required=True)
+    parser.add_argument("--task", choices=sorted(ENDINGS), required=True)
+    parser.add_argument("--family", choices=list(FAMILIES), default="11")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     print(f"training {arguments.task} for {arguments.epochs} epochs ...")
-    path = train(arguments.root, arguments.task, epochs=arguments.epochs, out=arguments.out)
+    path = train(
+        arguments.root,
+        arguments.task,
+        arguments.family,
+        epochs=arguments.epochs,
+        out=arguments.out,
+    )
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -24,6 +24,8 @@ from tests.contracts.adapter_contract import AdapterContract, answer
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 PIXELS, CONFIDENCE, MASK_IOU = 1e-2, 1e-4, 0.999
 OBJECTS = ("detect", "segment", "pose")
+FAMILIES = ("detect-8", *OBJECTS, "detect-26", "segment-26", "pose-26")
+"""Without a number: YOLO11. 26 has a second head that needs no suppression."""
 TASK = {
     "detect": TaskType.OBJECT_DETECTION,
     "segment": TaskType.INSTANCE_SEGMENTATION,
@@ -50,7 +52,8 @@ def loaded(path: Path, *, confidence: float | None = None, **options: Any) -> Ul
 
 
 @cache
-def yolo(path: Path) -> Any:
+def yolo(path: Path, nms: bool | None) -> Any:
+    """One object a head: the first prediction fuses the model and drops the other one."""
     import_ultralytics()
     from ultralytics import YOLO
 
@@ -59,7 +62,7 @@ def yolo(path: Path) -> Any:
 
 def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> Any:
     """Ultralytics' own prediction; arrays are BGR to it."""
-    found = yolo(path).predict(
+    found = yolo(path, settings.get("nms")).predict(
         np.ascontiguousarray(image[..., ::-1]), rect=False, retina_masks=True, conf=confidence,
         device="cpu", verbose=False, **settings,
     )  # fmt: skip
@@ -121,13 +124,15 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
 
 
 @pytest.mark.parametrize("confidence", [0.25, 0.05])
-@pytest.mark.parametrize("task", OBJECTS)
-def test_objects_are_those_of_predict(task: str, confidence: float, images: list[Pixels]) -> None:
-    adapter = loaded(checkpoint(task), confidence=confidence)
+@pytest.mark.parametrize("model", FAMILIES)
+def test_objects_are_those_of_predict(model: str, confidence: float, images: list[Pixels]) -> None:
+    task = model.partition("-")[0]
+    adapter = loaded(checkpoint(model), confidence=confidence)
+    assert adapter.info.preprocess["end2end"] is False
     results = adapter.infer_batch(images, batch_size=5)
     for image, result in zip(images, results, strict=True):
         assert (result.width, result.height) == (image.shape[1], image.shape[0])
-        assert_equal(task, result, theirs(checkpoint(task), image, confidence=confidence))
+        assert_equal(task, result, theirs(checkpoint(model), image, confidence=confidence))
     assert sum(len(result.predicted_boxes or []) for result in results) > 10
     assert any(not result.predicted_boxes for result in results)
 
@@ -141,6 +146,30 @@ def test_settings_mean_what_they_mean_to_predict(task: str, images: list[Pixels]
         result = adapter.infer_single(image)
         assert len(result.predicted_boxes or []) <= 4
         assert_equal(task, result, expected)
+
+
+@pytest.mark.parametrize("model", ["detect-26", "segment-26", "pose-26"])
+def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.nms_iou: this model's head needs no") as caught:
+        loaded(checkpoint(model), nms=False, nms_iou=0.5)
+    assert caught.value.code == "OPTION_INVALID"
+    for settings, count in (({}, 300), ({"imgsz": 192, "max_detections": 4}, 4)):
+        adapter = loaded(checkpoint(model), confidence=0.05, nms=False, **settings)
+        assert adapter.info.preprocess["end2end"] is True
+        results = adapter.infer_batch(images, batch_size=5)
+        for image, result in zip(images, results, strict=True):
+            expected = theirs(
+                checkpoint(model), image, confidence=0.05, nms=False, max_det=count,
+                imgsz=settings.get("imgsz", 160),
+            )  # fmt: skip
+            assert_equal(model.partition("-")[0], result, expected)
+        assert sum(len(result.predicted_boxes or []) for result in results) > 10
+
+
+def test_a_head_that_the_model_does_not_have() -> None:
+    with pytest.raises(ConfigError, match="this model has none") as caught:
+        loaded(checkpoint("detect"), nms=False)
+    assert caught.value.code == "OPTION_INVALID"
 
 
 def test_classes_are_those_of_predict(images: list[Pixels]) -> None:
@@ -227,7 +256,7 @@ def test_persons_of_a_real_model_on_photographs(name: str, persons: int) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"imgsize": 64}, "'imgsize' is unknown .* imgsz, nms_iou"),
+        ({"imgsize": 64}, "'imgsize' is unknown .* imgsz, nms, nms_iou"),
         ({"imgsz": 100}, "100 is no multiple of the model's stride 32"),
     ],
 )

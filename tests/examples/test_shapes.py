@@ -15,7 +15,7 @@ from PIL import Image
 from adapters.ultralytics_env import import_ultralytics
 from adapters.ultralytics_load import load_yolo
 from examples.shapes.make_dataset import CLASSES, SIZES, make
-from examples.shapes.train import MODELS, model_yaml, strip_checkpoint
+from examples.shapes.train import ENDINGS, FAMILIES, model_yaml, strip_checkpoint
 
 COUNTS = {"test": 18, "val": 6}
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -84,7 +84,7 @@ def test_data_yaml_names_its_splits(root: Path) -> None:
         assert (Path(data["path"]) / data["test"]).is_dir()
 
 
-@pytest.mark.parametrize("task", MODELS)
+@pytest.mark.parametrize("task", ENDINGS)
 def test_stripping_keeps_the_model_and_forgets_the_machine(task: str, tmp_path: Path) -> None:
     import_ultralytics()
     from ultralytics.nn.tasks import torch_safe_load
@@ -111,9 +111,10 @@ def test_stripping_keeps_the_model_and_forgets_the_machine(task: str, tmp_path: 
     assert load_yolo(str(whole), fuse=False).architecture == f"tiny-{task}"
 
 
-@pytest.mark.parametrize("task", MODELS)
-def test_models_are_tiny(task: str, tmp_path: Path) -> None:
-    document = yaml.safe_load(model_yaml(task, tmp_path).read_text())
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("task", ENDINGS)
+def test_models_are_tiny(task: str, family: str, tmp_path: Path) -> None:
+    document = yaml.safe_load(model_yaml(task, family, tmp_path).read_text())
     assert document["nc"] == len(CLASSES)
     assert ("kpt_shape" in document) == (task == "pose")
     model = load_yolo(str(FIXTURES / f"tiny-{task}.pt"), fuse=False).model

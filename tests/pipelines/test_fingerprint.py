@@ -49,6 +49,7 @@ RESULT_MAKING = {
     "model.class_map=subset": "model.class_map: 'auto' -> 'subset'",
     "model.min_confidence=0.5": "model.min_confidence: 'auto' -> 0.5",
     "model.imgsz=320": "model.imgsz: None -> 320",
+    "model.nms=false": "model.nms: None -> False",
     "model.nms_iou=0.6": "model.nms_iou: None -> 0.6",
     "model.max_detections=100": "model.max_detections: None -> 100",
     "model.use_ema=false": "model.use_ema: 'auto' -> False",
