@@ -3,7 +3,8 @@
 The images are the blocks: they are drawn with replacement, each with all that is in it. (Single
 predictions of an image are not independent.) Instead of copying images, each draw gives them
 weights, which AP takes (`metrics.average_precision`): nothing is matched or sorted again. 200
-draws cost about 5 s for 100,000 predictions of 80 classes and 10 s for 250,000.
+draws cost about 5 s for 100,000 predictions of 80 classes and 10 s for 250,000. Above
+`IMAGES_DRAWN_UP_TO` predictions blocks of images are drawn instead: see `metrics.block_bootstrap`.
 
 The interval is the normal one around the set's own AP, with the standard deviation of the draws.
 Percentiles of the draws would not do: AP takes at each recall the best precision from there on, so
@@ -16,9 +17,13 @@ from __future__ import annotations
 import numpy as np
 
 from metrics.average_precision import WeightedPrecision
+from metrics.block_bootstrap import block_draws
 from metrics.detection_state import OverlapState
 from metrics.intervals import normal_quantile
 from metrics.overlaps import Floats
+
+IMAGES_DRAWN_UP_TO = 250_000
+"""Predictions of a set whose images are drawn one by one."""
 
 
 def bootstrap_intervals(
@@ -43,9 +48,12 @@ def bootstrap_intervals(
     if resamples < 2 or size < 2 or not state.truths["counted"].any():
         return {"mAP50-95": None, "mAP50": None}
     precision = WeightedPrecision(state.images, state.detections, state.truths, num_classes)
-    random = np.random.default_rng(seed)
     own = precision.mean(np.ones(size))
-    draws = np.array([precision.mean(_weights(random, size)) for _ in range(resamples)])
+    if len(state.detections) > IMAGES_DRAWN_UP_TO:
+        draws = block_draws(state, num_classes, resamples=resamples, seed=seed)
+    else:
+        random = np.random.default_rng(seed)
+        draws = np.array([precision.mean(_weights(random, size)) for _ in range(resamples)])
     return {
         "mAP50-95": _interval(float(own.mean()), draws.mean(axis=1), level),
         "mAP50": _interval(float(own[0]), draws[:, 0], level),

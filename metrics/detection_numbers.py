@@ -39,7 +39,7 @@ def kind_numbers(
     intervals = bootstrap_intervals(
         part,
         num_classes,
-        resamples=options.resamples(len(part.detections)),
+        resamples=options.resamples,
         level=options.confidence_level,
         seed=options.seed,
     )

@@ -18,8 +18,6 @@ PREFIX: dict[Kind, str] = {"bbox": "", "segm": "mask_", "keypoints": "oks_"}
 """What stands before a metric's key."""
 
 BOOTSTRAP_RESAMPLES = 200
-BOOTSTRAP_DETECTIONS = 250_000
-"""Up to this many predictions the bootstrap runs without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,7 @@ class DetectionOptions:
         kpt_sigmas: K values above 0; None is COCO's for 17 keypoints, else 1 / K each.
         max_dets: COCO's three limits of predictions an image and class, rising; the last one
             holds for every AP. Poses have COCO's own limit of 20.
-        bootstrap: resamples for the intervals of the APs, 0 for none; None means 200 up to
-            250,000 predictions and none above.
+        bootstrap: resamples for the intervals of the APs, 0 for none; None means 200.
         seed: of the bootstrap.
     """
 
@@ -84,11 +81,10 @@ class DetectionOptions:
         """COCO's maxDets for an overlap."""
         return (20,) if kind == "keypoints" else self.max_dets
 
-    def resamples(self, detections: int) -> int:
-        """How often the bootstrap draws, for a set of so many predictions."""
-        if self.bootstrap is not None:
-            return self.bootstrap
-        return BOOTSTRAP_RESAMPLES if detections <= BOOTSTRAP_DETECTIONS else 0
+    @property
+    def resamples(self) -> int:
+        """How often the bootstrap draws."""
+        return BOOTSTRAP_RESAMPLES if self.bootstrap is None else self.bootstrap
 
 
 def options_of(

@@ -223,7 +223,7 @@ class MetricsConfig(_Section):
         (1, 10, 100), description="COCO's limits of detections an image and class."
     )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
-        None, description="Resamples for intervals of the APs; null: 200 on moderate runs."
+        None, description="Resamples for intervals of the APs; null: 200; 0: none."
     )
     slices: tuple[Slicing, ...] = Field(
         (),

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from metrics.average_precision import WeightedPrecision
+from metrics.block_bootstrap import mean_precision
 from metrics.detection import DetectionMetrics
-from metrics.detection_options import BOOTSTRAP_DETECTIONS, options_of
+from metrics.detection_options import options_of
 from metrics.detection_state import OverlapState
 
 from .detection_examples import PREFIX, TASK, coco_stats, draw, found, report, row, table, truth
@@ -116,7 +117,42 @@ def test_no_interval_without_draws_truths_or_a_second_image() -> None:
     assert report(two, TASK["bbox"], 1, bootstrap=100).intervals["mAP50"] == [1.0, 1.0]
 
 
-def test_the_bootstrap_is_off_for_large_sets_unless_asked() -> None:
-    assert options_of(TASK["bbox"]).resamples(BOOTSTRAP_DETECTIONS) == 200
-    assert options_of(TASK["bbox"]).resamples(BOOTSTRAP_DETECTIONS + 1) == 0
-    assert options_of(TASK["bbox"], bootstrap=50).resamples(10**9) == 50
+def test_there_are_200_draws_unless_asked() -> None:
+    assert options_of(TASK["bbox"]).resamples == 200
+    assert options_of(TASK["bbox"], bootstrap=0).resamples == 0
+
+
+@pytest.mark.parametrize("kind", TASK)
+def test_blocks_of_one_image_are_images(kind: str) -> None:
+    for seed in range(10):
+        state = part(draw(seed, kind, images=20), kind)
+        images = len(state.images)
+        if not state.truths["counted"].any():
+            continue
+        weights = np.random.default_rng(seed).integers(0, 4, (5, images))
+        got = mean_precision(state, CLASSES, np.arange(images), weights.astype(np.float32))
+        for of_draw, expected in zip(got, weights, strict=True):
+            assert np.allclose(of_draw, weighted(state, expected), atol=1e-6, equal_nan=True)
+
+
+def test_blocks_are_as_wide_as_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = many_images(1500)
+    by_image = report(rows, TASK["bbox"], 1, bootstrap=200)
+    monkeypatch.setattr("metrics.bootstrap.IMAGES_DRAWN_UP_TO", 10)
+    by_block = report(rows, TASK["bbox"], 1, bootstrap=200)
+    again = report(rows[::-1], TASK["bbox"], 1, bootstrap=200)
+    assert by_block.intervals == again.intervals != by_image.intervals
+    assert _width(by_block) == pytest.approx(_width(by_image), rel=0.2)
+
+
+def many_images(count: int) -> list[dict[str, Any]]:
+    """A set in an order that matters: detections get worse from one end to the other."""
+    random = np.random.default_rng(5)
+    rows = []
+    for i in range(count):
+        shift = float(random.normal(0, 2 + 6 * i / count))
+        box = (10 + shift, 10, 50 + shift, 50)
+        rows.append(
+            row(i, [truth(0, 10, 10, 50, 50)], [found(0, *box, confidence=float(random.random()))])
+        )
+    return rows
