@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("rows", "files")
+ALL = ("rows", "files", "finish")
 
 
 def main() -> int:

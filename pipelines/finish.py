@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.types import RunError, TaskType
 from pipelines.config import RunConfig
-from pipelines.measure import Measured, measure
+from pipelines.measure import Measured, Spread, measure
 from pipelines.reporter import Reporter
 from pipelines.slicing import measure_slices
 from store.database import Database
@@ -22,6 +22,8 @@ from store.runs import complete_run, get_test_run
 from store.views import RunView
 
 TEST_RUN = "test_run"
+SPREAD_FROM = 50_000
+"""Images from which on a Ray run's metrics are counted by Ray tasks: their start takes seconds."""
 
 
 def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter) -> RunView:
@@ -35,7 +37,7 @@ def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter
     _check_complete(records, run.total_images or 0)
     reporter.status("computing the metrics from the result files")
     results = Results(results_folder(run), records)
-    measured = measure_run(run, results, config, reporter)
+    measured = measure_run(run, results, config, reporter, spread=_spread(run, config))
     if measured.scored == 0:
         raise _all_failed(db, lease, results, measured)
     reporter.status("writing the run tables")
@@ -44,16 +46,34 @@ def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter
     return get_test_run(db, run.id)
 
 
-def measure_run(run: RunView, results: Results, config: RunConfig, reporter: Reporter) -> Measured:
+def measure_run(
+    run: RunView,
+    results: Results,
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    spread: Spread = map,
+) -> Measured:
     """The metrics of a run and of its slices, as columns of its row."""
     task, names = TaskType(run.task_type), tuple(run.class_names or ())
-    measured = measure(results, task, names, total=run.total_images or 0, config=config.metrics)
+    measured = measure(
+        results, task, names, total=run.total_images or 0, config=config.metrics, spread=spread
+    )
     if measured.scored == 0 or not config.metrics.slices:
         return measured
     reporter.status("computing the metrics of each slice")
     found = measure_slices(results, task, names, config.metrics, reporter)
     details = {**(measured.columns["details"] or {}), "slices": found}
     return replace(measured, columns={**measured.columns, "details": details})
+
+
+def _spread(run: RunView, config: RunConfig) -> Spread:
+    """Large runs are counted by the Ray that they ran on; a small one is done sooner here."""
+    if config.run.engine != "ray" or (run.total_images or 0) < SPREAD_FROM:
+        return map
+    from pipelines.engines.ray_tasks import ray_map
+
+    return ray_map
 
 
 def results_folder(run: RunView) -> Path:

@@ -1,0 +1,233 @@
+"""Finishing a large detection run: from result files to every metric, in seconds and memory.
+
+100,000 images with 2,000,000 detections of 80 classes are written as result files, and measured
+in a process of its own as a run's end does it. Then 5,000 images: COCO's twelve numbers from the
+result files, beside pycocotools and faster-coco-eval given the same boxes as their own objects.
+
+Gate: at least 20 times as fast as pycocotools.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from metrics.coco import evaluate, merge, read_numbers
+from metrics.detection_options import DetectionOptions
+from metrics.instances import instance_columns, read_images
+from store.schema import PREDICTED_BOXES, TRUE_BOXES
+
+CLASSES, TRUTHS, FOUND, UNIT = 80, 7, 20, 1000
+MIN_SPEEDUP = 20
+TASK = "object_detection"
+
+
+def unit_table(start: int, images: int, random: np.random.Generator) -> pa.Table:
+    """Result rows of synthetic images: of 20 detections, about 7 lie on a truth."""
+    corner = random.uniform(0, 400, (images * TRUTHS, 2))
+    size = random.lognormal(4, 1, (images * TRUTHS, 2)).clip(4, 240)
+    true = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+    labels = random.integers(0, CLASSES, images * TRUTHS).astype(np.int32)
+    origin = random.integers(0, TRUTHS, (images, FOUND)) + np.arange(images)[:, None] * TRUTHS
+    on = (random.random(origin.shape) < 0.4).ravel()
+    origin = origin.ravel()
+    moved = true[origin] + random.normal(0, 5, (len(origin), 4))
+    far = random.uniform(0, 400, (len(origin), 2))
+    away = np.concatenate([far, far + random.uniform(8, 200, far.shape)], axis=1)
+    boxes = np.where(on[:, None], moved, away).astype(np.float32)
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+    right = on & (random.random(len(on)) < 0.9)
+    other = random.integers(0, CLASSES, len(on))
+    found = np.where(right, labels[origin], other).astype(np.int32)
+    sure = -np.sort(-random.beta(1, 4, (images, FOUND)), axis=1).ravel().astype(np.float32)
+    return pa.table(
+        {
+            "image_index": pa.array(range(start, start + images), pa.int64()),
+            "height": pa.array(np.full(images, 640, np.int32)),
+            "width": pa.array(np.full(images, 640, np.int32)),
+            "status": pa.array(["ok"] * images),
+            "inference_time_ms": pa.array(np.ones(images, np.float32)),
+            "true_boxes": _boxes(TRUE_BOXES, TRUTHS, true, labels, None),
+            "predicted_boxes": _boxes(PREDICTED_BOXES, FOUND, boxes, found, sure),
+        }
+    )
+
+
+def _boxes(kind: Any, each: int, corners: Any, labels: Any, confidence: Any) -> pa.Array:
+    values = {"class_id": labels, **dict(zip(("x1", "y1", "x2", "y2"), corners.T, strict=True))}
+    if confidence is None:
+        sides = corners[:, 2:] - corners[:, :2]
+        values |= {"area": sides[:, 0] * sides[:, 1]}
+        values |= dict.fromkeys(("is_crowd", "ignore"), np.zeros(len(labels), np.bool_))
+    else:
+        values["confidence"] = confidence
+    fields = list(kind.value_type)
+    arrays = [pa.array(values[field.name], field.type) for field in fields]
+    offsets = pa.array(np.arange(0, len(labels) + 1, each, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, fields=fields))
+
+
+def write_units(folder: Path, images: int) -> list[Path]:
+    """Write the result files of a run of ``images`` images."""
+    random = np.random.default_rng(0)
+    paths = []
+    for start in range(0, images, UNIT):
+        paths.append(folder / f"{start:08d}.parquet")
+        rows = min(UNIT, images - start)
+        pq.write_table(unit_table(start, rows, random), paths[-1], compression="zstd")
+    return paths
+
+
+def finish(folder: str) -> None:
+    """Measure the files of a folder as a run's end does; print seconds and memory."""
+    from adapters.types import TaskType
+    from pipelines.config import MetricsConfig
+    from pipelines.measure import measure
+    from store.records import UnitRecord
+    from store.results import Results
+
+    names = sorted(path.name for path in Path(folder).glob("*.parquet"))
+    rows = [pq.ParquetFile(Path(folder) / name).metadata.num_rows for name in names]
+    records = [
+        UnitRecord(number, 0, count, name, "", count, 0, "", "", {}, {})
+        for number, (name, count) in enumerate(zip(names, rows, strict=True))
+    ]
+    before = _peak_mb()
+    started = time.perf_counter()
+    measured = measure(
+        Results(Path(folder), records),
+        TaskType(TASK),
+        tuple(f"class {number}" for number in range(CLASSES)),
+        total=sum(rows),
+        config=MetricsConfig(),
+    )
+    seconds = time.perf_counter() - started
+    found = {"seconds": seconds, "before": before, "peak": _peak_mb()}
+    print(json.dumps({**found, "mAP": measured.columns["primary_metric_value"]}))
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def coco_numbers(paths: list[Path]) -> float:
+    """COCO's mAP from result files, by what Snellen uses."""
+    options = DetectionOptions(TASK)
+    columns = list(instance_columns(options.kinds))
+    states = []
+    for path in paths:
+        images = read_images(pq.read_table(path, columns=columns), "bbox", CLASSES)
+        states.append(evaluate(images, "bbox", CLASSES, options))
+    value = read_numbers(merge(states), "bbox", CLASSES, options).metrics["mAP50-95"]
+    assert value is not None
+    return value
+
+
+def coco_objects(paths: list[Path]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The same boxes as pycocotools takes them; not timed."""
+    images: list[dict[str, Any]] = []
+    truths: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    for path in paths:
+        for row in pq.read_table(path).to_pylist():
+            image = row["image_index"]
+            images.append({"id": image, "height": row["height"], "width": row["width"]})
+            for box in row["true_boxes"]:
+                common = {"image_id": image, "category_id": box["class_id"], "bbox": _xywh(box)}
+                more = {"id": len(truths) + 1, "iscrowd": 0, "area": box["area"]}
+                truths.append({**common, **more})
+            for box in row["predicted_boxes"]:
+                common = {"image_id": image, "category_id": box["class_id"], "bbox": _xywh(box)}
+                results.append({**common, "score": box["confidence"]})
+    categories = [{"id": number, "name": str(number)} for number in range(CLASSES)]
+    return {"images": images, "annotations": truths, "categories": categories}, results
+
+
+def _xywh(box: dict[str, float]) -> list[float]:
+    return [box["x1"], box["y1"], box["x2"] - box["x1"], box["y2"] - box["y1"]]
+
+
+def peer(coco_class: Any, evaluator: Any, truth: dict[str, Any], results: list[Any]) -> float:
+    """COCO's mAP by a package with pycocotools' interface."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = coco_class()
+        coco.dataset = truth
+        coco.createIndex()
+        evaluation = evaluator(coco, coco.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0])
+
+
+def timed(work: Callable[[], float]) -> tuple[float, float]:
+    """Seconds and value; the shorter of two runs."""
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        value = work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds), value
+
+
+def main() -> int:
+    """Measure, print the tables, and return 1 if the gate does not hold."""
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        console.print("writing 100,000 images with 2,000,000 detections ...")
+        paths = write_units(Path(folder), 100_000)
+        command = [sys.executable, "-m", "benchmarks.finish", folder]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found = json.loads(out)
+        console.print(
+            f"every metric of the run: {found['seconds']:.1f} s, peak {found['peak']:.0f} MB "
+            f"({found['before']:.0f} MB before), mAP50-95 {found['mAP']:.4f}"
+        )
+        return side_by_side(console, paths[: 5_000 // UNIT])
+
+
+def side_by_side(console: Console, paths: list[Path]) -> int:
+    """The table of 5,000 images."""
+    import faster_coco_eval
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    faster = faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster
+    truth, results = coco_objects(paths)
+    rows = {
+        "snellen (from the result files)": timed(lambda: coco_numbers(paths)),
+        "faster-coco-eval": timed(lambda: peer(*faster, truth, results)),
+        "pycocotools": timed(lambda: peer(COCO, COCOeval, truth, results)),
+    }
+    slowest = rows["pycocotools"][0]
+    table = Table(title="COCO's numbers of 5,000 images, 100,000 detections")
+    for name in ("", "seconds", "x pycocotools", "mAP50-95"):
+        table.add_column(name, justify="right")
+    for name, (seconds, value) in rows.items():
+        table.add_row(name, f"{seconds:.2f}", f"{slowest / seconds:.1f}", f"{value:.12f}")
+    console.print(table)
+    speedup = slowest / rows["snellen (from the result files)"][0]
+    console.print(f"{speedup:.1f} times as fast as pycocotools (at least {MIN_SPEEDUP})")
+    return 0 if speedup >= MIN_SPEEDUP else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        finish(sys.argv[1])
+    else:
+        sys.exit(main())
