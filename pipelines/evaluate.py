@@ -11,6 +11,7 @@ from adapters.types import ConfigError, InputError
 from pipelines.attempt import Attempt
 from pipelines.config import RunConfig
 from pipelines.config_load import apply_overrides, build_config
+from pipelines.paths import with_absolute_paths
 from pipelines.reporter import Reporter
 from store.database import Database
 from store.runs import get_test_run
@@ -110,7 +111,7 @@ class TestRunner:
                 data[section][key] = value
         if self._database is not None:
             data["database"] = self._database
-        return build_config(data)
+        return with_absolute_paths(build_config(data))
 
 
 def _stored_config(run: RunView, overrides: Sequence[str]) -> RunConfig:
