@@ -107,13 +107,13 @@ def yolo_line(shape: Shape, size: tuple[int, int], kind: str) -> str:
     width, height = size
     if kind == "segment":
         flat = [v for x, y in shape.outline for v in (x / width, y / height)]
-        return " ".join([str(shape.class_id), *(f"{value:.6f}" for value in flat)])
+        return " ".join([str(shape.class_id), *(f"{value!r}" for value in flat)])
     x1, y1, x2, y2 = shape.box
     values = [(x1 + x2) / 2 / width, (y1 + y2) / 2 / height, (x2 - x1) / width, (y2 - y1) / height]
-    words = [str(shape.class_id), *(f"{value:.6f}" for value in values)]
+    words = [str(shape.class_id), *(f"{value!r}" for value in values)]
     if kind == "pose":
         for x, y, seen in shape.points:
-            words += [f"{x / width:.6f}", f"{y / height:.6f}", str(seen)]
+            words += [f"{x / width!r}", f"{y / height!r}", str(seen)]
     return " ".join(words)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -54,13 +56,54 @@ def coco_set(root: Path, task: str) -> dict[str, Any]:
     return {"format": "coco", "path": str(images), "annotations": str(root / "test.json")}
 
 
+def tar_set(root: Path, task: str) -> dict[str, Any]:
+    """Two shards of the COCO set: an image and a JSON of its objects a key."""
+    document = json.loads((root / "test.json").read_text())
+    folder = root / f"shards-{task}"
+    folder.mkdir()
+    (folder / "classes.txt").write_text("\n".join(CLASSES))
+    order = [category["id"] for category in document["categories"]]
+    for number in range(2):
+        with tarfile.open(folder / f"{number}.tar", "w") as shard:
+            half = IMAGES // 2
+            for image in document["images"][number * half : (number + 1) * half]:
+                of_image = [a for a in document["annotations"] if a["image_id"] == image["id"]]
+                name = image["file_name"]
+                shard.add(root / task / "images" / "test" / name, name)
+                label = json.dumps(objects(image, of_image, order, task)).encode()
+                entry = tarfile.TarInfo(f"{Path(name).stem}.json")
+                entry.size = len(label)
+                shard.addfile(entry, io.BytesIO(label))
+    return {"path": str(folder)}
+
+
+def objects(
+    image: dict[str, Any], annotations: list[dict[str, Any]], order: list[int], task: str
+) -> dict[str, Any]:
+    boxes = [
+        {
+            "class_id": order.index(annotation["category_id"]),
+            **{"x1": x, "y1": y, "x2": x + w, "y2": y + h, "area": annotation["area"]},
+        }
+        for annotation in annotations
+        for x, y, w, h in [annotation["bbox"]]
+    ]
+    found = {"boxes": boxes, "height": image["height"], "width": image["width"]}
+    if task == "segment":
+        found["masks"] = [annotation["segmentation"] for annotation in annotations]
+    if task == "pose":
+        points = [annotation["keypoints"] for annotation in annotations]
+        found["keypoints"] = [[p[i : i + 3] for i in range(0, len(p), 3)] for p in points]
+    return found
+
+
 @pytest.fixture(scope="module")
 def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Any]:
     """The run of a task on the set in a format; each is made once."""
 
     @cache
     def run(task: str, kind: str) -> snellen.TestRun:
-        dataset = {"yolo": yolo_set, "coco": coco_set}[kind](root, task)
+        dataset = {"yolo": yolo_set, "coco": coco_set, "tar": tar_set}[kind](root, task)
         return evaluated(task, tmp_path_factory.mktemp(f"{task}-{kind}"), dataset)
 
     return run
@@ -119,15 +162,21 @@ def test_ultralytics_own_evaluation_agrees(
 def test_the_form_of_the_set_does_not_matter(
     task: str, runs: Callable[[str, str], snellen.TestRun]
 ) -> None:
-    """Areas differ (COCO's are outlines'), so only numbers without them are equal."""
-    yolo, coco = runs(task, "yolo"), runs(task, "coco")
+    """Shards carry all of COCO; YOLO has no areas, so only numbers without them are equal."""
+    yolo, coco, tar = (runs(task, form) for form in ("yolo", "coco", "tar"))
+    assert tar.metrics.keys() == coco.metrics.keys()
+    for key, value in coco.metrics.items():
+        assert tar.metrics[key] == (value and pytest.approx(value, abs=EXACT)), key
+    assert tar.per_class_metrics == coco.per_class_metrics
     for key in ("mAP50-95", "mAP50", "mAP75", "precision", "recall"):
         if task == "pose" and key in ("precision", "recall"):
             continue  # OKS has the area in it
-        assert yolo.metrics[key] == pytest.approx(coco.metrics[key], abs=1e-3), key
-    ours, others = yolo.results().to_dicts(), coco.results().to_dicts()
-    for one, other in zip(ours, others, strict=True):
-        assert one["image_name"] == other["image_name"]
+        assert yolo.metrics[key] == pytest.approx(coco.metrics[key], abs=EXACT), key
+    forms = [run.results().to_dicts() for run in (yolo, tar, coco)]
+    for one, shard, other in zip(*forms, strict=True):
+        assert one["image_name"] == shard["image_name"] == other["image_name"]
+        assert shard["true_boxes"] == other["true_boxes"]
+        assert shard["predicted_boxes"] == other["predicted_boxes"]
         assert one["predicted_boxes"] == other["predicted_boxes"]
         assert len(one["true_boxes"]) == len(other["true_boxes"])
 
