@@ -10,62 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.types import ConfigError, InputError, RunError, RunInterrupted, SnellenError
+from adapters.types import ConfigError, InputError, RunError, SnellenError
 from pipelines.evaluate import TestRunner
 from pipelines.reporter import Reporter
-from pipelines.runs import open_results, rescore_run, unit_files, verify_run
-from store.database import Database
+from pipelines.runs import unit_files, verify_run
 from store.ledger import committed_units
 from store.runs import get_test_run, list_test_runs
 from store.views import RunView
-from tests.pipelines.making import grey_folder, pixel_config, write_image
 from tests.pipelines.pixel_adapter import NAME, PixelAdapter
-
-
-class Place:
-    """A data set, an output folder and a database of one test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = grey_folder(folder / "data")
-        self.output = folder / "out"
-        self.url = f"sqlite:///{folder / 'runs.db'}"
-
-    def config(self, **sections: Any) -> Any:
-        return pixel_config(self.data, self.output, **sections)
-
-    def run(self, reporter: Reporter | None = None, **sections: Any) -> RunView:
-        return TestRunner(self.config(**sections), database=self.url, reporter=reporter).run_test()
-
-    def resume(self, *words: str, reference: str = "latest") -> RunView:
-        return TestRunner(database=self.url).resume(reference, words)
-
-    @property
-    def db(self) -> Database:
-        return Database.open(self.url)
-
-    def rows(self, run: RunView) -> list[dict[str, Any]]:
-        return open_results(self.db, run).frame().to_dicts()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
-
-
-class Stopping(Reporter):
-    """Presses Ctrl-C after so many commits."""
-
-    def __init__(self, after: int) -> None:
-        self._left = after
-
-    def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+from tests.pipelines.place import Place
 
 
 def test_a_run_from_end_to_end(place: Place) -> None:
@@ -246,151 +199,6 @@ def test_a_locked_output_names_its_owner(place: Place) -> None:
     assert list_test_runs(place.db) == []
     lock.release()
     assert place.run().status == "completed"
-
-
-def test_an_interrupted_run_is_resumed_to_the_same_result(place: Place) -> None:
-    whole = place.run(name="whole")
-    options = {"engine": "inline", "threads": 1, "unit_rows": 2, "batch_size": 3}
-    with pytest.raises(RunInterrupted) as caught:
-        place.run(Stopping(2), name="cut", run=options)
-    assert caught.value.exit_code == 130
-    assert caught.value.message == (
-        "run 2 was interrupted; 4 of 12 images are committed. Go on with: snellen resume 2"
-    )
-    cut = get_test_run(place.db, "cut")
-    assert (cut.status, cut.lease_token, cut.metrics) == ("interrupted", None, None)
-    before = {p: p.stat().st_mtime_ns for p in unit_files(place.db, cut)}
-    assert len(before) == 2
-    run = place.resume()
-    assert (run.id, run.status, run.metrics) == (cut.id, "completed", whole.metrics)
-    for path, mtime in before.items():
-        assert path.stat().st_mtime_ns == mtime
-    units = Path(run.results_dir or "") / "units"
-    assert sorted(units.iterdir()) == sorted(unit_files(place.db, run))
-
-
-def test_an_interrupt_while_listing_is_resumed(place: Place) -> None:
-    class AtListing(Reporter):
-        def status(self, text: str) -> None:
-            if text.startswith("listing the images of"):
-                raise KeyboardInterrupt
-
-    with pytest.raises(RunInterrupted, match="0 of 0 images"):
-        place.run(AtListing())
-    assert place.resume().total_images == 12
-
-
-def test_a_resume_of_a_finished_run_says_so(place: Place) -> None:
-    run = place.run()
-    notes: list[str] = []
-
-    class Told(Reporter):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    before = tree(place.output)
-    again = TestRunner(database=place.url, reporter=Told()).resume("latest")
-    assert again == run
-    assert notes == ["run 1 is completed already; its files are as committed"]
-    assert tree(place.output) == before
-
-
-def test_a_resume_with_other_settings_is_refused(place: Place) -> None:
-    with pytest.raises(RunInterrupted):
-        place.run(Stopping(1), run={"engine": "inline", "threads": 1, "unit_rows": 4})
-    with pytest.raises(InputError) as caught:
-        place.resume("run.batch_size=2", "dataset.limit=4", "metrics.ece_bins=5")
-    assert caught.value.code == "RESUME_CHANGED"
-    assert "dataset.limit: None -> 4; run.batch_size: 3 -> 2." in caught.value.message
-    assert get_test_run(place.db, 1).status == "interrupted"
-    run = place.resume("metrics.ece_bins=5", "run.threads=2")
-    assert run.details is not None
-    assert len(run.details["reliability"]) == 5
-
-
-def test_images_changed_before_a_resume_are_failed_rows(place: Place) -> None:
-    with pytest.raises(RunInterrupted):
-        place.run(Stopping(1), run={"engine": "inline", "threads": 1, "unit_rows": 4})
-    write_image(place.data / "2" / "03.png", 9, size=(50, 50))
-    write_image(place.data / "2" / "99.png", 9)  # not in the manifest: not part of this run
-    run = place.resume()
-    assert (run.total_images, run.failed_images) == (12, 1)
-    assert place.rows(run)[11]["error_code"] == "CHANGED"
-
-
-def test_a_manifest_that_changed_is_refused(place: Place) -> None:
-    with pytest.raises(RunInterrupted):
-        place.run(Stopping(1), run={"engine": "inline", "threads": 1, "unit_rows": 4})
-    run = get_test_run(place.db, 1)
-    manifest = Path(run.results_dir or "") / "manifest.parquet"
-    pq.write_table(pq.read_table(manifest).slice(0, 8), manifest)
-    with pytest.raises(InputError) as caught:
-        place.resume()
-    assert caught.value.code == "MANIFEST_CHANGED"
-
-
-def test_damaged_files_are_found_and_only_their_units_made_again(place: Place) -> None:
-    run = place.run()
-    first, second, third = unit_files(place.db, run)
-    first.unlink()
-    data = bytearray(second.read_bytes())
-    data[len(data) // 2] ^= 1
-    second.write_bytes(data)
-    untouched = third.stat().st_mtime_ns
-    checked, problems = verify_run(place.db, run)
-    assert checked == 3
-    assert [(p.unit_id, p.problem) for p in problems] == [(0, "missing"), (1, "changed")]
-    again = place.resume()
-    assert (again.status, again.metrics) == ("completed", run.metrics)
-    assert verify_run(place.db, again) == (3, [])
-    assert third.stat().st_mtime_ns == untouched
-
-
-def test_a_run_that_does_not_exist(place: Place) -> None:
-    place.run(name="mine")
-    with pytest.raises(InputError, match=r"1 \(mine\)") as caught:
-        place.resume(reference="other")
-    assert caught.value.code == "RUN_NOT_FOUND"
-
-
-def test_a_rescore_makes_a_new_row_and_touches_no_file(place: Place) -> None:
-    run = place.run(name="base")
-    before = tree(place.output)
-    new = rescore_run(place.db, run, ["metrics.ece_bins=5"], Reporter())
-    assert (new.name, new.results_of, new.status) == ("base-rescored", run.id, "completed")
-    assert tree(place.output) == before
-    assert new.metrics is not None
-    assert run.metrics is not None
-    assert {k: v for k, v in new.metrics.items() if k != "ece"} == {
-        k: v for k, v in run.metrics.items() if k != "ece"}  # fmt: skip
-    assert new.details is not None
-    assert len(new.details["reliability"]) == 5
-    assert place.rows(new) == place.rows(run)
-    assert verify_run(place.db, new) == (3, [])
-    again = rescore_run(place.db, new, ["metrics.ece_bins=15", "name=third"], Reporter())
-    assert (again.results_of, again.name) == (run.id, "third")
-    assert again.metrics == run.metrics
-    with pytest.raises(InputError, match="only re-reads run 1"):
-        place.resume(reference=str(new.id))
-
-
-@pytest.mark.parametrize(
-    "word", ["run.batch_size=2", "dataset.limit=3", "metricsx.y=1", "model={}"]
-)
-def test_a_rescore_changes_metrics_only(place: Place, word: str) -> None:
-    run = place.run()
-    with pytest.raises(InputError, match=r"metrics\.\* can") as caught:
-        rescore_run(place.db, run, [word], Reporter())
-    assert caught.value.code == "RESCORE_SETTING"
-    assert len(list_test_runs(place.db)) == 1
-
-
-def test_only_completed_runs_are_rescored(place: Place) -> None:
-    with pytest.raises(RunInterrupted):
-        place.run(Stopping(1))
-    with pytest.raises(InputError, match="snellen resume 1") as caught:
-        rescore_run(place.db, get_test_run(place.db, 1), [], Reporter())
-    assert caught.value.code == "RUN_NOT_COMPLETED"
 
 
 def test_a_limit_and_a_relative_path_with_dots(
