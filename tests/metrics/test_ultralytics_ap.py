@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapters.ultralytics_env import import_ultralytics
 from metrics.detection_count import match
 from metrics.detection_options import options_of
 from metrics.instances import read_images
@@ -22,7 +23,7 @@ def peer() -> Any:
     os.environ.update(
         YOLO_OFFLINE="1", YOLO_AUTOINSTALL="0", ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS="1"
     )
-    pytest.importorskip("ultralytics")
+    import_ultralytics()
     from ultralytics.engine.validator import BaseValidator
     from ultralytics.utils import metrics
 
