@@ -17,14 +17,17 @@ _SIDEWAYS = {5, 6, 7, 8}
 _PNG_EXIF = {"exif", "Raw profile type exif"}
 
 
-def upright_size(path: str | Path) -> tuple[int, int]:
+def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels, EXIF orientation applied; no pixel is decoded.
+
+    Args:
+        source: a path, or an open file, which is closed.
 
     Raises:
         ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED, where the header cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(source, "rb") if isinstance(source, str | Path) else source as file:
             head = file.read(32)
             kind = sniff_format(head)
             if kind is None:

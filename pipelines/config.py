@@ -22,10 +22,13 @@ from pydantic import (
     StrictBool,
     StrictFloat,
     StrictInt,
+    StrictStr,
     Tag,
+    ValidationInfo,
 )
 
 from adapters.types import TaskType
+from pipelines.storage.address import check_no_user, check_options
 
 Auto = Literal["auto"]
 PositiveInt = Annotated[StrictInt, Field(gt=0)]
@@ -115,6 +118,22 @@ class ModelConfig(_Section):
     )
 
 
+def _no_user(value: str, info: ValidationInfo) -> str:
+    check_no_user(value, f"dataset.{info.field_name}")
+    return value
+
+
+def _no_secrets(value: Any) -> Any:
+    # Before anything else looks at the values, so that no message repeats them.
+    if isinstance(value, Mapping):
+        check_options({str(name): item for name, item in value.items()})
+    return value
+
+
+Location = Annotated[str, AfterValidator(_no_user)]
+"""A path, or an address without credentials."""
+
+
 class DatasetConfig(_Section):
     """Which images, and what is true of them."""
 
@@ -122,8 +141,10 @@ class DatasetConfig(_Section):
         "auto",
         description="imagefolder, manifest (Parquet or CSV), image_list, coco, yolo, webdataset.",
     )
-    path: str = Field(description="Folder or file of the data set.")
-    annotations: str | None = Field(None, description="COCO JSON file (format coco).")
+    path: Location = Field(
+        description="Folder or file of the data set; also an address such as s3://bucket/folder."
+    )
+    annotations: Location | None = Field(None, description="COCO JSON file (format coco).")
     missing_labels: Literal["fail", "background"] = Field(
         "fail",
         description="An image without a label file (format yolo) is a failed row, or background.",
@@ -131,7 +152,7 @@ class DatasetConfig(_Section):
     split: str | None = Field(
         "auto", description="Sub-folder of an image folder; auto: test where there is one."
     )
-    root: str | None = Field(
+    root: Location | None = Field(
         None, description="Folder that relative paths of a manifest or list start from."
     )
     class_order: Literal["natural", "lexicographic"] = Field(
@@ -142,6 +163,13 @@ class DatasetConfig(_Section):
     )
     limit: PositiveInt | None = Field(
         None, description="Take this many images, spread evenly over the set."
+    )
+    storage_options: Annotated[
+        dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], BeforeValidator(_no_secrets)
+    ] = Field(
+        default_factory=dict,
+        description="How remote storage is reached: region, endpoint_override, anonymous ...; no "
+        "credentials, which come from the environment alone.",
     )
 
 

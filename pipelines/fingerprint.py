@@ -13,6 +13,8 @@ from pipelines.config import RunConfig
 
 _SECTIONS = ("task", "model", "dataset", "preprocess")
 _RUN_KEYS = ("precision",)
+_FREE_DATASET_KEYS = ("storage_options",)
+"""How the images are reached, not which they are: their size and time are checked when read."""
 
 
 def snellen_version() -> str:
@@ -27,6 +29,7 @@ def hashed_settings(config: RunConfig) -> dict[str, Any]:
     """The settings that make a result, flat: dotted key -> JSON value."""
     data = config.model_dump(mode="json")
     chosen: dict[str, Any] = {key: data[key] for key in _SECTIONS}
+    chosen["dataset"] = {k: v for k, v in data["dataset"].items() if k not in _FREE_DATASET_KEYS}
     chosen["run"] = {key: data["run"][key] for key in _RUN_KEYS}
     return _flatten(chosen)
 

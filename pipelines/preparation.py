@@ -19,6 +19,7 @@ from pipelines.plan import Available, Plan, make_plan
 from pipelines.reporter import Reporter
 from pipelines.slicing import check_slices
 from pipelines.stages.spec import OperatingPoint, ScoringSpec
+from pipelines.storage.address import frozen_options
 from pipelines.storage_probe import probe_nodes
 from store.database import Database
 from store.files import sha256_path, verify_units
@@ -97,6 +98,7 @@ def prepare(
         batch_size=plan.batch_size,
         device=_worker_device(plan, config.run.device),
         follow_links=config.dataset.follow_links,
+        storage=frozen_options(config.dataset.storage_options),
         classes=dataset.info.classes or (),
         operating=operating,
     )

@@ -31,7 +31,7 @@ def create_row(
         training_job_id=job.id,
         name=free_run_name(db, config.name or default),
         checkpoint_path=info.checkpoint_path,
-        dataset_path=str(Path(config.dataset.path).expanduser().absolute()),
+        dataset_path=config.dataset.path,
         dataset_split=dataset.info.split,
         task_type=str(info.task_type),
         status="pending",

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.types import InputError
+from adapters.types import InputError, SnellenError
 from pipelines.stages.spec import ScoringSpec
+from pipelines.storage.remote_path import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,22 @@ class ProbeAnswer:
     error: str | None
 
 
-def answer_probe(folder: str, token: str, paths: Iterable[str]) -> ProbeAnswer:
-    """Run on a node: write ``token`` into the folder and look at the paths."""
-    unseen = tuple(path for path in paths if not Path(path).exists())
+def answer_probe(folder: str, token: str, places: Iterable[Place]) -> ProbeAnswer:
+    """Run on a node: write ``token`` into the folder and look at the places."""
+    unseen = tuple(str(place) for place in places if not _sees(place))
     error = None
     try:
         (Path(folder) / f".probe-{token}").write_text(token)
     except OSError as problem:
         error = str(problem.strerror or problem)
     return ProbeAnswer(socket.gethostname(), unseen, error)
+
+
+def _sees(place: Place) -> bool:
+    try:
+        return place.exists()
+    except SnellenError:
+        return False  # remote storage for which this node lacks credentials, say
 
 
 def check_answers(
@@ -62,7 +70,8 @@ def check_answers(
             raise InputError(
                 "STORAGE_NOT_SHARED",
                 f"node {answer.node} does not see {', '.join(answer.unseen)}. Checkpoint, data "
-                "set and output must lie on storage that every node mounts at the same path.",
+                "set and output must lie on storage that every node mounts at the same path; for "
+                "a data set at an address such as s3:// every node needs credentials of its own.",
             )
 
 
@@ -78,15 +87,15 @@ def probe_nodes(spec: ScoringSpec) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     if len(nodes) < 2:
         return
-    paths = [str(spec.manifest), str(spec.root)]
+    places: list[Place] = [spec.manifest, spec.root]
     if spec.adapter.checkpoint:
-        paths.append(spec.adapter.checkpoint)
+        places.append(Path(spec.adapter.checkpoint))
     task: Any = ray.remote(num_cpus=0)(answer_probe)
     tokens = [uuid.uuid4().hex for _ in nodes]
     references = [
         task.options(
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(str(spec.results_dir), token, paths)
+        ).remote(str(spec.results_dir), token, places)
         for node, token in zip(nodes, tokens, strict=True)
     ]
     answers = ray.get(references)

@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.config import DatasetConfig
+from pipelines.storage.address import frozen_options, is_remote
+from pipelines.storage.remote_path import Place, RemotePath, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class DatasetInfo:
     """What a source knows before it lists its images.
 
     Attributes:
-        root: folder that image ids are relative to, and that no image may lie outside of.
+        root: folder (or address) that image ids are relative to; no image may lie outside of it.
         split: the split that was taken, or None where the format has none.
         classes: the data set's own classes in its own order, or None where it has no labels.
         labels_are_ids: labels are integers without names.
@@ -32,7 +34,7 @@ class DatasetInfo:
         notes: what a person should know ("took folder test/").
     """
 
-    root: Path
+    root: Place
     split: str | None
     classes: tuple[str, ...] | None
     labels_are_ids: bool = False
@@ -41,21 +43,32 @@ class DatasetInfo:
     notes: tuple[str, ...] = field(default=())
 
 
-def absolute_path(text: str) -> Path:
-    """An absolute path without ``..``: whether an image lies below the root is seen in its text."""
-    path = Path(text).expanduser().absolute()
-    return path.resolve() if ".." in path.parts else path
-
-
 class Source(ABC):
     """A data set in one format. Subclasses are registered in ``sources/registry.py``."""
 
     def __init__(self, config: DatasetConfig) -> None:
         self.config = config
+        self.storage = frozen_options(config.storage_options)
+
+    def place(self, text: str, key: str = "path") -> Place:
+        """The absolute path, or the address, that a setting or a file of the data set names.
+
+        Args:
+            text: as written.
+            key: whose setting it is, for messages.
+
+        Raises:
+            InputError, ConfigError: an address that is refused.
+        """
+        return place_of(text, self.storage, f"dataset.{key}")
+
+    def at(self, location: str) -> Place:
+        """The place of a location that is absolute already."""
+        return RemotePath(location, self.storage) if is_remote(location) else Path(location)
 
     @classmethod
     @abstractmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """Whether ``dataset.format: auto`` should choose this format for ``path``."""
 
     @abstractmethod

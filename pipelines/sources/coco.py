@@ -12,14 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from adapters.types import ErrorCode, InputError
 from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.listing import escape_id, stat_files
+from pipelines.sources.listing import Stat, escape_id, remote_images, stat_files
 from pipelines.sources.targets import (
     LabelProblem,
     Targets,
@@ -29,6 +28,7 @@ from pipelines.sources.targets import (
     target_columns,
     true_box,
 )
+from pipelines.storage.remote_path import Place, RemotePath, join
 
 _BATCH = 4096
 _NEEDED: dict[str, dict[str, type]] = {
@@ -42,7 +42,7 @@ class CocoSource(Source):
     """``dataset: {format: coco, path: IMAGES_ROOT, annotations: FILE}``."""
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """Never by itself: the annotation file has to be named."""
         return False
 
@@ -58,7 +58,7 @@ class CocoSource(Source):
                 "DATASET_FORMAT", f"dataset.annotations: '{self._file}' has equal category names."
             )
         return DatasetInfo(
-            root=Path(self.config.path).expanduser().absolute(),
+            root=self.place(self.config.path),
             split=None,
             classes=tuple(names),
             class_order="category id",
@@ -70,11 +70,11 @@ class CocoSource(Source):
         images = iter(self._document["images"])
         while chunk := list(islice(images, _BATCH)):
             names = [str(image["file_name"]) for image in chunk]
-            paths = [str(info.root / name) for name in names]
-            stats = stat_files(paths)
+            paths = [join(info.root, name) for name in names]
+            stats = self._stats(info.root, paths)
             yield {
                 "image_id": [escape_id(name) for name in names],
-                "location": paths,
+                "location": [escape_id(path) for path in paths],
                 "size": [size for size, _ in stats],
                 "mtime_ns": [mtime for _, mtime in stats],
                 "label": [None] * len(chunk),
@@ -83,13 +83,25 @@ class CocoSource(Source):
                 "meta_coco_id": [int(image["id"]) for image in chunk],
             }
 
+    def _stats(self, root: Place, paths: Sequence[str]) -> list[Stat]:
+        """Sizes and times; a remote folder is listed once, rather than asked for each image."""
+        if not isinstance(root, RemotePath):
+            return stat_files(paths)
+        return [self._remote_stats.get(path, (None, None)) for path in paths]
+
+    @cached_property
+    def _remote_stats(self) -> dict[str, Stat]:
+        root = self.place(self.config.path)
+        files = remote_images(root) if isinstance(root, RemotePath) else []
+        return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+
     @property
-    def _file(self) -> Path:
+    def _file(self) -> Place:
         if self.config.annotations is None:
             raise InputError(
                 "DATASET_ANNOTATIONS", "dataset.annotations: the COCO JSON file is needed."
             )
-        return Path(self.config.annotations).expanduser().absolute()
+        return self.place(self.config.annotations, "annotations")
 
     @cached_property
     def _document(self) -> dict[str, Any]:

@@ -1,26 +1,28 @@
-"""A text file with one image path a line: images without labels."""
+"""A text file with one image path or address a line: images without labels."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from adapters.types import InputError
-from pipelines.sources.base import DatasetInfo, Source, absolute_path
+from pipelines.sources.base import DatasetInfo, Source
 from pipelines.sources.listing import escape_id
+from pipelines.sources.references import check_references
+from pipelines.storage.remote_path import Place, join, open_binary
 
 _BATCH = 65_536
 
 
 class ImageListSource(Source):
-    """Paths, absolute or relative to ``dataset.root`` (default: the list's own folder)."""
+    """Addresses, and paths: absolute, or relative to ``dataset.root`` (default: its own folder)."""
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """Files that end in .txt."""
-        return path.is_file() and path.suffix.lower() in {".txt", ".lst"}
+        return path.suffix.lower() in {".txt", ".lst"} and path.is_file()
 
     def describe(self) -> DatasetInfo:
         """The list has no classes; nothing is read yet.
@@ -28,23 +30,24 @@ class ImageListSource(Source):
         Raises:
             InputError: the path is not a file.
         """
-        path = absolute_path(self.config.path)
+        path = self.place(self.config.path)
         if not path.is_file():
             raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a text file.")
-        root = absolute_path(self.config.root) if self.config.root else path.parent
+        root = self.place(self.config.root, "root") if self.config.root else path.parent
         return DatasetInfo(root=root, split=None, classes=None)
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Lines in file order; blank lines and lines that start with # are skipped."""
-        path = Path(self.config.path).expanduser()
-        with path.open(encoding="utf-8", errors="surrogateescape") as lines:
+        path = self.place(self.config.path)
+        with io.TextIOWrapper(open_binary(path), "utf-8", "surrogateescape") as lines:
             wanted = (line.rstrip("\r\n") for line in lines)
             images = (line for line in wanted if line.strip() and not line.startswith("#"))
             while chunk := list(islice(images, _BATCH)):
+                check_references(chunk, str(path))
                 nothing = [None] * len(chunk)
                 yield {
                     "image_id": [relative_id(text, info.root) for text in chunk],
-                    "location": [escape_id(str(info.root / text)) for text in chunk],
+                    "location": [escape_id(join(info.root, text)) for text in chunk],
                     "size": nothing,
                     "mtime_ns": nothing,
                     "label": nothing,
@@ -52,7 +55,7 @@ class ImageListSource(Source):
                 }
 
 
-def relative_id(text: str, root: Path) -> str:
+def relative_id(text: str, root: Place) -> str:
     """The id of an image: its path relative to ``root`` where it lies below it."""
     prefix = f"{root}/"
     return escape_id(text[len(prefix) :] if text.startswith(prefix) else text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from adapters.types import InputError
-from pipelines.sources.base import DatasetInfo, Source, absolute_path
+from pipelines.sources.base import DatasetInfo, Source
 from pipelines.sources.listing import escape_id, folders_in, list_images, sort_key
+from pipelines.storage.remote_path import Place
 
 _SPLITS = ("test", "val", "validation", "valid", "train")
 
@@ -21,7 +21,7 @@ class ImageFolderSource(Source):
     """
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """Any folder that has folders."""
         return path.is_dir() and bool(folders_in(path))
 
@@ -31,7 +31,7 @@ class ImageFolderSource(Source):
         Raises:
             InputError: no such split, or no class folder.
         """
-        path = absolute_path(self.config.path)
+        path = self.place(self.config.path)
         if not path.is_dir():
             raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a folder.")
         root, split, note = self._choose_split(path)
@@ -57,10 +57,10 @@ class ImageFolderSource(Source):
             notes=(note,) if note else (),
         )
 
-    def _folders(self, path: Path) -> list[str]:
+    def _folders(self, path: Place) -> list[str]:
         return folders_in(path, follow_links=self.config.follow_links)
 
-    def _choose_split(self, path: Path) -> tuple[Path, str | None, str]:
+    def _choose_split(self, path: Place) -> tuple[Place, str | None, str]:
         wanted = self.config.split
         names = self._folders(path)
         if wanted is None:
@@ -82,8 +82,7 @@ class ImageFolderSource(Source):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """One batch a class folder, classes in their order, files in the same order rule."""
         classes = info.classes or ()
-        folders = [str(info.root / name) for name in classes]
-        for label_id, files in enumerate(list_images(info.root, folders, self.config.class_order)):
+        for label_id, files in enumerate(list_images(info.root, classes, self.config.class_order)):
             count = len(files)
             yield {
                 "image_id": [file.relative for file in files],

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 from adapters.checkpoints.class_names import natural_key
+from pipelines.storage.remote_path import Place, RemotePath
 
 IMAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -27,6 +28,10 @@ IMAGE_SUFFIXES = frozenset(
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _THREADS = 16
 _CHUNK = 512
+Stat = tuple[int | None, int | None]
+"""Bytes and mtime in nanoseconds, as far as they are known."""
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 def sort_key(order: str) -> Callable[[str], object]:
@@ -68,8 +73,11 @@ def unescape_id(text: str) -> str:
     )
 
 
-def folders_in(path: Path, *, follow_links: bool = False) -> list[str]:
+def folders_in(path: Place, *, follow_links: bool = False) -> list[str]:
     """Names of the folders directly below ``path``; hidden ones are left out."""
+    if isinstance(path, RemotePath):
+        folders = path.below(recursive=False)[1]
+        return [folder.name for folder in folders if not folder.name.startswith(".")]
     with os.scandir(path) as entries:
         return [
             entry.name
@@ -97,8 +105,8 @@ def _walk_list(folder: str) -> list[str]:
     return list(walk(folder))
 
 
-def _stat_chunk(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    found: list[tuple[int | None, int | None]] = []
+def _stat_chunk(paths: Sequence[str]) -> list[Stat]:
+    found: list[Stat] = []
     for path in paths:
         try:
             stat = os.stat(path)  # noqa: PTH116 (a Path object costs more than the call)
@@ -109,33 +117,76 @@ def _stat_chunk(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
     return found
 
 
-def stat_files(paths: Sequence[str]) -> list[tuple[int | None, int | None]]:
+def stat_files(paths: Sequence[str]) -> list[Stat]:
     """(bytes, mtime in nanoseconds) of each path, in parallel; (None, None) where there is none."""
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         return [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
 
 
-def list_images(root: Path, folders: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
+def remote_images(folder: RemotePath) -> list[RemotePath]:
+    """Image files below a remote folder with size and time; hidden ones are left out.
+
+    One request a thousand files; their list is held at once.
+    """
+    start = len(folder.address) + 1
+    return [
+        file
+        for file in folder.below(recursive=True)[0]
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in file.address[start:].split("/"))
+    ]
+
+
+def _list_remote(root: RemotePath, names: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
+    """``list_images`` of a remote root; the next folders are listed meanwhile."""
+    key = sort_key(order)
+    start = len(root.address) + 1
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for files in ahead(pool, remote_images, [root / name for name in names], _THREADS):
+            files.sort(key=lambda file: key(file.address[start:]))  # type: ignore[arg-type, return-value]
+            yield [
+                ListedFile(
+                    escape_id(file.address[start:]),
+                    file.address,
+                    file.stat().st_size,
+                    file.stat().st_mtime_ns,
+                )
+                for file in files
+            ]
+
+
+def ahead(
+    pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Sequence[_In], window: int
+) -> Iterator[_Out]:
+    """``map(work, items)`` in order, where a window of items is worked at ahead of its user."""
+    running = deque(pool.submit(work, item) for item in items[:window])
+    for index in range(len(items)):
+        done = running.popleft().result()
+        if index + window < len(items):
+            running.append(pool.submit(work, items[index + window]))
+        yield done
+
+
+def list_images(root: Place, folders: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
     """List the images of each folder in turn, sorted by relative path within the folder.
 
     Args:
         root: what relative paths start from.
-        folders: absolute folder paths, in the order wanted.
+        folders: names of folders in it, in the order wanted.
         order: ``natural`` or ``lexicographic``.
 
     Yields:
         One list a folder, so that memory is bounded by the largest folder.
     """
+    if isinstance(root, RemotePath):
+        yield from _list_remote(root, folders, order)
+        return
     key = sort_key(order)
     prefix = len(str(root).rstrip("/")) + 1
     with ThreadPoolExecutor(_THREADS) as pool:
         # A window of listings runs ahead of the folder that is being yielded.
-        listings = deque(pool.submit(_walk_list, folder) for folder in folders[:_THREADS])
-        for index in range(len(folders)):
-            paths = listings.popleft().result()
-            if index + _THREADS < len(folders):
-                listings.append(pool.submit(_walk_list, folders[index + _THREADS]))
+        for paths in ahead(pool, _walk_list, [str(root / name) for name in folders], _THREADS):
             paths.sort(key=lambda path: key(path[prefix:]))  # type: ignore[arg-type, return-value]
             chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
             stats = [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]

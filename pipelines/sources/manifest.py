@@ -1,9 +1,9 @@
 """A manifest file: Parquet or CSV with the columns path, label, and any further ones.
 
 Parquet is streamed by record batch; CSV by pyarrow's reader. ``path`` (or ``image_path``,
-``location``, ``filename``, ``file_name``) is absolute or relative to ``dataset.root`` (default:
-the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are taken where they exist;
-whatever else there is is kept as ``meta_<column>``.
+``location``, ``filename``, ``file_name``) is an address, an absolute path, or relative to
+``dataset.root`` (default: the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are taken
+where they exist; whatever else there is is kept as ``meta_<column>``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ import pyarrow.parquet as pq
 
 from adapters.types import InputError
 from pipelines.manifest_keys import CLASSES_KEY
-from pipelines.sources.base import DatasetInfo, Source, absolute_path
+from pipelines.sources.base import DatasetInfo, Source
 from pipelines.sources.listing import sort_key
+from pipelines.sources.references import check_references
+from pipelines.storage.address import ADDRESS_PATTERN
+from pipelines.storage.remote_path import Place
 
 _PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
 _LABEL_COLUMNS = ("label", "class", "class_name", "target")
@@ -35,9 +38,9 @@ class ManifestSource(Source):
     """Rows of a Parquet or CSV file, in file order."""
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """Files that end in .parquet, .pq or .csv."""
-        return path.is_file() and path.suffix.lower() in {".parquet", ".pq", ".csv"}
+        return path.suffix.lower() in {".parquet", ".pq", ".csv"} and path.is_file()
 
     def describe(self) -> DatasetInfo:
         """Read the schema, and scan the label column for its distinct values.
@@ -62,7 +65,7 @@ class ManifestSource(Source):
                     f"`snellen manifest` writes keep them in the file's metadata ({CLASSES_KEY}).",
                 )
             classes, are_ids = self._classes(schema, label_column)
-        root = absolute_path(self.config.root) if self.config.root else None
+        root = self.place(self.config.root, "root") if self.config.root else None
         return DatasetInfo(
             root=root or self._path.parent,
             split=None,
@@ -79,6 +82,7 @@ class ManifestSource(Source):
         index = pa.array(info.classes or (), pa.string())
         for batch in self._stream():
             paths = batch.column(path_column).cast(pa.string())
+            check_references(paths, str(self._path))
             labels = self._labels(batch, label_column)
             columns: dict[str, Sequence[Any]] = {
                 "image_id": self._ids(batch, paths, root),
@@ -99,8 +103,8 @@ class ManifestSource(Source):
             yield columns
 
     @property
-    def _path(self) -> Path:
-        return absolute_path(self.config.path)
+    def _path(self) -> Place:
+        return self.place(self.config.path)
 
     def _stored_classes(self, schema: pa.Schema) -> tuple[str, ...] | None:
         """The classes that a manifest of ours keeps in its metadata."""
@@ -115,7 +119,8 @@ class ManifestSource(Source):
             if self._is_csv():
                 with self._open_csv() as reader:
                     return reader.schema
-            return pq.read_schema(self._path)
+            with self._open_parquet() as file:
+                return file.schema_arrow
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             raise InputError(
                 "DATASET_UNREADABLE", f"dataset.path: '{self._path}' cannot be read: {error}"
@@ -125,9 +130,13 @@ class ManifestSource(Source):
         # Labels are text whatever they look like: 007 is a name, and a later block may differ.
         text = dict.fromkeys((*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id"), pa.string())
         return pa_csv.open_csv(
-            self._path,
+            self._path if isinstance(self._path, Path) else self._path.open(),
             convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=True),
         )
+
+    def _open_parquet(self) -> pq.ParquetFile:
+        path = self._path
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
 
     def _stream(self) -> Iterator[pa.RecordBatch]:
         try:
@@ -135,9 +144,9 @@ class ManifestSource(Source):
                 with self._open_csv() as reader:
                     yield from reader
                 return
-            with pq.ParquetFile(self._path) as file:
+            with self._open_parquet() as file:
                 yield from file.iter_batches(batch_size=_BATCH)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
                 "DATASET_UNREADABLE", f"dataset.path: '{self._path}': {error}"
             ) from None
@@ -177,7 +186,7 @@ class ManifestSource(Source):
         if self._is_csv():
             yield from self._stream()
             return
-        with pq.ParquetFile(self._path) as file:
+        with self._open_parquet() as file:
             yield from file.iter_batches(batch_size=_BATCH, columns=[column])
 
     def _ids(self, batch: pa.RecordBatch, paths: pa.Array, root: str) -> pa.Array:
@@ -190,7 +199,9 @@ class ManifestSource(Source):
 
 def _absolute(paths: pa.Array, root: str) -> pa.Array:
     whole = pc.if_else(
-        pc.starts_with(paths, "/"), paths, pc.binary_join_element_wise(root, paths, "/")
+        pc.match_substring_regex(paths, f"^/|{ADDRESS_PATTERN}"),
+        paths,
+        pc.binary_join_element_wise(root, paths, "/"),
     )
     return pc.replace_substring(whole, "\\", "\\\\")  # as escape_id does
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from adapters.types import ConfigError, InputError
 from pipelines.config import DatasetConfig
 from pipelines.sources.base import Source
+from pipelines.storage.address import frozen_options
+from pipelines.storage.remote_path import RemotePath, place_of
 
 SOURCES = {
     "manifest": "pipelines.sources.manifest:ManifestSource",
@@ -44,18 +46,18 @@ def open_source(config: DatasetConfig) -> Source:
     """Open the data set that a configuration names.
 
     Raises:
-        InputError: the path does not exist, is remote, or no format recognises it.
+        InputError: the path does not exist, is an address of no storage, or no format
+            recognises it.
     """
-    if "://" in config.path:
-        raise InputError(
-            "DATASET_REMOTE",
-            f"dataset.path: '{config.path}' is a URL; a local or mounted path was expected.",
-        )
-    path = Path(config.path).expanduser()
+    path = place_of(config.path, frozen_options(config.storage_options))
     shards = config.path.endswith(".tar") and any(mark in config.path for mark in "*?[")
-    if not path.exists() and not shards:
+    if not shards and not path.exists():
+        if isinstance(path, RemotePath):
+            raise path.missing()
         raise InputError(
-            "DATASET_NOT_FOUND", f"dataset.path: '{path}' does not exist (looked in {Path.cwd()})."
+            "DATASET_NOT_FOUND",
+            f"dataset.path: '{Path(config.path).expanduser()}' does not exist (looked in "
+            f"{Path.cwd()}).",
         )
     if config.format != "auto":
         return load_source_class(config.format)(config)

@@ -1,35 +1,32 @@
 """Tar shards: members that share a key are one image, ``000001.jpg`` with ``000001.cls``.
 
-Only headers are read when the manifest is made; a worker later reads an image's bytes at its
-offset. So one bad member is one failed row, and a shard needs no unpacking. Labels: ``.cls`` (a
-class id or name), ``.txt`` (a name), or ``.json`` with ``label``, or with ``boxes`` as in the
-result rows plus optional ``masks`` (polygons) and ``keypoints``, in pixels, and ``height, width``.
+Only headers and labels are read when the manifest is made, of remote shards in reads of 1 MiB; a
+worker later reads an image's bytes at its offset. So one bad member is one failed row, and a shard
+needs no unpacking. Labels: ``.cls`` (a class id or name), ``.txt`` (a name), or ``.json`` with
+``label``, or with ``boxes`` as in the result rows plus optional ``masks`` (polygons) and
+``keypoints``, in pixels, and ``height, width``.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import glob
-import json
-import tarfile
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adapters.types import ErrorCode, InputError
+from adapters.types import InputError
 from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.listing import IMAGE_SUFFIXES, escape_id, sort_key
-from pipelines.sources.targets import (
-    LabelProblem,
-    Targets,
-    keypoints_of,
-    mask_of_polygons,
-    target_columns,
-    true_box,
-)
+from pipelines.sources.listing import ahead, escape_id, sort_key
+from pipelines.sources.shards import Member, read_members
+from pipelines.sources.targets import LabelProblem, Targets, target_columns
+from pipelines.storage.remote_path import Place, RemotePath
 
-_LABEL_SUFFIXES = (".cls", ".txt", ".json")
 _CLASSES_FILE = "classes.txt"
+_THREADS = 8
 
 
 class WebDatasetSource(Source):
@@ -40,8 +37,10 @@ class WebDatasetSource(Source):
     """
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """A tar file, or a folder of them."""
+        if isinstance(path, RemotePath):
+            return path.suffix == ".tar" or bool(path.is_dir() and matching(path, "*.tar"))
         return path.suffix == ".tar" or (path.is_dir() and any(path.glob("*.tar")))
 
     def describe(self) -> DatasetInfo:
@@ -54,8 +53,8 @@ class WebDatasetSource(Source):
         if names is not None:
             return DatasetInfo(self._root, None, names, class_order=_CLASSES_FILE)
         distinct: set[str] = set()
-        for shard in self._shards:
-            for member in _members(shard):
+        for _, members in self._members():
+            for member in members:
                 if isinstance(member.label, str):
                     distinct.add(member.label)
                 elif isinstance(member.label, Targets):
@@ -73,11 +72,10 @@ class WebDatasetSource(Source):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """One batch a shard, members in their order."""
         index = {name: number for number, name in enumerate(info.classes or ())}
-        for shard in self._shards:
-            members = list(_members(shard))
+        for shard, members in self._members():
             stat = shard.stat()
             labels = [self._label(member) for member in members]
-            prefix = shard.relative_to(self._root).as_posix()
+            prefix = str(shard)[len(str(self._root).rstrip("/")) + 1 :]
             targets: list[Targets | LabelProblem] = [
                 m.label if isinstance(m.label, Targets | LabelProblem) else Targets()
                 for m in members
@@ -85,7 +83,7 @@ class WebDatasetSource(Source):
             columns = target_columns(targets)
             yield {
                 "image_id": [f"{prefix}/{escape_id(member.name)}" for member in members],
-                "location": [str(shard)] * len(members),
+                "location": [escape_id(str(shard))] * len(members),
                 "shard": [prefix] * len(members),
                 "offset": [member.offset for member in members],
                 "length": [member.length for member in members],
@@ -96,7 +94,7 @@ class WebDatasetSource(Source):
                 **columns,
             }
 
-    def _label(self, member: _Member) -> str | None:
+    def _label(self, member: Member) -> str | None:
         if not isinstance(member.label, str):
             return None
         names = self._names
@@ -113,98 +111,54 @@ class WebDatasetSource(Source):
         return tuple(line.strip() for line in lines if line.strip())
 
     @cached_property
-    def _root(self) -> Path:
-        return self._shards[0].parent
+    def _root(self) -> Place:
+        # Of a pattern over several folders, what they have in common.
+        scheme, mark, _ = str(self._shards[0]).rpartition("://")
+        folders = [str(shard.parent).removeprefix(scheme + mark) for shard in self._shards]
+        return self.at(scheme + mark + os.path.commonpath(folders))
 
     @cached_property
-    def _shards(self) -> list[Path]:
-        path = str(Path(self.config.path).expanduser().absolute())
-        found = glob.glob(f"{path}/*.tar") if Path(path).is_dir() else glob.glob(path)  # noqa: PTH207
+    def _shards(self) -> list[Place]:
+        path = self.place(self.config.path)
+        if isinstance(path, RemotePath):
+            found = self._remote_shards(path)
+        else:
+            pattern = f"{path}/*.tar" if path.is_dir() else str(path)
+            found = [Path(shard) for shard in glob.glob(pattern)]  # noqa: PTH207
         if not found:
             raise InputError("DATASET_EMPTY", f"dataset.path: '{path}' has no .tar shards.")
-        return [Path(shard) for shard in sorted(found, key=sort_key("natural"))]  # type: ignore[arg-type]
+        key = sort_key("natural")
+        return sorted(found, key=lambda shard: key(str(shard)))  # type: ignore[arg-type, return-value]
+
+    def _remote_shards(self, path: RemotePath) -> list[Place]:
+        if not any(mark in path.address for mark in "*?["):
+            return [*matching(path, "*.tar")] if path.is_dir() else [path]
+        parts = path.address.split("/")
+        first = next(n for n, part in enumerate(parts) if any(mark in part for mark in "*?["))
+        return [*matching(self.at("/".join(parts[:first])), "/".join(parts[first:]))]
+
+    def _members(self) -> Iterator[tuple[Place, list[Member]]]:
+        """Each shard with its images; of remote ones, the next are read meanwhile."""
+        if not isinstance(self._shards[0], RemotePath):
+            yield from zip(self._shards, map(read_members, self._shards), strict=True)
+            return
+        with ThreadPoolExecutor(_THREADS) as pool:
+            found = ahead(pool, read_members, self._shards, _THREADS)
+            yield from zip(self._shards, found, strict=True)
 
 
-class _Member:
-    """One image of a shard: its name, where its bytes lie, and its label."""
-
-    def __init__(self, name: str, offset: int, length: int) -> None:
-        self.name = name
-        self.offset = offset
-        self.length = length
-        self.label: str | Targets | LabelProblem | None = None
-
-
-def _members(shard: Path) -> Iterator[_Member]:
-    """The images of a shard with the labels that share their key."""
-    images: dict[str, _Member] = {}
-    labels: dict[str, str | Targets | LabelProblem] = {}
-    try:
-        with tarfile.open(shard, "r:") as tar:
-            for entry in tar:
-                key, suffix = _split(entry.name)
-                if not entry.isfile():
-                    continue
-                if suffix in IMAGE_SUFFIXES:
-                    images[key] = _Member(entry.name, entry.offset_data, entry.size)
-                elif suffix in _LABEL_SUFFIXES:
-                    file = tar.extractfile(entry)
-                    labels[key] = _parse_label(file.read() if file else b"", suffix)
-    except (tarfile.TarError, OSError) as error:
-        raise InputError(
-            "DATASET_UNREADABLE", f"dataset.path: shard '{shard}' cannot be read: {error}"
-        ) from None
-    for key, member in images.items():
-        member.label = labels.get(key)
-        yield member
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Key and ending: everything from the first point of the base name on is the ending."""
-    folder, _, base = name.rpartition("/")
-    stem, point, suffix = base.partition(".")
-    return f"{folder}/{stem}", f"{point}{suffix}".lower()
-
-
-def _parse_label(data: bytes, suffix: str) -> str | Targets | LabelProblem:
-    try:
-        text = data.decode("utf-8").strip()
-        if suffix != ".json":
-            return text
-        document = json.loads(text)
-        if isinstance(document, dict) and "boxes" in document:
-            return _parse_targets(document)
-        label = document["label"] if isinstance(document, dict) else document
-        if not isinstance(label, str | int):
-            raise ValueError(f"{label!r} is neither a name nor a class id")
-        return str(label)
-    except LabelProblem as problem:
-        return problem
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return LabelProblem(ErrorCode.LABEL_INVALID, f"the label is malformed: {error}")
-
-
-def _parse_targets(document: dict[str, Any]) -> Targets:
-    masks, keypoints = document.get("masks"), document.get("keypoints")
-    found = Targets()
-    for number, box in enumerate(document["boxes"]):
-        corners = (float(box["x1"]), float(box["y1"]), float(box["x2"]), float(box["y2"]))
-        area = box.get("area")
-        found.boxes.append(
-            true_box(
-                int(box["class_id"]),
-                corners,
-                area=None if area is None else float(area),
-                is_crowd=bool(box.get("is_crowd", False)),
-                ignore=bool(box.get("ignore", False)),
-                where=f"box {number}",
-            )
-        )
-    if masks is not None:
-        size = int(document["height"]), int(document["width"])
-        found.masks = [mask_of_polygons(polygons, *size) for polygons in masks]
-    if keypoints is not None:
-        found.keypoints = [
-            keypoints_of([v for point in points for v in point]) for points in keypoints
-        ]
+def matching(folder: Place, pattern: str) -> list[RemotePath]:
+    """Remote files below ``folder`` that match, part by part, as a shell's pattern does."""
+    if not isinstance(folder, RemotePath):
+        return []
+    wanted = pattern.split("/")
+    start = len(folder.address) + 1
+    found = []
+    for file in folder.below(recursive=len(wanted) > 1)[0]:
+        parts = file.address[start:].split("/")
+        if len(parts) == len(wanted) and all(
+            fnmatch.fnmatchcase(part, mask) and not part.startswith(".")
+            for part, mask in zip(parts, wanted, strict=True)
+        ):
+            found.append(file)
     return found

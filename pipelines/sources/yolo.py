@@ -19,9 +19,11 @@ import yaml
 from adapters.image_size import upright_size
 from adapters.types import ErrorCode, ImageError, InputError
 from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.listing import escape_id, sort_key, stat_files, walk
+from pipelines.sources.listing import Stat, escape_id, remote_images, sort_key, stat_files, walk
 from pipelines.sources.targets import LabelProblem, Targets, target_columns
 from pipelines.sources.yolo_labels import label_path, parse_labels
+from pipelines.storage.address import is_remote
+from pipelines.storage.remote_path import HEADER, Place, RemotePath, join
 
 _BATCH = 1024
 _THREADS = 16
@@ -32,7 +34,7 @@ class YoloSource(Source):
     """Images of one split, with their label files."""
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         """A YAML file, or a folder that has data.yaml."""
         return path.suffix.lower() in {".yaml", ".yml"} or (path / "data.yaml").is_file()
 
@@ -73,13 +75,14 @@ class YoloSource(Source):
         classes = len(info.classes or ())
         with ThreadPoolExecutor(_THREADS) as pool:
             while chunk := list(islice(paths, _BATCH)):
-                stats = stat_files(chunk)
-                found = list(pool.map(self._targets, chunk, repeat(classes)))
+                stats = self._stats(chunk)
+                places = [self.at(path) for path in chunk]
+                found = list(pool.map(self._targets, places, repeat(classes)))
                 yield {
                     "image_id": [
                         escape_id(p[prefix:] if p.startswith(str(info.root)) else p) for p in chunk
                     ],
-                    "location": chunk,
+                    "location": [escape_id(path) for path in chunk],
                     "size": [size for size, _ in stats],
                     "mtime_ns": [mtime for _, mtime in stats],
                     "label": [None] * len(chunk),
@@ -87,9 +90,15 @@ class YoloSource(Source):
                     **target_columns(found),
                 }
 
+    def _stats(self, paths: Sequence[str]) -> list[Stat]:
+        """Sizes and times: of remote images those that the listing told."""
+        local = iter(stat_files([path for path in paths if not is_remote(path)]))
+        unknown = (None, None)
+        return [self._listed.get(p, unknown) if is_remote(p) else next(local) for p in paths]
+
     @cached_property
-    def _file(self) -> Path:
-        path = Path(self.config.path).expanduser().absolute()
+    def _file(self) -> Place:
+        path = self.place(self.config.path)
         if path.is_file():
             return path
         for name in ("data.yaml", "dataset.yaml"):
@@ -108,12 +117,14 @@ class YoloSource(Source):
         return document
 
     @cached_property
-    def _root(self) -> Path:
+    def _root(self) -> Place:
         written = self._document.get("path")
         if written is None:
             return self._file.parent
-        path = Path(str(written)).expanduser()
-        beside = path if path.is_absolute() else self._file.parent / path
+        text = str(written)
+        if not is_remote(text):
+            text = str(Path(text).expanduser())
+        beside = self.place(join(self._file.parent, text))
         return beside if beside.is_dir() else self._file.parent
 
     @cached_property
@@ -131,22 +142,35 @@ class YoloSource(Source):
             )
         return str(wanted)
 
+    @cached_property
+    def _listed(self) -> dict[str, Stat]:
+        """Remote images that a listing has told of; filled by ``_images``."""
+        return {}
+
     def _images(self) -> list[str]:
         entries = self._document[self._split]
         paths: list[str] = []
         for entry in entries if isinstance(entries, list) else [entries]:
-            where = self._root / str(entry)
+            where = self.place(join(self._root, str(entry)))
             if where.is_dir():
-                paths += walk(str(where))
+                paths += self._walk(where)
             elif where.is_file():
                 lines = where.read_text("utf-8").splitlines()
-                paths += [str(where.parent / line.strip()) for line in lines if line.strip()]
+                paths += [join(where.parent, line.strip()) for line in lines if line.strip()]
             else:
                 raise InputError("DATASET_NOT_FOUND", f"'{self._file}': '{where}' does not exist.")
         return sorted(paths, key=sort_key("natural"))  # type: ignore[arg-type]
 
-    def _targets(self, image: str, classes: int) -> Targets | LabelProblem:
-        label = label_path(image)
+    def _walk(self, folder: Place) -> Iterator[str]:
+        if not isinstance(folder, RemotePath):
+            yield from walk(str(folder))
+            return
+        for file in remote_images(folder):
+            self._listed[str(file)] = (file.stat().st_size, file.stat().st_mtime_ns)
+            yield str(file)
+
+    def _targets(self, image: Place, classes: int) -> Targets | LabelProblem:
+        label = self.at(label_path(str(image)))
         try:
             text = label.read_text("utf-8")
         except FileNotFoundError:
@@ -156,8 +180,8 @@ class YoloSource(Source):
         except (OSError, UnicodeDecodeError) as error:
             return LabelProblem(ErrorCode.LABEL_INVALID, f"{label.name}: {error}")
         try:
-            size = upright_size(image)
-        except ImageError:
+            size = upright_size(image if isinstance(image, Path) else image.open(HEADER))
+        except (ImageError, OSError):
             return Targets()  # its own row will say what is wrong with the image
         try:
             return parse_labels(text, classes, size, self._document.get("kpt_shape"))

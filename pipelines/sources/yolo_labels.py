@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from adapters.types import ErrorCode
 from pipelines.sources.targets import (
@@ -47,10 +47,11 @@ def parse_labels(
     return found
 
 
-def label_path(image: str) -> Path:
+def label_path(image: str) -> str:
     """The label file of an image: the last ``/images/`` becomes ``/labels/``, ending ``.txt``."""
     head, found, tail = image.rpartition("/images/")
-    return Path(f"{head}/labels/{tail}" if found else image).with_suffix(".txt")
+    text = f"{head}/labels/{tail}" if found else image
+    return text.removesuffix(PurePosixPath(text).suffix) + ".txt"
 
 
 def _numbers(words: list[str], where: str) -> list[float]:

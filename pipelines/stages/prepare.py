@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from pipelines.stages.read import read_image
 from pipelines.stages.spec import ScoringSpec
 from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
 from pipelines.stages.truth import Truth, truth_of
+from pipelines.storage.address import is_remote
 
 if TYPE_CHECKING:
     from adapters.base import Preprocessor
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 class Prepared:
     """One image on its way: ``item`` or ``error`` is set, never both.
 
-    ``milliseconds`` is read + decode + preprocess.
+    ``milliseconds`` is read + decode + preprocess; of a remote image, what was left to wait for.
     """
 
     truth: Truth = field(default_factory=Truth)
@@ -40,6 +43,9 @@ class Prepared:
         return self.truth.class_id
 
 
+AHEAD = 16
+"""Remote images of a unit that are read at a time: an answer takes longer than its decoding."""
+_READING = "reading"
 _NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
 
 
@@ -67,14 +73,8 @@ class ImagePreparer:
                 prepared.item = _NO_PIXELS
                 return prepared
             stage = ErrorStage.READ
-            data = read_image(
-                unescape_id(row["location"]),
-                size=row["size"],
-                mtime_ns=row["mtime_ns"],
-                root=self._spec.root,
-                follow_links=self._spec.follow_links,
-                member=_member(row),
-            )
+            reading: Future[bytes] | None = row.get(_READING)
+            data = self._read(row) if reading is None else reading.result()
             stage = ErrorStage.DECODE
             decoded = _decode(data, row["location"])
             stage = ErrorStage.PREPROCESS
@@ -90,6 +90,36 @@ class ImagePreparer:
             )
         prepared.milliseconds = (time.perf_counter() - started) * 1000
         return prepared
+
+    def ahead(self, rows: Sequence[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The rows of a unit in order, while the remote images of the next ones are being read.
+
+        Local files are read when their row is prepared, as they are faster than a thread.
+        """
+        if not self._reads_images or not any(is_remote(row["location"]) for row in rows):
+            yield from rows
+            return
+        pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="snellen-read")
+        try:
+            running = deque(pool.submit(self._read, row) for row in rows[:AHEAD])
+            for number, row in enumerate(rows):
+                # A copy, so that no list of rows keeps the bytes of a whole unit.
+                yield {**row, _READING: running.popleft()}
+                if number + AHEAD < len(rows):
+                    running.append(pool.submit(self._read, rows[number + AHEAD]))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, row: Mapping[str, Any]) -> bytes:
+        return read_image(
+            unescape_id(row["location"]),
+            size=row["size"],
+            mtime_ns=row["mtime_ns"],
+            root=self._spec.root,
+            follow_links=self._spec.follow_links,
+            member=_member(row),
+            storage=self._spec.storage,
+        )
 
 
 def _decode(data: bytes, location: str) -> DecodedImage:

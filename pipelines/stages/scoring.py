@@ -52,7 +52,7 @@ def prepare_unit(
     indices = table["image_index"].to_pylist()
     return [
         _prepare_one(index, row, preparer, poisoned, notice)
-        for index, row in zip(indices, manifest_rows(table), strict=True)
+        for index, row in zip(indices, preparer.ahead(manifest_rows(table)), strict=True)
     ]
 
 
@@ -83,13 +83,13 @@ def score_streaming(
     results: list[InferenceResult | None] = [None] * table.num_rows
     waiting: list[int] = []
     indices = table["image_index"].to_pylist()
-    rows = manifest_rows(table)
+    rows = preparer.ahead(manifest_rows(table))
     for position, (index, row) in enumerate(zip(indices, rows, strict=True)):
         one = _prepare_one(index, row, preparer, poisoned, notice)
         prepared.append(one)
         if one.item is not None:
             waiting.append(position)
-        last = position == len(rows) - 1
+        last = position == table.num_rows - 1
         if waiting and (len(waiting) == batch_size or last):
             notice(",".join(str(indices[p]) for p in waiting))
             _infer_batch(waiting, prepared, results, infer)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from adapters.types import AdapterSpec, ModelInfo
 from pipelines.class_map import ClassMap
+from pipelines.storage.address import Options
+from pipelines.storage.remote_path import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class ScoringSpec:
         device: ``cpu`` or ``cuda``; None lets a worker take a GPU if it has one.
         torch_threads: threads inside one forward pass on a CPU.
         follow_links: whether links may lead out of the root.
+        storage: how remote images are reached; without credentials.
     """
 
     adapter: AdapterSpec
@@ -48,13 +51,14 @@ class ScoringSpec:
     class_map: ClassMap | None
     results_dir: Path
     manifest: Path
-    root: Path
+    root: Place
     batch_size: int
     device: str | None
     torch_threads: int = 1
     classes: tuple[str, ...] = ()
     operating: OperatingPoint | None = None
     follow_links: bool = False
+    storage: Options = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def refused(folder: Path, token: str, answer: ProbeAnswer) -> str:
 
 
 def test_shared_storage_passes_and_leaves_nothing(tmp_path: Path) -> None:
-    answer = answer_probe(str(tmp_path), "t1", [str(tmp_path)])
+    answer = answer_probe(str(tmp_path), "t1", [tmp_path])
     assert (answer.unseen, answer.error) == ((), None)
     check_answers(tmp_path, [("t1", answer)], forget=forget)
     assert list(tmp_path.iterdir()) == []
@@ -45,7 +45,7 @@ def test_a_node_that_cannot_write(tmp_path: Path) -> None:
 
 
 def test_a_node_that_does_not_see_the_data(tmp_path: Path) -> None:
-    answer = answer_probe(str(tmp_path), "t1", [str(tmp_path), "/not/there"])
+    answer = answer_probe(str(tmp_path), "t1", [tmp_path, Path("/not/there")])
     message = refused(tmp_path, "t1", answer)
     assert message.startswith(f"node {answer.node} does not see /not/there. Checkpoint, data set")
 

@@ -187,8 +187,8 @@ def test_what_is_no_image_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no class folders; expected") as caught:
         opened(tmp_path, format="imagefolder").describe()
     assert caught.value.code == "DATASET_EMPTY"
-    with pytest.raises(InputError, match="is a URL; a local or mounted path") as caught:
-        opened("s3://bucket/data")
+    with pytest.raises(InputError, match="is a web address; a local path or") as caught:
+        opened("https://example.com/data")
     assert caught.value.code == "DATASET_REMOTE"
     with pytest.raises(
         ConfigError, match=r"manifest, webdataset, yolo\. Did you mean 'imagefolder'"

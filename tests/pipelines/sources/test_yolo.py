@@ -218,5 +218,6 @@ def test_what_is_no_data_yaml(tmp_path: Path, text: str, code: str) -> None:
 
 
 def test_where_the_labels_of_an_image_are() -> None:
-    assert label_path("/a/images/b/images/c.d.jpg") == Path("/a/images/b/labels/c.d.txt")
-    assert label_path("/a/flat/c.jpg") == Path("/a/flat/c.txt")
+    assert label_path("/a/images/b/images/c.d.jpg") == "/a/images/b/labels/c.d.txt"
+    assert label_path("s3://a/images/c") == "s3://a/labels/c.txt"
+    assert label_path("/a/flat/c.jpg") == "/a/flat/c.txt"
