@@ -56,8 +56,8 @@ def same(s3: S3Server, local: Path, remote: str, name: str = "", **options: Any)
     theirs = opened(s3, f"{local}{name}", **options)
     assert type(ours) is type(theirs)
     here, there = ours.describe(), theirs.describe()
-    assert (here.classes, here.split, here.class_order, here.labels_are_ids, here.meta_fields) == (
-        there.classes, there.split, there.class_order, there.labels_are_ids, there.meta_fields)  # fmt: skip
+    for key in ("classes", "split", "class_order", "labels_are_ids", "meta_fields"):
+        assert getattr(here, key) == getattr(there, key), key
     assert ours.describe() == here
     found, wanted = collected(ours, here), collected(theirs, there)
     assert found["image_id"]
@@ -232,7 +232,7 @@ def test_rows_that_name_no_storage(s3: S3Server, tmp_path: Path, ending: str) ->
     ):
         file.write_text(f"{'path' if ending == 'csv' else 'z.png'}\na.png\n{row}\n")
         source = opened(s3, file)
-        with pytest.raises(kind, match="example|zip|environment") as caught:
+        with pytest.raises(kind, match=r"example|zip|environment") as caught:
             collected(source, source.describe())
         assert caught.value.code == code
         assert "hush" not in caught.value.message
