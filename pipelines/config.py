@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from adapters.types import TaskType
+from pipelines.presets import EVALUATION, Preset
 from pipelines.storage.address import check_no_user, check_options
 
 Auto = Literal["auto"]
@@ -51,7 +52,7 @@ def _names_to_text(value: Any) -> Any:
     return value
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     """A part of the configuration: immutable, unknown keys refused."""
 
     model_config = ConfigDict(
@@ -59,7 +60,7 @@ class _Section(BaseModel):
     )
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """Which checkpoint is tested, and through which adapter."""
 
     adapter: str = Field(
@@ -132,9 +133,12 @@ def _no_secrets(value: Any) -> Any:
 
 Location = Annotated[str, AfterValidator(_no_user)]
 """A path, or an address without credentials."""
+StorageOptions = Annotated[
+    dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], BeforeValidator(_no_secrets)
+]
 
 
-class DatasetConfig(_Section):
+class DatasetConfig(Section):
     """Which images, and what is true of them."""
 
     format: str = Field(
@@ -164,16 +168,14 @@ class DatasetConfig(_Section):
     limit: PositiveInt | None = Field(
         None, description="Take this many images, spread evenly over the set."
     )
-    storage_options: Annotated[
-        dict[str, StrictBool | StrictInt | StrictFloat | StrictStr], BeforeValidator(_no_secrets)
-    ] = Field(
+    storage_options: StorageOptions = Field(
         default_factory=dict,
         description="How remote storage is reached: region, endpoint_override, anonymous ...; no "
         "credentials, which come from the environment alone.",
     )
 
 
-class PreprocessConfig(_Section):
+class PreprocessConfig(Section):
     """Overrides of the framework's own evaluation transform; unset keys keep it."""
 
     img_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
@@ -184,7 +186,7 @@ class PreprocessConfig(_Section):
     std: tuple[float, ...] | None = None
 
 
-class RunSection(_Section):
+class RunSection(Section):
     """How the run is carried out."""
 
     engine: Literal["ray", "inline"] = Field("ray", description="inline: this process, no Ray.")
@@ -233,7 +235,7 @@ Slicing = Annotated[
 ]
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """What is computed from the result files; `rescore` changes it without inference."""
 
     confidence_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
@@ -265,7 +267,7 @@ class MetricsConfig(_Section):
         return tuple(SliceBy(one) if isinstance(one, str) else one for one in self.slices)
 
 
-class OutputConfig(_Section):
+class OutputConfig(Section):
     """Where results go."""
 
     dir: str = Field("auto", description="Folder for results; auto: runs/.")
@@ -274,7 +276,7 @@ class OutputConfig(_Section):
     )
 
 
-class RayConfig(_Section):
+class RayConfig(Section):
     """Which Ray the run uses; by default one of its own, on this machine."""
 
     address: str | None = Field(None, description="'auto' or host:port joins a running cluster.")
@@ -288,8 +290,10 @@ class RayConfig(_Section):
     )
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A test run, whole."""
+
+    preset: ClassVar[Preset] = EVALUATION
 
     name: str | None = Field(
         None, description="Name of the run; -2, -3 ... is added where it is taken."

@@ -1,4 +1,4 @@
-"""From YAML text and ``key=value`` overrides to a ``RunConfig``, with errors that help.
+"""From YAML text and ``key=value`` overrides to a configuration, with errors that help.
 
 Three things that YAML lets pass silently are refused here: a duplicate key, ``1e-3`` (YAML 1.1
 reads it as text), and ``no`` / ``on`` where a name was meant (YAML 1.1 reads them as booleans).
@@ -10,14 +10,16 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from adapters.types import ConfigError
 from pipelines.config import RunConfig
+from pipelines.predict_config import PredictConfig
 
+Kind = TypeVar("Kind", RunConfig, PredictConfig)
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+$")
 _BOOLEAN_WORDS = {"y", "n", "yes", "no", "on", "off"}
 
@@ -114,9 +116,9 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _nearest(key: str) -> str:
+def _nearest(key: str, kind: type[BaseModel]) -> str:
     # The sections around the key are right; they are no suggestion.
-    keys = [known for known in _all_keys(RunConfig) if not key.startswith(f"{known}.")]
+    keys = [known for known in _all_keys(kind) if not key.startswith(f"{known}.")]
     leaf = key.rsplit(".", 1)[-1]
     close = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
     if not close:
@@ -161,7 +163,17 @@ def _deep_copy(value: Any) -> Any:
 
 
 def build_config(data: Any, *, where: str = "configuration") -> RunConfig:
+    """Validate the configuration of a test run; see ``build_as``."""
+    return build_as(RunConfig, data, where=where)
+
+
+def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Kind:
     """Validate a nested mapping.
+
+    Args:
+        kind: ``RunConfig`` or ``PredictConfig``.
+        data: the mapping.
+        where: file name for messages.
 
     Raises:
         ConfigError: naming ``where``, the key, what was expected, and the nearest valid key.
@@ -173,18 +185,18 @@ def build_config(data: Any, *, where: str = "configuration") -> RunConfig:
             f"not {type(data).__name__ if data is not None else 'an empty file'}.",
         )
     try:
-        return RunConfig.model_validate(dict(data))
+        return kind.model_validate(dict(data))
     except ValidationError as error:
-        raise ConfigError("CONFIG_INVALID", _describe(error, where)) from None
+        raise ConfigError("CONFIG_INVALID", _describe(error, kind, where)) from None
 
 
-def _describe(error: ValidationError, where: str) -> str:
+def _describe(error: ValidationError, kind: type[BaseModel], where: str) -> str:
     """One line a problem; a union's many branches are one problem of one key."""
     problems: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_context=False):
-        key = ".".join(_known_path(item["loc"], extra=item["type"] == "extra_forbidden"))
+        key = ".".join(_known_path(item["loc"], kind, extra=item["type"] == "extra_forbidden"))
         if item["type"] == "extra_forbidden":
-            text = f"unknown key. {_nearest(key)}"
+            text = f"unknown key. {_nearest(key, kind)}"
         elif item["type"] == "missing":
             text = "this key is needed."
         else:
@@ -194,10 +206,12 @@ def _describe(error: ValidationError, where: str) -> str:
     return f"{where}: " + "; ".join(lines)
 
 
-def _known_path(location: tuple[int | str, ...], *, extra: bool) -> list[str]:
+def _known_path(
+    location: tuple[int | str, ...], kind: type[BaseModel], *, extra: bool
+) -> list[str]:
     """The part of an error location that is made of keys, without union branch names."""
     path: list[str] = []
-    model: type[BaseModel] | None = RunConfig
+    model: type[BaseModel] | None = kind
     for part in location:
         if model is None or not isinstance(part, str):
             break
@@ -211,7 +225,12 @@ def _known_path(location: tuple[int | str, ...], *, extra: bool) -> list[str]:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read a YAML file, apply overrides and validate.
+    """Read the configuration of a test run; see ``load_as``."""
+    return load_as(RunConfig, path, overrides)
+
+
+def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -> Kind:
+    """Read a YAML file, apply overrides and validate as ``kind``.
 
     Relative paths in the file are kept as written: they start from the current directory, as
     they do for every other command.
@@ -231,4 +250,4 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     data = parse_yaml(text, where=str(file))
     if overrides and isinstance(data, dict | None):
         data = apply_overrides(data or {}, overrides)
-    return build_config(data, where=str(file))
+    return build_as(kind, data, where=str(file))

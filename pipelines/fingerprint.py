@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from adapters.types import InputError, ModelInfo
-from pipelines.config import RunConfig
+from pipelines.predict_config import AnyConfig
 
 _SECTIONS = ("task", "model", "dataset", "preprocess")
 _RUN_KEYS = ("precision",)
@@ -25,7 +25,7 @@ def snellen_version() -> str:
         return "unknown"
 
 
-def hashed_settings(config: RunConfig) -> dict[str, Any]:
+def hashed_settings(config: AnyConfig) -> dict[str, Any]:
     """The settings that make a result, flat: dotted key -> JSON value."""
     data = config.model_dump(mode="json")
     chosen: dict[str, Any] = {key: data[key] for key in _SECTIONS}
@@ -35,7 +35,7 @@ def hashed_settings(config: RunConfig) -> dict[str, Any]:
 
 
 def fingerprint(
-    config: RunConfig,
+    config: AnyConfig,
     info: ModelInfo,
     *,
     manifest_hash: str | None,
@@ -58,7 +58,7 @@ def fingerprint(
 
 
 def refuse_changes(
-    before: RunConfig, after: RunConfig, stored: Mapping[str, Any], info: ModelInfo, run: str
+    before: AnyConfig, after: AnyConfig, stored: Mapping[str, Any], info: ModelInfo, run: str
 ) -> None:
     """Refuse to resume when anything that makes a result has changed.
 

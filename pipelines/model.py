@@ -10,7 +10,9 @@ from adapters.checkpoints.local import check_local_path, check_not_remote
 from adapters.inspection import inspect_model
 from adapters.registry import load_adapter_class
 from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo
-from pipelines.config import ModelConfig, RunConfig
+from pipelines.config import ModelConfig
+from pipelines.predict_config import AnyConfig
+from pipelines.presets import Preset
 from pipelines.training_jobs import (
     checkpoint_of,
     find_job,
@@ -22,9 +24,6 @@ from store.views import JobView
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
-
-
-_EVALUATION_CONFIDENCE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,10 @@ class LocatedModel:
     dataset_names: bool
 
 
-def locate_model(config: RunConfig, db: Database) -> LocatedModel:
+def locate_model(config: AnyConfig, db: Database) -> LocatedModel:
     """Find the checkpoint and describe it to an adapter. Quick: nothing heavy is imported.
+
+    What ``model`` leaves open follows ``config.preset``: that of evaluation or of prediction.
 
     Raises:
         ConfigError: a setting is missing or contradicts another.
@@ -81,20 +82,20 @@ def locate_model(config: RunConfig, db: Database) -> LocatedModel:
         checkpoint=str(checkpoint) if checkpoint is not None else None,
         architecture=model.architecture or _architecture(job),
         class_names=names,
-        min_confidence=_min_confidence(model),
+        min_confidence=_min_confidence(model, config.preset),
         precision=config.run.precision,
         preprocess=config.preprocess.model_dump(exclude_none=True),
-        options={**_options(model), **_detection_options(model, adapter_name)},
+        options={**_options(model), **_detection_options(model, adapter_name, config.preset)},
     )
     return LocatedModel(spec, job, dataset_names=model.class_names == "dataset")
 
 
-def load_model(located: LocatedModel, config: RunConfig, device: str | None) -> ResolvedModel:
+def load_model(located: LocatedModel, config: AnyConfig, device: str | None) -> ResolvedModel:
     """Load the checkpoint.
 
     Args:
         located: from ``locate_model``.
-        config: the run's configuration.
+        config: of the run or the job.
         device: load it in this process, to run it here; None only looks at it, in another one.
 
     Raises:
@@ -189,12 +190,12 @@ def _options(model: ModelConfig) -> dict[str, Any]:
     return options
 
 
-def _min_confidence(model: ModelConfig) -> float:
-    return _EVALUATION_CONFIDENCE if model.min_confidence == "auto" else model.min_confidence
+def _min_confidence(model: ModelConfig, preset: Preset) -> float:
+    return preset.min_confidence if model.min_confidence == "auto" else model.min_confidence
 
 
-def _detection_options(model: ModelConfig, adapter: str) -> dict[str, Any]:
-    """The preset of evaluation: every class of a box counts, and what the configuration says."""
+def _detection_options(model: ModelConfig, adapter: str, preset: Preset) -> dict[str, Any]:
+    """What the configuration says, and which classes of a box count."""
     keys = ("imgsz", "nms", "nms_iou", "max_detections")
     given = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
     if given and adapter == "timm":
@@ -203,10 +204,10 @@ def _detection_options(model: ModelConfig, adapter: str) -> dict[str, Any]:
             f"model.{next(iter(given))} is a setting of detectors; a timm classifier's input size "
             "is preprocess.img_size.",
         )
-    return {**given, "multi_label": True} if adapter == "ultralytics" else given
+    return {**given, "multi_label": preset.multi_label} if adapter == "ultralytics" else given
 
 
-def _check_task(config: RunConfig, info: ModelInfo) -> None:
+def _check_task(config: AnyConfig, info: ModelInfo) -> None:
     if config.task not in ("auto", info.task_type):
         raise ConfigError(
             "TASK_MISMATCH",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import RunConfig
-from pipelines.config_load import build_config
+from pipelines.config_load import Kind, build_as
 
 _PATHS = {
     "model": ("checkpoint", "job", "class_names"),
@@ -18,7 +17,7 @@ _ALWAYS = {("dataset", "path"), ("output", "dir")}
 _WORDS = {"auto", "best", "last", "imagenet", "dataset"}
 
 
-def with_absolute_paths(config: RunConfig) -> RunConfig:
+def with_absolute_paths(config: Kind) -> Kind:
     """The same configuration, with paths from the root of the file system.
 
     Addresses (``s3://``), words such as ``auto``, and names of jobs stay as they are.
@@ -26,12 +25,15 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     data = config.model_dump(mode="json")
     for section, keys in _PATHS.items():
         for key in keys:
-            value = data[section].get(key)
-            data[section][key] = _absolute(value, always=(section, key) in _ALWAYS)
-    return build_config(data)
+            if key in data[section]:
+                value = data[section][key]
+                data[section][key] = _absolute(value, always=(section, key) in _ALWAYS)
+    return build_as(type(config), data)
 
 
 def _absolute(value: Any, *, always: bool) -> Any:
+    if isinstance(value, list) and always:
+        return [_absolute(one, always=True) for one in value]
     if not isinstance(value, str) or value in _WORDS or value.isdecimal() or "://" in value:
         return value
     path = Path(value).expanduser()

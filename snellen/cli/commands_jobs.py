@@ -12,6 +12,7 @@ from snellen.cli.options import (
     DebugOption,
     JsonOption,
     OverridesArgument,
+    one_of,
     open_database,
 )
 from snellen.cli.output import print_json, stdout_console
@@ -95,12 +96,23 @@ def manifest_command(
     stdout_console().print(f"{summary.rows:,} images in {target}")
 
 
+def _configurations() -> tuple[str, ...]:
+    return ("eval", "predict")
+
+
 def schema_command(
+    of: Annotated[
+        str,
+        typer.Argument(
+            metavar="[COMMAND]", callback=one_of(_configurations), help="eval or predict."
+        ),
+    ] = "eval",
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print the JSON Schema of the configuration, for editors."""
+    """Print the JSON Schema of the configuration of `eval` or `predict`, for editors."""
     from pipelines.config import RunConfig
+    from pipelines.predict_config import PredictConfig
 
-    schema = RunConfig.model_json_schema()
+    schema = (PredictConfig if of == "predict" else RunConfig).model_json_schema()
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
