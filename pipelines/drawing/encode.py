@@ -1,0 +1,30 @@
+"""Pictures as files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+
+def encode_png(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
+    """A PNG: lossless.
+
+    Args:
+        pixels: uint8 of shape (H, W, 3), or uint8 or uint16 of shape (H, W).
+    """
+    return _saved(Image.fromarray(pixels), format="PNG", compress_level=4)
+
+
+def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
+    """A JPEG of uint8 pixels of shape (H, W, 3), with full colour resolution for thin lines."""
+    return _saved(Image.fromarray(pixels), format="JPEG", quality=quality, subsampling=0)
+
+
+def _saved(image: Image.Image, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, **options)
+    return stream.getvalue()
