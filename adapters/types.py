@@ -176,6 +176,8 @@ class Preprocessed:
         geometry: what postprocessing needs to map coordinates back (scale, padding); empty for
             classification.
         extra: ``n_frames`` and ``warnings`` where there are any; goes to ``extra_data``.
+        min_confidence: detections of this image at or below it are left out; None keeps the
+            model's own setting. So images of one batch may have limits of their own.
     """
 
     array: npt.NDArray[np.uint8]
@@ -183,6 +185,7 @@ class Preprocessed:
     height: int
     geometry: tuple[float, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+    min_confidence: float | None = None
 
 
 @dataclass(slots=True)

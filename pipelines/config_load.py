@@ -17,9 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from adapters.types import ConfigError
 from pipelines.config import RunConfig
-from pipelines.predict_config import PredictConfig
 
-Kind = TypeVar("Kind", RunConfig, PredictConfig)
+Kind = TypeVar("Kind", bound=BaseModel)
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+$")
 _BOOLEAN_WORDS = {"y", "n", "yes", "no", "on", "off"}
 
@@ -171,7 +170,7 @@ def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Ki
     """Validate a nested mapping.
 
     Args:
-        kind: ``RunConfig`` or ``PredictConfig``.
+        kind: ``RunConfig``, ``PredictConfig`` or another configuration.
         data: the mapping.
         where: file name for messages.
 

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from store.database import Database
-from store.kinds import INFERENCE_JOB, image_table
+from store.kinds import INFERENCE_JOB, check_columns, image_table, run_table
 
 _CHUNK = 5000
 _GENERATED = ("id", "created_at")
@@ -49,18 +49,25 @@ def _values(row: dict[str, Any], names: Sequence[str], parent: str, run_id: int)
     return values
 
 
-def record_inference_results(
-    db: Database, job_id: int, rows: Sequence[dict[str, Any]]
-) -> list[int]:
-    """Insert result rows of an inference job and return their ids, in the order of ``rows``."""
+def record_request(db: Database, job: dict[str, Any], row: dict[str, Any]) -> tuple[int, int]:
+    """Insert an inference job that is over and its one result row, together or not at all.
+
+    Args:
+        db: the open database.
+        job: columns of ``inference_jobs``.
+        row: a result row.
+
+    Returns:
+        Ids of the job and of the result.
+
+    Raises:
+        ValueError: a column that ``inference_jobs`` does not have.
+    """
+    check_columns(INFERENCE_JOB, job)
     table, parent = image_table(INFERENCE_JOB)
     names = [column.name for column in table.columns if column.name not in (*_GENERATED, parent)]
     with db.session() as session:
-        return [
-            int(
-                session.execute(
-                    insert(table).values(**_values(row, names, parent, job_id))
-                ).inserted_primary_key[0]  # type: ignore[attr-defined]
-            )
-            for row in rows
-        ]
+        made: Any = session.execute(insert(run_table(INFERENCE_JOB)).values(**job))
+        job_id = int(made.inserted_primary_key[0])
+        added: Any = session.execute(insert(table).values(**_values(row, names, parent, job_id)))
+        return job_id, int(added.inserted_primary_key[0])

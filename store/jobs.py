@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -113,9 +113,15 @@ def get_training_job(db: Database, ref: int | str) -> JobView:
     return db.query(operation)
 
 
-def list_training_jobs(db: Database) -> list[JobView]:
-    """Return all training jobs, newest first."""
-    query = select(_JOBS).order_by(_JOBS.c.id.desc())
+def count_training_jobs(db: Database) -> int:
+    """How many training jobs there are."""
+    query = select(func.count()).select_from(_JOBS)
+    return int(db.query(lambda session: session.scalar(query) or 0))
+
+
+def list_training_jobs(db: Database, *, limit: int | None = None, offset: int = 0) -> list[JobView]:
+    """Return training jobs, newest first; all of them unless there is a limit."""
+    query = select(_JOBS).order_by(_JOBS.c.id.desc()).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [JobView.of(row) for row in rows]
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from snellen.cli import commands_errors, commands_jobs, commands_results, commands_run
+from snellen.cli import (
+    commands_errors,
+    commands_jobs,
+    commands_results,
+    commands_run,
+    commands_serve,
+)
 
 app = typer.Typer(
     name="snellen",
@@ -20,6 +26,7 @@ _SETTINGS = {"allow_interspersed_args": True}
 app.command("eval", context_settings=_SETTINGS)(commands_run.eval_command)
 app.command("resume", context_settings=_SETTINGS)(commands_run.resume_command)
 app.command("plan", context_settings=_SETTINGS)(commands_run.plan_command)
+app.command("serve", context_settings=_SETTINGS)(commands_serve.serve_command)
 app.command("runs")(commands_results.runs_command)
 app.command("show")(commands_results.show_command)
 app.command("images")(commands_results.images_command)

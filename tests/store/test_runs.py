@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 
 from adapters.types import InputError
 from store.database import Database
-from store.image_rows import record_inference_results
+from store.image_rows import record_request
 from store.jobs import (
     get_training_job,
     list_training_jobs,
@@ -210,15 +210,29 @@ def test_an_inference_job_has_the_same_life(db: Database, job_id: int) -> None:
     job = get_inference_job(db, "latest")
     assert (job.status, job.avg_inference_time_ms) == ("completed", 2.0)
     assert [found.id for found in list_inference_jobs(db, status="completed")] == [run_id]
-    ids = record_inference_results(db, run_id, [image(1), image(2)])
-    with db.read() as session:
-        rows = session.scalars(
-            select(InferenceResultRow).where(InferenceResultRow.id.in_(ids))
-        ).all()
-    assert [row.image_index for row in rows] == [1, 2]
     delete_run(db, run_id, kind="inference_job")
     with pytest.raises(InputError, match="name or 'latest' of the inference job"):
         get_inference_job(db, run_id)
+
+
+def test_a_request_is_a_job_and_its_result_or_nothing(db: Database, job_id: int) -> None:
+    columns = {
+        "training_job_id": job_id,
+        "checkpoint_path": "/models/digits/best.pth",
+        "inference_type": "single",
+        "status": "completed",
+        "task_type": "image_classification",
+    }
+    request_id, result_id = record_request(db, columns, image(3))
+    assert get_inference_job(db, request_id).status == "completed"
+    with db.read() as session:
+        (row,) = session.scalars(select(InferenceResultRow)).all()
+    assert (row.id, row.inference_job_id, row.image_index) == (result_id, request_id, 3)
+    with pytest.raises(ValueError, match="lease_token"):
+        record_request(db, {**columns, "lease_token": "x"}, image(4))
+    with pytest.raises(TypeError):
+        record_request(db, columns, {**image(5), "extra_data": object()})
+    assert [job.id for job in list_inference_jobs(db)] == [request_id]
 
 
 # -- training jobs ---------------------------------------------------------------------------

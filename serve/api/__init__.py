@@ -1,0 +1,1 @@
+"""The HTTP side: routes, schemas, problems, and what keeps strangers within bounds."""

@@ -1,0 +1,89 @@
+"""Which model a request means: a training job and a checkpoint, looked up and remembered a while.
+
+The key of a model holds its file's size and time and every setting: a checkpoint that training
+has replaced is another model, and a changed setting never meets one that is loaded already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from adapters.types import InputError
+from pipelines.config import ModelConfig
+from pipelines.model import locate_model
+from pipelines.predict_config import PredictConfig, PredictSection
+from serve.config import ServedModelConfig
+from serve.engine.query import ModelRef
+from store.database import Database
+from store.views import JobView
+
+_SECONDS = 1.0
+_MOST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A checkpoint of a training job."""
+
+    job: JobView
+    checkpoint: str
+    model: ModelRef
+
+
+class ModelResolver:
+    """Finds models by job and checkpoint; threads may share it."""
+
+    def __init__(self, db: Database, settings: ServedModelConfig) -> None:
+        self._db = db
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[int | str, str], tuple[float, Resolved]] = OrderedDict()
+
+    def resolve(self, job: int | str, checkpoint: str) -> Resolved:
+        """The model of a job (id, or name) and ``best``, ``last`` or an epoch.
+
+        Raises:
+            InputError: JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND.
+            RunError: the database does not answer.
+        """
+        key = (job, checkpoint)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and time.monotonic() - known[0] < _SECONDS:
+                return known[1]
+        resolved = self._look_up(job, checkpoint)
+        with self._lock:
+            self._known[key] = (time.monotonic(), resolved)
+            self._known.move_to_end(key)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
+        return resolved
+
+    def _look_up(self, job: int | str, checkpoint: str) -> Resolved:
+        settings = self._settings
+        config = PredictConfig(
+            model=ModelConfig(
+                job=job,
+                checkpoint=int(checkpoint) if checkpoint.isdecimal() else checkpoint,
+                min_confidence=settings.min_confidence,
+            ),
+            run=PredictSection(precision=settings.precision),
+        )
+        located = locate_model(config, self._db)
+        assert located.job is not None
+        spec = located.spec
+        try:
+            stat = Path(spec.checkpoint or "").stat()
+        except OSError:
+            raise InputError(
+                "CHECKPOINT_NOT_FOUND", f"'{spec.checkpoint}' is not there any more."
+            ) from None
+        text = json.dumps([asdict(spec), stat.st_size, stat.st_mtime_ns], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        return Resolved(located.job, checkpoint, ModelRef(f"{located.job.id}-{digest}", spec))

@@ -1,0 +1,165 @@
+"""Errors as RFC 9457 problem documents: a status, a code, and a sentence that names no path.
+
+Messages of the command line name files and databases; a stranger must not learn those. So what an
+answer says is written here, by code, and the full message goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from adapters.types import ErrorCode, InferenceResult, SnellenError
+
+MEDIA_TYPE = "application/problem+json"
+log = logging.getLogger("snellen.serve")
+
+_IMAGE_STATUS: dict[ErrorCode, int] = {
+    ErrorCode.EMPTY: 400,
+    ErrorCode.UNSUPPORTED: 415,
+    ErrorCode.TRUNCATED: 422,
+    ErrorCode.DIMENSION: 422,
+    ErrorCode.PIXEL_LIMIT: 413,
+    ErrorCode.BYTE_LIMIT: 413,
+    ErrorCode.NONFINITE: 500,
+    ErrorCode.INTERNAL: 500,
+}
+_RETRY = "The service cannot do this now; try again later."
+_CHECKPOINT = "The checkpoint cannot be used; the operator's log says why."
+_KNOWN: dict[str, tuple[int, str]] = {
+    "JOB_NOT_FOUND": (404, "There is no such training job."),
+    "CHECKPOINT_NOT_FOUND": (404, "The training job has no such checkpoint."),
+    "CHECKPOINT_MISSING": (404, "The training job has no such checkpoint."),
+    "CLASS_COUNT": (409, "The class names do not fit the checkpoint's outputs."),
+    "CLASS_NAMES_DUPLICATE": (409, "Class names stand more than once."),
+    "REMOTE_REFUSED": (403, "Addresses are refused: nothing is downloaded."),
+    "DATABASE_LOCKED": (503, _RETRY),
+    "DATABASE_CONNECTION": (503, _RETRY),
+    "DATABASE_UNREACHABLE": (503, _RETRY),
+    "DATABASE_READONLY": (503, _RETRY),
+    "OUTPUT_NOT_WRITABLE": (503, _RETRY),
+    "DISK_FULL": (507, "There is no space left to record the request."),
+    "OUT_OF_MEMORY": (503, "The image does not fit the device's memory now."),
+    "MODEL_ERROR": (500, "The model failed on this request."),
+}
+_RETRIED = 503
+
+
+class Problem(HTTPException):
+    """An answer that is an error; raised anywhere below a route.
+
+    It is an HTTPException, since FastAPI lets only those through while it reads a body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.status = status
+        self.code = code
+        self.members = members
+
+    def document(self) -> dict[str, Any]:
+        """The body."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.members,
+        }
+
+    def response(self) -> Response:
+        """The answer."""
+        return JSONResponse(
+            self.document(), self.status, headers=self.headers, media_type=MEDIA_TYPE
+        )
+
+
+def overloaded(retry_after_s: int, code: str, detail: str) -> Problem:
+    """503 with an integer ``Retry-After``."""
+    return Problem(503, code, detail, headers={"Retry-After": str(retry_after_s)})
+
+
+def problem_of(error: SnellenError, retry_after_s: int = 1) -> Problem:
+    """What an error of ours is over HTTP; unknown codes of wrong checkpoints are 422."""
+    return problem_of_code(error.code, error.message, retry_after_s)
+
+
+def problem_of_code(code: str, message: str, retry_after_s: int = 1) -> Problem:
+    """As ``problem_of``, for an error that came from another process."""
+    log.warning("%s: %s", code, message)
+    status, detail = _KNOWN.get(code, (422, _CHECKPOINT))
+    if status == _RETRIED:
+        return overloaded(retry_after_s, code, detail)
+    return Problem(status, code, detail)
+
+
+def problem_of_image(result: InferenceResult) -> Problem:
+    """What a failed image is over HTTP."""
+    code = result.error_code or ErrorCode.INTERNAL
+    status = _IMAGE_STATUS.get(code, 422)
+    name = "MODEL_NONFINITE" if code is ErrorCode.NONFINITE else str(code)
+    # Decoders print their objects with an address.
+    detail = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "the file", result.error_message or "")
+    if code is ErrorCode.INTERNAL:
+        log.error("image failed: %s", result.error_message)
+        detail = "The image could not be processed."
+    return Problem(status, name, detail, stage=str(result.error_stage))
+
+
+def validation_problem(errors: list[Any]) -> Problem:
+    """422 with what is wrong with which parameter."""
+    shown = [
+        {"loc": [str(part) for part in one["loc"]], "msg": str(one["msg"])} for one in errors[:20]
+    ]
+    words = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in shown[:3])
+    return Problem(422, "VALIDATION", words or "The request is not valid.", errors=shown)
+
+
+def install(app: FastAPI, retry_after_s: int) -> None:
+    """Let every error of ``app`` be answered by a problem document."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(SnellenError)
+    async def _snellen(_: Request, error: SnellenError) -> Response:
+        return problem_of(error, retry_after_s).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _request(_: Request, error: RequestValidationError) -> Response:
+        return validation_problem(list(error.errors())).response()
+
+    @app.exception_handler(ValidationError)
+    async def _validation(_: Request, error: ValidationError) -> Response:
+        return validation_problem(list(error.errors(include_url=False))).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> Response:
+        code = HTTPStatus(error.status_code).name
+        detail = {404: "There is no such page.", 405: "This page takes other methods."}
+        text = detail.get(error.status_code, HTTPStatus(error.status_code).phrase)
+        return Problem(error.status_code, code, text, headers=error.headers).response()
+
+
+def unforeseen() -> Problem:
+    """500 for a fault of ours; the log has the traceback."""
+    return Problem(500, "INTERNAL", "An unforeseen error; the operator's log has the details.")

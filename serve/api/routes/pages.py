@@ -1,0 +1,64 @@
+"""``/docs``: the OpenAPI document in Swagger UI, whose files come from a package, not a CDN."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from serve.api.problems import Problem
+
+router = APIRouter(include_in_schema=False)
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Snellen</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/assets/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/assets/start.js"></script>
+</body>
+</html>
+"""
+_START = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  validatorUrl: null,
+  presets: [SwaggerUIBundle.presets.apis],
+});
+"""
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    """The page."""
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+
+@router.get("/docs/assets/start.js")
+async def start() -> Response:
+    """What starts Swagger UI; a file of its own, so that the page needs no inline script."""
+    return Response(_START, media_type="text/javascript")
+
+
+@router.get("/docs/assets/{name}")
+async def asset(name: str) -> Response:
+    """A file of Swagger UI."""
+    package = find_spec("fastapi_offline")
+    if name not in _FILES or package is None or package.origin is None:
+        raise Problem(404, "NOT_FOUND", "There is no such page.")
+    file = Path(package.origin).parent / "static" / name
+    headers = {"Cache-Control": "max-age=86400"}
+    return FileResponse(file, media_type=_FILES[name], headers=headers)

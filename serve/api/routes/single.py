@@ -1,0 +1,191 @@
+"""``POST /inference/single``: one image, one prediction."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from adapters.types import ImageStatus
+from serve.api import problems
+from serve.api.answers import response_of
+from serve.api.backend import Busy, Unavailable
+from serve.api.documented import problems as documented
+from serve.api.models import Resolved
+from serve.api.names import display_name
+from serve.api.problems import Problem
+from serve.api.schemas import (
+    CheckpointName,
+    Id,
+    InferenceResultResponse,
+    SingleInferenceRequest,
+)
+from serve.api.state import State, state_of
+from serve.api.upload import Form, Upload, read_form
+from serve.engine.query import Answer
+from serve.engine.query import Query as ModelQuery
+from store.columns import utc_now
+
+router = APIRouter(prefix="/inference", tags=["inference"])
+PATH = "/inference/single"
+_FIELDS = tuple(SingleInferenceRequest.model_fields)
+
+
+def _form_schema() -> dict[str, Any]:
+    """The multipart body, which FastAPI does not see: it is read by hand, within limits."""
+    fields = SingleInferenceRequest.model_json_schema()["properties"]
+    image = {"type": "string", "format": "binary", "description": "The image file."}
+    schema = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": image, **fields},
+        "additionalProperties": False,
+    }
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+@router.post(
+    "/single",
+    response_model=InferenceResultResponse,
+    responses=documented(404, 408, 409, 413, 415, 422, 503, 507),
+    openapi_extra={"requestBody": _form_schema()},
+    summary="Predict for one uploaded image.",
+)
+async def infer_single(
+    request: Request,
+    state: Annotated[State, Depends(state_of)],
+    training_job_id: Annotated[Id | None, Query()] = None,
+    checkpoint: Annotated[CheckpointName | None, Query()] = None,
+    confidence: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
+    visualize: Annotated[bool | None, Query()] = None,
+    record: Annotated[bool | None, Query()] = None,
+) -> InferenceResultResponse:
+    """Each parameter is a form field or a query parameter, not both.
+
+    - `training_job_id`, `checkpoint` (`best`, `last` or an epoch): the model.
+    - `confidence`: detections below it are left out; of no effect on classification.
+    - `visualize`: also return the annotated image.
+    - `record`: keep the request in the run tables.
+    """
+    given = {
+        "training_job_id": training_job_id,
+        "checkpoint": checkpoint,
+        "confidence": confidence,
+        "visualize": visualize,
+        "record": record,
+    }
+    _check_query(request)
+    with state.admission.request() as holding:
+        state.admission.check()
+        form = await read_form(
+            request,
+            file_field="image",
+            known=_FIELDS,
+            limits=state.config.limits,
+            holding=holding,
+        )
+        asked = _asked({name: value for name, value in given.items() if value is not None}, form)
+        upload = _image_of(form)
+        with state.admission.slot():
+            return await _within(state, asked, upload)
+
+
+def _check_query(request: Request) -> None:
+    unknown = sorted(set(request.query_params) - set(_FIELDS))
+    if unknown:
+        raise Problem(422, "VALIDATION", f"The query has an unknown parameter {unknown[0][:40]!r}.")
+
+
+def _asked(given: dict[str, Any], form: Form) -> SingleInferenceRequest:
+    twice = sorted(set(given) & set(form.fields))
+    if twice:
+        raise Problem(
+            422, "VALIDATION", f"'{twice[0]}' was sent both as a form field and in the query."
+        )
+    fields = {name: text for name, text in form.fields.items() if text != ""}
+    return SingleInferenceRequest.model_validate({**given, **fields})
+
+
+def _image_of(form: Form) -> Upload:
+    if form.file is None:
+        raise Problem(422, "VALIDATION", "The form has no file in the field 'image'.")
+    if not form.file.data:
+        raise Problem(400, "EMPTY", "The uploaded image is empty (0 bytes).")
+    return form.file
+
+
+async def _within(
+    state: State, asked: SingleInferenceRequest, upload: Upload
+) -> InferenceResultResponse:
+    limits = state.config.limits
+    try:
+        async with asyncio.timeout(limits.request_timeout_s):
+            return await _predict(state, asked, upload)
+    except TimeoutError:
+        raise problems.overloaded(
+            limits.retry_after_s,
+            "REQUEST_TIMEOUT",
+            f"There was no answer within {limits.request_timeout_s:g} s.",
+        ) from None
+
+
+async def _predict(
+    state: State, asked: SingleInferenceRequest, upload: Upload
+) -> InferenceResultResponse:
+    resolved = await run_in_threadpool(
+        state.resolver.resolve, asked.training_job_id, asked.checkpoint
+    )
+    name = display_name(upload.name)
+    query = ModelQuery(
+        resolved.model, bytes(upload.data), name, asked.confidence, visualize=asked.visualize
+    )
+    answer = await _answer(state, query)
+    if answer.failure is not None:
+        failure = answer.failure
+        raise problems.problem_of_code(
+            failure.code, failure.message, state.config.limits.retry_after_s
+        )
+    result = answer.result
+    assert result is not None
+    created_at = utc_now()
+    record = state.config.record if asked.record is None else asked.record
+    ids, picture_path = None, None
+    if record:
+        ids, picture_path = await run_in_threadpool(state.recorder.record, answer, resolved, name)
+    if result.status is ImageStatus.FAILED:
+        raise problems.problem_of_image(result)
+    _measure(state, resolved, answer)
+    return response_of(
+        answer, resolved, name, created_at=created_at, ids=ids, picture_path=picture_path
+    )
+
+
+async def _answer(state: State, query: ModelQuery) -> Answer:
+    cache = state.cache
+    key = cache.key(query) if cache.enabled else b""
+    known = cache.get(key) if key else None
+    if known is not None:
+        state.metrics.cache_hits.inc()
+        return known
+    after = state.config.limits.retry_after_s
+    try:
+        answer = await state.backend.answer(query)
+    except Unavailable:
+        raise problems.overloaded(
+            after, "WORKER_DIED", "The process that held the model ended; another one starts."
+        ) from None
+    except Busy:
+        raise problems.overloaded(after, "OVERLOADED", "Too many requests are waiting.") from None
+    if key and answer.result is not None and answer.result.status is ImageStatus.OK:
+        cache.put(key, answer)
+    return answer
+
+
+def _measure(state: State, resolved: Resolved, answer: Answer) -> None:
+    result = answer.result
+    assert result is not None
+    label = str(resolved.job.id)
+    state.metrics.model_seconds.labels(label).observe(result.inference_time_ms / 1000)
+    state.metrics.batch_size.observe(answer.batch_size)

@@ -1,0 +1,60 @@
+"""What the routes of one process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from serve.api.admission import Admission
+from serve.api.backend import Backend
+from serve.api.cache import AnswerCache
+from serve.api.metrics import Metrics
+from serve.api.models import ModelResolver
+from serve.api.recording import Recorder
+from serve.config import ServeConfig
+from store.database import Database
+
+
+@dataclass(slots=True)
+class State:
+    """Everything below the routes; ``preloaded`` turns true once, when all of it is there."""
+
+    config: ServeConfig
+    db: Database
+    backend: Backend
+    admission: Admission
+    metrics: Metrics
+    resolver: ModelResolver
+    recorder: Recorder
+    cache: AnswerCache
+    preloaded: bool = False
+
+
+def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:
+    """The state of a process.
+
+    Args:
+        config: of the service.
+        db: the open run tables.
+        backend: the models.
+        root: folder of the runs, for recorded pictures.
+    """
+    admission = Admission(config.limits)
+    return State(
+        config=config,
+        db=db,
+        backend=backend,
+        admission=admission,
+        metrics=Metrics(admission),
+        resolver=ModelResolver(db, config.model),
+        recorder=Recorder(db, root),
+        cache=AnswerCache(config.cache_bytes),
+    )
+
+
+def state_of(request: Request) -> State:
+    """The state, for ``Depends``."""
+    state: State = request.app.state.snellen
+    return state

@@ -1,0 +1,1 @@
+"""Running models for single requests; no HTTP and no Ray in here."""

@@ -1,0 +1,215 @@
+"""``snellen serve``: start Ray and the application on this machine, and end them in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from adapters.types import InputError, RunError
+from pipelines.engines.ray_session import RaySession
+from pipelines.reporter import Reporter
+from serve.config import ServeConfig
+from serve.logs import log_file
+from store.database import Database
+
+_APPLICATION = "snellen"
+_READY_SECONDS = 600.0
+_POLL = 0.2
+_STOP_SECONDS = 8.0
+"""Ray may take so long to end; drain_timeout_s comes before it, together within 30 s."""
+
+
+class Service:
+    """The running service. Use as a context manager."""
+
+    def __init__(self, config: ServeConfig, reporter: Reporter) -> None:
+        self._config = _absolute(config)
+        self._reporter = reporter
+        self._ray: RaySession | None = None
+        self._handle: Any = None
+
+    @property
+    def url(self) -> str:
+        """Address for a client on this machine."""
+        host = self._config.host
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._config.port}"
+
+    @property
+    def log(self) -> Path:
+        """Where the service says what it does not tell its callers."""
+        return log_file(self._config)
+
+    def start(self) -> None:
+        """Start everything and return when ``/health/ready`` answers 200.
+
+        Raises:
+            ConfigError: API_KEYS_MISSING.
+            InputError: PORT_TAKEN, or what is wrong with the run tables.
+            RunError: SERVE_START, with Ray's own reason.
+        """
+        config = self._config
+        _check_port(config.host, config.port)
+        Database.open(config.database).close()
+        _quiet()
+        self._reporter.status("starting Ray")
+        self._ray = RaySession(config.ray).start()
+        self._ray.ready()
+        from serve.deployments import INGRESS, application, check_keys
+
+        check_keys(config)
+        from ray import serve
+
+        self._reporter.status("starting the processes, which load torch")
+        try:
+            serve.start(
+                http_options={
+                    "host": config.host,
+                    "port": config.port,
+                    # Behind our own limit, which answers with a problem document.
+                    "request_timeout_s": config.limits.request_timeout_s
+                    + config.limits.body_timeout_s,
+                },
+                proxy_location="HeadOnly",
+                logging_config={"enable_access_log": False, "log_level": "WARNING"},
+            )
+            serve.run(application(config), name=_APPLICATION, route_prefix="/")
+        except Exception as error:
+            raise RunError("SERVE_START", f"Ray Serve could not start: {_reason(error)}") from error
+        self._handle = serve.get_deployment_handle(INGRESS, _APPLICATION)
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        self._reporter.status("waiting for the service to be ready")
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=10) as answer:
+                    if answer.status == 200:
+                        return
+            except (urllib.error.URLError, OSError):
+                pass
+            time.sleep(_POLL)
+        raise RunError("SERVE_START", f"the service was not ready within {_READY_SECONDS:.0f} s.")
+
+    def stop(self) -> int:
+        """Answer what was accepted, then end everything; how many requests were left."""
+        if self._ray is None:
+            return 0
+        left = 0
+        if self._handle is not None:
+            self._reporter.status("answering the requests that were accepted")
+            try:
+                left = int(
+                    self._handle.drain.remote().result(
+                        timeout_s=self._config.limits.drain_timeout_s + 2
+                    )
+                )
+            except Exception:  # a process that is gone has nothing to drain
+                left = 0
+            self._handle = None
+        self._reporter.status("stopping")
+        _within(_STOP_SECONDS / 2, _shutdown_serve)
+        _within(_STOP_SECONDS / 2, self._ray.stop)
+        self._ray = None
+        return left
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _shutdown_serve() -> None:
+    from ray import serve
+
+    serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _within(seconds: float, work: Callable[[], object]) -> None:
+    """Run ``work`` and go on when it is done, or when it takes too long."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def wait_for_signal() -> str:
+    """Wait for SIGINT or SIGTERM; return its name."""
+    caught: list[int] = []
+    arrived = threading.Event()
+
+    def note(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        arrived.set()
+
+    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not arrived.wait(0.5):
+            pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return signal.Signals(caught[0]).name
+
+
+def _absolute(config: ServeConfig) -> ServeConfig:
+    """Paths from the root: the processes of Ray have folders of their own."""
+    folder = "runs" if config.output_dir == "auto" else config.output_dir
+    roots = tuple(str(Path(root).expanduser().absolute()) for root in config.roots)
+    preload = tuple(one.model_copy(update={"job": _job_path(one.job)}) for one in config.preload)
+    from store.urls import resolve_url
+
+    return config.model_copy(
+        update={
+            "output_dir": str(Path(folder).expanduser().absolute()),
+            "roots": roots,
+            "preload": preload,
+            "database": resolve_url(config.database).render_as_string(hide_password=False),
+        }
+    )
+
+
+def _job_path(job: str | int) -> str | int:
+    if isinstance(job, str) and Path(job).expanduser().is_dir():
+        return str(Path(job).expanduser().absolute())
+    return job
+
+
+def _check_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InputError(
+                "PORT_TAKEN",
+                f"port: cannot listen on {host} port {port}: {error.strerror or error}. Choose "
+                "another with --port, or stop the program that has it.",
+            ) from None
+
+
+def _quiet() -> None:
+    """Switches that Ray Serve reads from the environment before it is imported."""
+    for name in (
+        "LOG_TO_STDERR",
+        "RUN_USER_CODE_IN_SEPARATE_THREAD",
+        "RUN_ROUTER_IN_SEPARATE_LOOP",
+    ):
+        # The last two cost a switch of threads a request; our code never blocks its loop.
+        os.environ.setdefault(f"RAY_SERVE_{name}", "0")
+
+
+def _reason(error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:500] if lines else type(error).__name__

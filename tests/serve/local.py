@@ -1,0 +1,142 @@
+"""The application without Ray: a host of models in this process behind the same routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from adapters.types import SnellenError
+from serve.api.app import create_app
+from serve.api.state import State, make_state
+from serve.config import ServeConfig
+from serve.engine.host import HostSettings, LoadedModel, ModelHost
+from serve.engine.query import Answer, Failure, ModelRef, Query
+from store.database import Database
+from store.jobs import upsert_training_job
+from store.views import JobView
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+TASKS = {
+    "classify": "image_classification",
+    "detect": "object_detection",
+    "segment": "instance_segmentation",
+    "pose": "pose_estimation",
+}
+
+
+class LocalBackend:
+    """Loads what is asked for and keeps it."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self.host = host
+        self.loaded: dict[str, LoadedModel] = {}
+        self.queries: list[Query] = []
+        self.problem: Exception | None = None
+        self._lock = asyncio.Lock()
+
+    async def answer(self, query: Query) -> Answer:
+        self.queries.append(query)
+        if self.problem is not None:
+            raise self.problem
+        try:
+            model = await self._model(query.model)
+        except SnellenError as error:
+            return Answer(failure=Failure(error.code, error.message))
+        return await self.host.answer(model, query)
+
+    async def preload(self, model: ModelRef) -> Answer:
+        try:
+            await self._model(model)
+        except SnellenError as error:
+            return Answer(failure=Failure(error.code, error.message))
+        return Answer()
+
+    async def ping(self) -> None:
+        if self.problem is not None:
+            raise self.problem
+
+    async def _model(self, model: ModelRef) -> LoadedModel:
+        async with self._lock:
+            if model.key not in self.loaded:
+                self.loaded[model.key] = await self.host.load(model.spec)
+            return self.loaded[model.key]
+
+
+def host_settings(config: ServeConfig) -> HostSettings:
+    return HostSettings(
+        device="cpu",
+        max_batch_size=8,
+        batch_window_s=0.0,
+        threads=1,
+        max_pixels=config.limits.max_pixels,
+        max_bytes=config.limits.max_image_bytes,
+    )
+
+
+def fixture_job(db: Database, task: str) -> JobView:
+    """A training job around one of the tiny checkpoints."""
+    return upsert_training_job(
+        db,
+        name=f"tiny-{task}",
+        framework="ultralytics",
+        task_type=TASKS[task],
+        model_name="yolo11",
+        output_dir=str(FIXTURES / f"tiny-{task}.pt"),
+        class_names=None,
+        num_classes=3,
+        config=None,
+    )
+
+
+@asynccontextmanager
+async def served(
+    db: Database,
+    root: Path,
+    *,
+    keys: Sequence[str] = (),
+    loopback: bool = True,
+    **settings: Any,
+) -> AsyncIterator[Service]:
+    """The application with a client for it, started and stopped."""
+    config = ServeConfig.model_validate(settings)
+    host = ModelHost(host_settings(config))
+    state = make_state(config, db, LocalBackend(host), root)
+    app = create_app(state, keys=keys, loopback=loopback)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            for _ in range(500):
+                if state.preloaded or state.config.preload:
+                    break
+                await asyncio.sleep(0)
+            yield Service(app, state, client)
+    await host.close()
+
+
+class Service:
+    """An application, its state and a client."""
+
+    def __init__(self, app: FastAPI, state: State, client: httpx.AsyncClient) -> None:
+        self.app = app
+        self.state = state
+        self.client = client
+
+    @property
+    def backend(self) -> LocalBackend:
+        backend = self.state.backend
+        assert isinstance(backend, LocalBackend)
+        return backend
+
+    async def single(
+        self, image: bytes, job: int | str, name: str = "a.png", **fields: Any
+    ) -> httpx.Response:
+        data = {"training_job_id": str(job), **{key: str(value) for key, value in fields.items()}}
+        return await self.client.post(
+            "/inference/single", files={"image": (name, image)}, data=data
+        )
