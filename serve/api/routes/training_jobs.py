@@ -11,8 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.training_jobs import describe_job, register_directory
 from serve.api.documented import problems as documented
-from serve.api.problems import Problem
-from serve.api.roots import inside_roots
+from serve.api.roots import folder_inside
 from serve.api.schemas import (
     MAX_ID,
     CheckpointListResponse,
@@ -93,9 +92,7 @@ async def register(
     """A directory that is registered already is read again."""
 
     def work() -> TrainingJobResponse:
-        folder = inside_roots(body.output_dir, state.config.roots)
-        if not folder.is_dir():
-            raise Problem(404, "RUN_DIRECTORY_NOT_FOUND", "There is no such directory.")
+        folder = folder_inside(body.output_dir, state.config.roots)
         names = body.class_names or None
         return _job(register_directory(state.db, folder, name=body.name, class_names=names))
 

@@ -1,0 +1,43 @@
+"""Run tables with a training job for each tiny checkpoint, and images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from store.database import Database
+from store.views import JobView
+from tests.serve.local import TASKS, fixture_job
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    database = Database.open(f"sqlite:///{tmp_path / 'runs.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def jobs(db: Database) -> dict[str, JobView]:
+    return {task: fixture_job(db, task) for task in TASKS}
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (150, 110), **options: object) -> bytes:
+    """A red circle and a blue square on grey, which the tiny checkpoints know something about."""
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    pixels = np.full((size[1], size[0], 3), 128, np.uint8)
+    pixels[(rows - 40) ** 2 + (columns - 50) ** 2 < 30**2] = (220, 40, 40)
+    pixels[60:100, 90:130] = (40, 40, 220)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()

@@ -1,0 +1,105 @@
+"""The host's answers are the adapter's, whoever shares the batch."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from adapters.registry import load_adapter_class
+from adapters.types import AdapterSpec, Box, ErrorCode, ImageStatus, InferenceResult, InputError
+from serve.config import ServeConfig
+from serve.engine.failures import KnownFailures
+from serve.engine.host import ModelHost
+from serve.engine.query import ModelRef, Query
+from tests.serve.conftest import picture
+from tests.serve.local import FIXTURES, TASKS, host_settings
+
+pytestmark = pytest.mark.anyio
+
+
+def spec_of(task: str) -> AdapterSpec:
+    return AdapterSpec("ultralytics", checkpoint=str(FIXTURES / f"tiny-{task}.pt"))
+
+
+def told(result: InferenceResult | None) -> InferenceResult:
+    """A result without what differs from call to call."""
+    assert result is not None
+    times = {"inference_time_ms": 0.0, "preprocessing_time_ms": 0.0, "postprocessing_time_ms": 0.0}
+    return replace(result, image_path="", image_name="", **times)
+
+
+def boxes_of(result: InferenceResult | None) -> list[Box]:
+    return told(result).predicted_boxes or []
+
+
+@pytest.mark.parametrize("task", TASKS)
+async def test_answers_are_those_of_infer_single(task: str) -> None:
+    spec = spec_of(task)
+    adapter = load_adapter_class("ultralytics").from_spec(spec, device="cpu")
+    host = ModelHost(host_settings(ServeConfig()))
+    model = await host.load(spec)
+    data = picture()
+    answer = await host.answer(model, Query(ModelRef("k", spec), data, "a.png", visualize=True))
+    assert told(answer.result) == told(adapter.infer_single(data))
+    assert answer.sha256 == adapter.info.checkpoint_sha256
+    assert answer.picture is not None
+    assert answer.picture[:2] == b"\xff\xd8"
+    names = adapter.info.class_names
+    assert names is not None
+    boxes = told(answer.result).predicted_boxes or []
+    assert answer.labels == {box["class_id"]: names[box["class_id"]] for box in boxes}
+    await host.close()
+
+
+async def test_a_corrupt_upload_fails_alone() -> None:
+    spec = spec_of("detect")
+    host = ModelHost(host_settings(ServeConfig()))
+    model = await host.load(spec)
+    good = picture()
+    uploads = [good, good[:200], b"", b"no image", good, picture("JPEG")]
+    ref = ModelRef("k", spec)
+    answers = await asyncio.gather(
+        *(host.answer(model, Query(ref, data, "a.png")) for data in uploads)
+    )
+    results = [answer.result for answer in answers]
+    codes = [result.error_code if result else None for result in results]
+    assert codes == [
+        None, ErrorCode.TRUNCATED, ErrorCode.EMPTY, ErrorCode.UNSUPPORTED, None, None
+    ]  # fmt: skip
+    alone = await host.answer(model, Query(ref, good, "a.png"))
+    for result in (results[0], results[4]):
+        for ours, its in zip(boxes_of(result), boxes_of(alone.result), strict=True):
+            assert ours == pytest.approx(its, abs=1e-4)
+    await host.close()
+
+
+async def test_limits_of_images_are_the_configurations() -> None:
+    config = ServeConfig.model_validate({"limits": {"max_pixels": 100, "max_image_bytes": 10_000}})
+    host = ModelHost(host_settings(config))
+    spec = spec_of("classify")
+    model = await host.load(spec)
+    answer = await host.answer(model, Query(ModelRef("k", spec), picture(), "a.png"))
+    assert answer.result is not None
+    assert answer.result.status is ImageStatus.FAILED
+    assert answer.result.error_code is ErrorCode.PIXEL_LIMIT
+    await host.close()
+
+
+async def test_a_model_that_cannot_be_loaded_says_why() -> None:
+    host = ModelHost(host_settings(ServeConfig()))
+    with pytest.raises(InputError, match=r"nothing\.pt"):
+        await host.load(AdapterSpec("ultralytics", checkpoint="/nothing.pt"))
+    await host.close()
+
+
+def test_a_failure_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = KnownFailures()
+    known.check("a")
+    known.add("a", InputError("X", "broken"))
+    with pytest.raises(InputError, match="broken"):
+        known.check("a")
+    known.check("b")
+    monkeypatch.setattr("serve.engine.failures.SECONDS", 0.0)
+    known.check("a")
