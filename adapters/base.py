@@ -24,6 +24,7 @@ from adapters.inputs import ImageInput, as_decoded, input_path
 from adapters.results import failed_result
 from adapters.types import (
     AdapterSpec,
+    ConfigError,
     DecodedImage,
     ErrorCode,
     ErrorStage,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from adapters.execution import Engine
+    from adapters.exported.export import Exportable
 
 
 class Preprocessor(Protocol):
@@ -228,6 +230,18 @@ class Adapter(ABC):
                 result.postprocessing_time_ms = postprocessing_ms
             results += scored
         return results
+
+    def exportable(self) -> Exportable:
+        """The loaded model as it can be written into a file that another program runs.
+
+        Raises:
+            ConfigError: EXPORT_UNSUPPORTED, where the adapter has no way to do that.
+        """
+        raise ConfigError(
+            "EXPORT_UNSUPPORTED",
+            f"models of the adapter {self.framework} cannot be exported; those of timm and "
+            "ultralytics can.",
+        )
 
     def warmup(self, batch_size: int) -> None:
         """Run one batch of black images, so that the first real one is not slower."""

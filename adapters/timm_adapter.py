@@ -8,6 +8,7 @@ shapes in the same order), ``model_kwargs`` (for ``timm.create_model``), and for
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +43,8 @@ from adapters.types import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from adapters.exported.export import Exportable
 
 OPTIONS = ("use_ema", "match", "model_kwargs", "random_weights", "num_classes")
 
@@ -183,6 +186,13 @@ class TimmAdapter(Adapter):
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
         return classification_results(outputs, items, targets, self._labels)
+
+    def exportable(self) -> Exportable:
+        """The classifier, from normalised images to logits."""
+        from adapters.exported.export import Exportable
+        from adapters.exported.model import describe
+
+        return Exportable(copy.deepcopy(self.model).cpu().eval(), describe(self.info, "timm"))
 
 
 def _check_options(spec: AdapterSpec) -> dict[str, Any]:

@@ -32,6 +32,8 @@ from adapters.yolo_results import YOLO_OPTIONS, YoloHead, nms_settings, object_r
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adapters.exported.export import Exportable
+
 _PROBE = 64
 """Side of the square that a model is tried on when it is loaded, in pixels."""
 
@@ -151,6 +153,14 @@ class UltralyticsAdapter(Adapter):
             return classification_results(logits, items, targets, self._names)
         raw, protos = _split(outputs, loaded.task)
         return object_results(raw, protos, items, self._head)
+
+    def exportable(self) -> Exportable:
+        """The model, from images in 0..1 to logits or to what suppression takes."""
+        from adapters.exported.export import Exportable
+        from adapters.exported.model import describe
+        from adapters.ultralytics_module import PlainYolo
+
+        return Exportable(PlainYolo(self._model, self.info.task_type), describe(self.info, "yolo"))
 
 
 def _split(outputs: Any, task: TaskType) -> tuple[Tensor, Tensor | None]:

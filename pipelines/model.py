@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.checkpoints.local import check_local_path, check_not_remote
 from adapters.inspection import inspect_model
-from adapters.registry import load_adapter_class
+from adapters.registry import ENDINGS, adapter_of_file, load_adapter_class
 from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo
 from pipelines.config import ModelConfig
 from pipelines.predict_config import AnyConfig
@@ -24,6 +24,10 @@ from store.views import JobView
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
+
+
+EXPORTED = frozenset(ENDINGS.values())
+"""Adapters of files that other frameworks exported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,9 @@ def locate_model(config: AnyConfig, db: Database) -> LocatedModel:
     job, checkpoint = _locate(model, db)
     adapter_name = model.adapter
     if adapter_name == "auto":
-        adapter_name = job.framework if job is not None else "timm"
-    if checkpoint is None and adapter_name in {"timm", "ultralytics"}:
+        of_file = adapter_of_file(checkpoint) if checkpoint is not None else None
+        adapter_name = of_file or (job.framework if job is not None else "timm")
+    if checkpoint is None and adapter_name in {"timm", "ultralytics", *EXPORTED}:
         raise ConfigError(
             "MODEL_MISSING",
             "model: a checkpoint is needed: model.checkpoint with a file, or model.job with a "
@@ -155,7 +160,8 @@ def _job_around(db: Database, file: Path) -> JobView | None:
 
 
 def _architecture(job: JobView | None) -> str | None:
-    return job.model_name if job is not None and job.framework == "timm" else None
+    of_timm = job is not None and job.framework in {"timm", *EXPORTED}
+    return job.model_name if job is not None and of_timm else None
 
 
 def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | None:
@@ -204,7 +210,8 @@ def _detection_options(model: ModelConfig, adapter: str, preset: Preset) -> dict
             f"model.{next(iter(given))} is a setting of detectors; a timm classifier's input size "
             "is preprocess.img_size.",
         )
-    return {**given, "multi_label": preset.multi_label} if adapter == "ultralytics" else given
+    labelled = adapter in {"ultralytics", *EXPORTED}
+    return {**given, "multi_label": preset.multi_label} if labelled else given
 
 
 def _check_task(config: AnyConfig, info: ModelInfo) -> None:

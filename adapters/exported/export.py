@@ -1,0 +1,159 @@
+"""Write a loaded model into a file that another program runs, and try it there.
+
+A loaded adapter tells how: ``Adapter.exportable`` returns a module from normalised float32 images
+to plain outputs, and what the file has to say of itself.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.exported.model import KEY, ExportedModel
+from adapters.nearest import nearest
+from adapters.types import ConfigError, InputError, TaskType
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPSET = 17
+"""Understood by onnxruntime from 1.12 and TensorRT from 8.6 on; it has all that is needed."""
+INPUT = "images"
+_TRACED = 2
+"""Images in the example: with one, a size of 1 could be taken for a constant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exportable:
+    """A model as it can be exported.
+
+    Attributes:
+        module: float32 (N, C, H, W), normalised -> a tensor or two, batch first.
+        model: what the file says of itself.
+    """
+
+    module: nn.Module
+    model: ExportedModel
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """As Ultralytics names them, so that its tools find them."""
+        pair = self.model.task is TaskType.INSTANCE_SEGMENTATION
+        return ("output0", "output1") if pair else ("output0",)
+
+    @property
+    def description(self) -> str:
+        """The JSON value that travels in the file."""
+        return self.model.model_dump_json()
+
+
+def write_export(exportable: Exportable, file_format: str, path: Path) -> None:
+    """Write the file.
+
+    Args:
+        exportable: from a loaded adapter.
+        file_format: one of `FORMATS`.
+        path: to write; what is there is replaced.
+
+    Raises:
+        ConfigError: FORMAT_UNKNOWN, or ADAPTER_MISSING_LIBRARY.
+        InputError: EXPORT_FAILED, a model that cannot be exported.
+        OSError: the file cannot be written.
+    """
+    if file_format not in FORMATS:
+        raise ConfigError(
+            "FORMAT_UNKNOWN",
+            f"format {file_format!r}: expected one of {', '.join(FORMATS)}"
+            f"{nearest(file_format, FORMATS)}",
+        )
+    data = FORMATS[file_format](exportable)
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _onnx(exportable: Exportable) -> bytes:
+    import torch
+
+    from adapters.onnx_file import import_onnx
+
+    onnx = import_onnx()
+    names = exportable.output_names
+    buffer = io.BytesIO()
+
+    def trace(images: Tensor) -> None:
+        torch.onnx.export(
+            exportable.module,
+            (images,),
+            buffer,  # type: ignore[arg-type]  # a stream is written to, too
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(names),
+            dynamic_axes={name: {0: "batch"} for name in (INPUT, *names)},
+        )
+
+    outputs = _traced(exportable, trace)
+    model = onnx.load_model_from_string(buffer.getvalue())
+    for value, output in zip(model.graph.output, outputs, strict=True):
+        # Only the batch is open; the exporter leaves some other sizes out.
+        for axis, size in list(zip(value.type.tensor_type.shape.dim, output.shape, strict=True))[
+            1:
+        ]:
+            axis.dim_value = size
+    onnx.helper.set_model_props(
+        model, {KEY: exportable.description, **_for_ultralytics(exportable.model)}
+    )
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tensor]:
+    """Run an exporter, quietly; return the outputs of the example."""
+    import torch
+
+    images = torch.zeros(_TRACED, *exportable.model.input_shape)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # The exporter's own deprecation, and every branch of the model that depends on sizes.
+            warnings.simplefilter("ignore")
+            outputs = exportable.module(images)
+            trace(images)
+    except Exception as error:  # whatever the model's layers raise in an exporter
+        raise InputError(
+            "EXPORT_FAILED",
+            f"{exportable.model.architecture} cannot be exported: {type(error).__name__}: "
+            f"{str(error)[:500]}",
+        ) from error
+    return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+
+
+def _for_ultralytics(model: ExportedModel) -> dict[str, str]:
+    """The properties that Ultralytics' own tools read, of models that they can read."""
+    if model.family != "yolo" or model.task is TaskType.IMAGE_CLASSIFICATION:
+        return {}  # a classifier of ours gives logits, theirs gives probabilities
+    from adapters.ultralytics_load import TASKS
+
+    task = next(name for name, value in TASKS.items() if value is model.task)
+    names = dict(enumerate(model.class_names or ()))
+    properties: dict[str, Any] = {
+        "task": task,
+        "names": names,
+        "imgsz": list(model.input_shape[1:]),
+        "stride": model.preprocess["stride"],
+        "end2end": model.end2end,
+        "batch": 1,
+    }
+    if model.kpt_shape is not None:
+        properties["kpt_shape"] = list(model.kpt_shape)
+    return {key: str(value) for key, value in properties.items()}
+
+
+FORMATS: dict[str, Callable[[Exportable], bytes]] = {"onnx": _onnx}
+"""What can be written; the name is also the ending of the file and the adapter that reads it."""

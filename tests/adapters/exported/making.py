@@ -1,0 +1,62 @@
+"""Exported models for tests, and what they must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from adapters.base import Adapter
+from adapters.exported.export import write_export
+from adapters.registry import load_adapter_class
+from adapters.types import AdapterSpec, InferenceResult
+from metrics.parity import ImageDifference, Tolerance, compare_image
+from tests.adapters.making import pixels
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+MODELS: dict[str, dict[str, Any]] = {
+    "classify": {},
+    "detect": {},
+    "detect-8": {},
+    "segment": {},
+    "pose": {},
+    "detect-26": {"nms": False},
+    "segment-26": {"nms": False},
+    "pose-26": {"nms": False},
+}
+"""The tiny YOLO models of the fixtures and the options that they are exported with."""
+
+
+def load(adapter: str, path: Path, confidence: float | None = 0.05, **options: Any) -> Adapter:
+    spec = AdapterSpec(adapter, str(path), min_confidence=confidence, options=options)
+    return load_adapter_class(adapter).from_spec(spec, device="cpu")
+
+
+@cache
+def original(name: str) -> Adapter:
+    """A tiny YOLO model as its checkpoint gives it."""
+    return load("ultralytics", FIXTURES / f"tiny-{name}.pt", **MODELS[name])
+
+
+def export(adapter: Adapter, path: Path) -> Path:
+    write_export(adapter.exportable(), path.suffix[1:], path)
+    return path
+
+
+def differences(first: Adapter, second: Adapter, images: Sequence[Any]) -> list[ImageDifference]:
+    """Compare two models from confidence 0.05 on, in batches of one and of three."""
+    tolerance = Tolerance(compared_from=0.05)
+    found = []
+    for size in (1, 3):
+        pairs = zip(first.infer_batch(images, size), second.infer_batch(images, size), strict=True)
+        found += [compare_image(one, other, tolerance) for one, other in pairs]
+    return found
+
+
+def pictures() -> list[Any]:
+    return [pixels(60 + 45 * n, 90 + 17 * n, seed=n) for n in range(5)]
+
+
+def objects(results: Sequence[InferenceResult]) -> int:
+    return sum(len(result.predicted_boxes or ()) for result in results)

@@ -1,0 +1,384 @@
+"""ONNX files: the answers of the checkpoint, and nothing of a file that should not be run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from adapters.exported.model import KEY
+from adapters.onnx_adapter import OnnxAdapter
+from adapters.runtime import compute_threads, set_compute_threads
+from adapters.types import AdapterSpec, ConfigError, InputError
+from tests.adapters.exported.making import (
+    MODELS,
+    differences,
+    export,
+    load,
+    objects,
+    original,
+    pictures,
+)
+from tests.adapters.making import pixels, save_timm
+from tests.contracts.adapter_contract import AdapterContract, answer
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The exports, each made once."""
+    root = tmp_path_factory.mktemp("onnx")
+
+    def file(name: str) -> Path:
+        path = root / f"{name}.onnx"
+        if not path.exists():
+            if name in MODELS:
+                export(original(name), path)
+            else:
+                save_timm(root / f"{name}.pth", name)
+                export(load("timm", root / f"{name}.pth"), path)
+        return path
+
+    return file
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
+    name: str, files: Callable[[str], Path]
+) -> None:
+    first, second = original(name), load("onnx", files(name))
+    for found in differences(first, second, pictures()):
+        assert found.reasons == (), found
+    if name != "classify":
+        assert objects(second.infer_batch(pictures())) > 10
+    assert second.info.class_names == ("circle", "square", "triangle")
+    assert second.info.task_type is first.info.task_type
+    assert second.info.preprocess["end2end"] is (not MODELS[name].get("nms", True))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_efficientnet_gn"])
+def test_a_timm_export_gives_the_answers_of_its_checkpoint(
+    name: str, files: Callable[[str], Path]
+) -> None:
+    second = load("onnx", files(name))
+    first = load("timm", files(name).with_suffix(".pth"))
+    for found in differences(first, second, pictures()):
+        assert found.reasons == (), found
+    confidences = {round(r.confidence or 0, 3) for r in second.infer_batch(pictures())}
+    assert len(confidences) > 1
+    assert second.info.preprocess == first.info.preprocess
+    assert (second.info.architecture, second.info.epoch) == (name, 3)
+    assert first.info.checkpoint_sha256[:12] in (second.info.weights or "")
+    assert {"onnxruntime", "timm", "torch"} <= set(second.info.versions)
+
+
+def test_targets_give_loss_and_true_confidence(files: Callable[[str], Path]) -> None:
+    first = load("timm", files("test_vit").with_suffix(".pth"))
+    second = load("onnx", files("test_vit"))
+    items = [first.preprocess_image(image) for image in pictures()]
+    pair = [a.infer_preprocessed(items, batch_size=4, targets=[1] * 5) for a in (first, second)]
+    for one, other in zip(*pair, strict=True):
+        assert one.loss == pytest.approx(other.loss, abs=1e-4)
+        assert one.true_confidence == pytest.approx(other.true_confidence, abs=1e-4)
+
+
+class TestDetectContract(AdapterContract):
+    @pytest.fixture
+    def spec(self, files: Callable[[str], Path]) -> AdapterSpec:
+        return AdapterSpec("onnx", str(files("detect")))
+
+
+class TestTimmContract(AdapterContract):
+    @pytest.fixture
+    def spec(self, files: Callable[[str], Path]) -> AdapterSpec:
+        return AdapterSpec("onnx", str(files("test_efficientnet_gn")))
+
+
+def changed(path: Path, target: Path, change: Callable[[Any], None]) -> Path:
+    """A copy of a file with something else in it."""
+    model = onnx.load(path)
+    change(model)
+    target.write_bytes(model.SerializeToString())
+    return target
+
+
+def as_ultralytics(model: Any) -> None:
+    """Leave only the properties that Ultralytics writes."""
+    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != KEY}
+    del model.metadata_props[:]
+    helper.set_model_props(model, kept)
+
+
+@pytest.mark.parametrize("name", ["segment", "pose", "detect-26"])
+def test_files_of_ultralytics_are_read(
+    name: str, files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = changed(files(name), tmp_path / "theirs.onnx", as_ultralytics)
+    adapter = load("onnx", path)
+    for found in differences(original(name), adapter, pictures()):
+        assert found.reasons == (), found
+    assert adapter.info.class_names == ("circle", "square", "triangle")
+
+
+def test_a_batch_of_fixed_size_is_cut_and_filled(
+    files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def fix(model: Any) -> None:
+        as_ultralytics(model)
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+        model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 2
+
+    adapter = load("onnx", changed(files("detect"), tmp_path / "fixed.onnx", fix))
+    for found in differences(original("detect"), adapter, pictures()):
+        assert found.reasons == (), found
+
+
+def test_probabilities_of_an_ultralytics_classifier(tmp_path: Path) -> None:
+    """Their exporter ends in a softmax; the same answers, and a loss, come out."""
+    from adapters.exported.export import Exportable, write_export
+
+    exportable = original("classify").exportable()
+
+    class WithSoftmax(type(exportable.module)):  # type: ignore[misc]
+        def forward(self, images: Any) -> Any:
+            return super().forward(images).softmax(1)
+
+    exportable.module.__class__ = WithSoftmax
+    path = tmp_path / "classify.onnx"
+    write_export(Exportable(exportable.module, exportable.model), "onnx", path)
+
+    def theirs(model: Any) -> None:
+        del model.metadata_props[:]
+        names = dict(enumerate(("circle", "square", "triangle")))
+        properties = {"task": "classify", "names": str(names), "imgsz": "[64, 64]", "stride": "1"}
+        helper.set_model_props(model, properties)
+
+    adapter = load("onnx", changed(path, path, theirs))
+    for found in differences(original("classify"), adapter, pictures()):
+        assert found.reasons == (), found
+    item = adapter.preprocess_image(pixels())
+    (result,) = adapter.infer_preprocessed([item], batch_size=1, targets=[2])
+    assert result.loss == pytest.approx(-np.log(result.true_confidence or 0), abs=1e-4)
+
+
+def test_a_timm_file_without_a_word_needs_the_architecture(
+    files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def silent(model: Any) -> None:
+        del model.metadata_props[:]
+
+    path = changed(files("test_vit"), tmp_path / "silent.onnx", silent)
+    with pytest.raises(InputError, match=r"give model\.architecture") as caught:
+        load("onnx", path)
+    assert caught.value.code == "ARCHITECTURE_MISSING"
+    names = tuple(f"class {n}" for n in range(10))
+    spec = AdapterSpec("onnx", str(path), architecture="test_vit", class_names=names)
+    adapter = OnnxAdapter.from_spec(spec, device="cpu")
+    assert (adapter.info.num_classes, adapter.info.class_names) == (10, names)
+    first = load("timm", files("test_vit").with_suffix(".pth"))
+    for found in differences(first, adapter, pictures()):
+        assert "confidence" not in found.reasons, found
+    with pytest.raises(InputError) as caught:
+        OnnxAdapter.from_spec(replace(spec, class_names=names[:4]), device="cpu")
+    assert caught.value.code == "CLASS_COUNT"
+
+
+# What must not be run.
+
+
+def external_data(model: Any) -> None:
+    tensor = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd", offset=0, length=100)
+    tensor.ClearField("raw_data")
+
+
+def custom_operator(model: Any) -> None:
+    model.graph.node[3].domain = "com.example"
+    model.opset_import.append(helper.make_opsetid("com.example", 1))
+
+
+def custom_operator_in_a_branch(model: Any) -> None:
+    inner = helper.make_node("Evil", [], ["out"], domain="com.example")
+    graph = helper.make_graph([inner], "branch", [], [])
+    model.graph.node.append(helper.make_node("If", ["images"], ["z"], then_branch=graph))
+
+
+def function(model: Any) -> None:
+    model.functions.append(
+        helper.make_function("local", "f", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
+    )
+
+
+def claims_more_than_it_stores(model: Any) -> None:
+    tensor = model.graph.initializer[0]
+    del tensor.dims[:]
+    tensor.dims.extend([100_000, 100_000])
+
+
+def constant_bomb(model: Any) -> None:
+    shape = numpy_helper.from_array(np.array([100_000, 100_000], dtype=np.int64), "bomb_shape")
+    model.graph.initializer.append(shape)
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["bomb_shape"], ["bomb"]))
+
+
+def integer_input(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
+
+
+def flat_input(model: Any) -> None:
+    del model.graph.input[0].type.tensor_type.shape.dim[2:]
+
+
+def two_inputs(model: Any) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
+
+
+def other_size(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 320
+
+
+def huge_input(model: Any) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 10**9
+
+
+def described(**changes: Any) -> Callable[[Any], None]:
+    """Another description in the file."""
+
+    def change(model: Any) -> None:
+        entry = next(entry for entry in model.metadata_props if entry.key == KEY)
+        entry.value = json.dumps({**json.loads(entry.value), **changes})
+
+    return change
+
+
+def broken_node(model: Any) -> None:
+    model.graph.node[5].input[0] = "nowhere"
+
+
+REFUSED: dict[str, tuple[Callable[[Any], None], str, str]] = {
+    "external data": (external_data, "CHECKPOINT_UNSAFE", "external data"),
+    "a custom operator": (custom_operator, "CHECKPOINT_UNSAFE", "com.example"),
+    "one in a branch": (custom_operator_in_a_branch, "CHECKPOINT_UNSAFE", "com.example:Evil"),
+    "a function": (function, "CHECKPOINT_UNSAFE", "functions of its own"),
+    "a tensor without data": (claims_more_than_it_stores, "CHECKPOINT_INVALID", "but stores"),
+    "a constant bomb": (constant_bomb, "CHECKPOINT_INVALID", "'bomb' has 10000000000 elements"),
+    "an integer input": (integer_input, "CHECKPOINT_INVALID", "expected float images"),
+    "a flat input": (flat_input, "CHECKPOINT_INVALID", "expected float images"),
+    "two inputs": (two_inputs, "CHECKPOINT_INVALID", "expected one input"),
+    "another size": (other_size, "CHECKPOINT_INVALID", "shapes do not fit|height 320"),
+    "a huge input": (huge_input, "CHECKPOINT_INVALID", "expected float images"),
+    "more classes": (described(num_classes=7), "CHECKPOINT_INVALID", "outputs do not fit"),
+    "another task": (
+        described(task="instance_segmentation"),
+        "CHECKPOINT_INVALID",
+        "outputs do not fit",
+    ),
+    "no task": (described(task="mind_reading"), "CHECKPOINT_INVALID", "task: "),
+    "a newer format": (described(format=2), "CHECKPOINT_INVALID", "format: "),
+    "an absurd stride": (
+        described(preprocess={"imgsz": 160, "stride": 0}),
+        "CHECKPOINT_INVALID",
+        "stride: ",
+    ),
+    "a broken graph": (broken_node, "CHECKPOINT_INVALID", "refuses its graph"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(
+    what: str,
+    files: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    change, code, message = REFUSED[what]
+    path = changed(files("detect"), tmp_path / "bad.onnx", change)
+    sessions: list[Any] = []
+    if code == "CHECKPOINT_UNSAFE" or "elements" in message:
+        monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: sessions.append(1))
+    with pytest.raises(InputError, match=message) as caught:
+        load("onnx", path)
+    assert caught.value.code == code
+    assert "bad.onnx" in caught.value.message
+    assert "\n" not in caught.value.message or what == "a broken graph"
+    assert not sessions
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_empty_and_truncated_files(
+    share: float, files: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data = files("detect").read_bytes()
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError) as caught:
+        load("onnx", path)
+    assert caught.value.code == "CHECKPOINT_UNREADABLE"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0 a picture", b"text", b"\x80\x02}q\x00."])
+def test_files_that_are_something_else(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "other.onnx"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="no ONNX file") as caught:
+        load("onnx", path)
+    assert caught.value.code == "CHECKPOINT_UNREADABLE"
+
+
+def test_no_file_and_no_address() -> None:
+    for path, code in (("https://x.example/m.onnx", "REMOTE_REFUSED"),
+                       ("/nowhere.onnx", "CHECKPOINT_NOT_FOUND")):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            load("onnx", path)  # type: ignore[arg-type]
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"imgsize": 64}, "'imgsize' is unknown .* did you mean imgsz"),
+        ({"imgsz": 320}, "exported for 160 x 160"),
+        ({"nms": False}, "exported for non-maximum suppression"),
+    ],
+)
+def test_options_that_cannot_be(
+    options: dict[str, Any], message: str, files: Callable[[str], Path]
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load("onnx", files("detect"), **options)
+    assert caught.value.code == "OPTION_INVALID"
+
+
+def test_precision_device_and_training(files: Callable[[str], Path]) -> None:
+    spec = AdapterSpec("onnx", str(files("detect")))
+    with pytest.raises(ConfigError) as caught:
+        OnnxAdapter.from_spec(replace(spec, precision="bf16"), device="cpu")
+    assert caught.value.code == "PRECISION_UNKNOWN"
+    with pytest.raises(ConfigError) as caught:
+        OnnxAdapter.from_spec(spec, device="cuda")
+    assert caught.value.code == "DEVICE_MISSING"
+    with pytest.raises(InputError) as refused:
+        OnnxAdapter(spec).load_checkpoint(files("detect"), inference_mode=False)
+    assert refused.value.code == "MODEL_NOT_TRAINABLE"
+
+
+def test_the_session_has_the_compute_threads(files: Callable[[str], Path]) -> None:
+    before = compute_threads()
+    adapter = load("onnx", files("detect"))
+    session = adapter._run.__self__  # type: ignore[attr-defined]
+    expected = answer(adapter.infer_single(pixels()))
+    try:
+        set_compute_threads(before + 1)
+        again = adapter.infer_single(pixels())
+        made = session._current().get_session_options().intra_op_num_threads
+        assert made == before + 1
+    finally:
+        set_compute_threads(before)
+    assert again.status == "ok"
+    assert answer(adapter.infer_single(pixels())) == expected
