@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from adapters.base import Adapter
 from adapters.checkpoints.local import check_not_remote
@@ -22,8 +21,6 @@ ADAPTERS: dict[str, str] = {
     "onnx": "adapters.onnx_adapter:OnnxAdapter",
     "noop": "adapters.noop_adapter:NoopAdapter",
 }
-ENDINGS: dict[str, str] = {".onnx": "onnx"}
-"""Files whose ending alone says which adapter they are for."""
 _INSTALLED_BY: dict[str, str] = {
     "torch": "pip install snellen",
     "torchvision": "pip install snellen",
@@ -41,11 +38,6 @@ def adapter_names() -> dict[str, str]:
     """
     found = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     return {**found, **ADAPTERS}
-
-
-def adapter_of_file(path: str | Path) -> str | None:
-    """The adapter of a file whose ending tells, such as ``model.onnx``; else None."""
-    return ENDINGS.get(Path(path).suffix.lower())
 
 
 def load_adapter_class(name: str) -> type[Adapter]:

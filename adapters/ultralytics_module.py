@@ -16,11 +16,12 @@ class PlainYolo(nn.Module):
     def __init__(self, model: nn.Module, task: TaskType) -> None:
         super().__init__()
         self._task = task
-        self.model = copy.deepcopy(model).cpu().float().eval()
+        self.model = copy.deepcopy(model).cpu().float()
         head: Any = self.model.model[-1]  # type: ignore[index]
         if task is not TaskType.IMAGE_CLASSIFICATION:
             head.export, head.format, head.dynamic = True, "onnx", False
             head.shape = None  # anchors of the size at which it was tried
+        self.eval()  # the whole: the exporter puts back the mode that it finds
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Run float32 (N, 3, H, W) in 0..1.

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.checkpoints.kinds import ENDINGS, adapter_of_file
 from adapters.checkpoints.local import check_local_path, check_not_remote
 from adapters.inspection import inspect_model
-from adapters.registry import ENDINGS, adapter_of_file, load_adapter_class
+from adapters.registry import load_adapter_class
 from adapters.types import AdapterSpec, ConfigError, InputError, ModelInfo
 from pipelines.config import ModelConfig
 from pipelines.predict_config import AnyConfig

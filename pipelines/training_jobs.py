@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adapters.checkpoints.kinds import adapter_of_file
 from adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
-from adapters.checkpoints.local import check_not_remote
+from adapters.checkpoints.local import check_local_path, check_not_remote
 from adapters.checkpoints.run_directory import RunDirectory, read_run_directory
-from adapters.types import InputError, ModelInfo
+from adapters.inspection import inspect_model
+from adapters.types import AdapterSpec, InputError, ModelInfo
 from store.database import Database
 from store.jobs import get_training_job, replace_validation_results, upsert_training_job
 from store.views import JobView
@@ -65,21 +67,62 @@ def _config(found: RunDirectory, *, given: bool) -> dict[str, Any]:
 
 
 def register_checkpoint(
-    db: Database, info: ModelInfo, class_names: Sequence[str] | None
+    db: Database,
+    info: ModelInfo,
+    class_names: Sequence[str] | None,
+    *,
+    name: str | None = None,
+    made_of: dict[str, Any] | None = None,
 ) -> JobView:
-    """Register a bare checkpoint file as a job of its own, from what was found in it."""
+    """Register a bare checkpoint file as a job of its own, from what was found in it.
+
+    Args:
+        db: the open database.
+        info: what was found.
+        class_names: names in output order, if known.
+        name: of the job; default: the file's, without its ending.
+        made_of: of an exported file: the job and the checkpoint that it was made of.
+    """
     path = info.checkpoint_path or info.framework
     return upsert_training_job(
         db,
-        name=Path(path).name.split(".")[0],
+        name=name or Path(path).name.split(".")[0],
         framework=info.framework,
         task_type=str(info.task_type),
         model_name=info.architecture,
         output_dir=path,
         class_names=list(class_names) if class_names else None,
         num_classes=info.num_classes,
-        config={"class_names_source": info.class_names_source},
+        config={
+            "class_names_source": info.class_names_source,
+            **({"exported_from": made_of} if made_of else {}),
+        },
     )
+
+
+def register_file(
+    db: Database,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> JobView:
+    """Register a checkpoint file that says itself what it is, such as an ONNX file.
+
+    Raises:
+        InputError: CHECKPOINT_UNKNOWN for one that does not, or what loading it raises.
+    """
+    file = check_local_path(path)
+    adapter = adapter_of_file(file)
+    if adapter is None:
+        raise InputError(
+            "CHECKPOINT_UNKNOWN",
+            f"'{file}' does not say which model it belongs to; register its run directory, or name "
+            "it as model.checkpoint, with model.adapter and model.architecture.",
+        )
+    names = tuple(class_names) if class_names else None
+    info = inspect_model(AdapterSpec(adapter, str(file), class_names=names)).info
+    return register_checkpoint(db, info, info.class_names, name=name)
 
 
 def find_job(db: Database, reference: str | int) -> JobView:

@@ -138,7 +138,7 @@ class ExportedAdapter(Adapter):
         batch = torch.zeros(1, *model.input_shape, device=self.engine.device)
         try:
             with torch.inference_mode():
-                outputs = self._run_batches(batch)
+                outputs = self.run_batches(batch)
         except Exception as error:  # whatever its operations raise
             raise invalid(
                 file, f"it does not run: {type(error).__name__}: {str(error)[:300]}"
@@ -206,16 +206,19 @@ class ExportedAdapter(Adapter):
             versions={name: version(name) for name in dict.fromkeys((*self.libraries, *libraries))},
         )
 
-    def _forward(self, batch: Tensor) -> Any:
+    def normalised(self, batch: Tensor) -> Tensor:
+        """The input of the graph: as the adapters of the checkpoints do it, bit for bit."""
         import torch
 
-        # As the adapters of the checkpoints do it, so that every bit is theirs.
         pixels = batch.to(torch.float32).div_(255)
         if self._model.family == "timm":
             pixels = pixels.sub_(self._mean).div_(self._std)
-        return self._run_batches(pixels)
+        return pixels
 
-    def _run_batches(self, pixels: Tensor) -> list[Tensor]:
+    def _forward(self, batch: Tensor) -> Any:
+        return self.run_batches(self.normalised(batch))
+
+    def run_batches(self, pixels: Tensor) -> list[Tensor]:
         """Run a batch; in pieces, the last one filled up, where the graph has a fixed size."""
         import torch
 

@@ -7,6 +7,7 @@ import typer
 from snellen.cli import (
     commands_errors,
     commands_jobs,
+    commands_models,
     commands_results,
     commands_run,
     commands_serve,
@@ -37,6 +38,7 @@ app.command("verify")(commands_results.verify_command)
 app.command("manifest", context_settings=_SETTINGS)(commands_jobs.manifest_command)
 app.command("register")(commands_jobs.register_command)
 app.command("jobs")(commands_jobs.jobs_command)
+app.command("export-model")(commands_models.export_command)
 app.command("schema")(commands_jobs.schema_command)
 
 

@@ -21,7 +21,10 @@ from snellen.cli.progress import make_reporter
 
 def register_command(
     directory: Annotated[
-        str, typer.Argument(metavar="DIR", help="A timm or an Ultralytics run directory.")
+        str,
+        typer.Argument(
+            metavar="DIR", help="A timm or an Ultralytics run directory, or an ONNX file."
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the job; else the folder's.")] = None,
     class_names: Annotated[
@@ -34,7 +37,7 @@ def register_command(
 ) -> None:
     """Register a training job from its run directory: checkpoints, classes, epoch curve."""
     from adapters.types import ConfigError
-    from pipelines.training_jobs import describe_job, register_directory
+    from pipelines.training_jobs import describe_job, register_directory, register_file
     from store.database import Database
     from store.jobs import validation_results
 
@@ -45,7 +48,8 @@ def register_command(
             raise ConfigError("CLASS_NAMES_NOT_FOUND", f"--class-names: '{file}' does not exist.")
         names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
     db = Database.open(database)
-    job = register_directory(db, directory, name=name, class_names=names)
+    register = register_file if Path(directory).expanduser().is_file() else register_directory
+    job = register(db, directory, name=name, class_names=names)
     document = describe_job(job)
     if as_json:
         print_json(document)
