@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adapters.results import failed_result
@@ -78,7 +78,7 @@ def object_results(
         raw: predictions, shape (N, 4 + classes + extra, anchors); (N, detections, 6 + extra) of
             an end-to-end head. Extra are mask coefficients or keypoints.
         protos: mask prototypes, shape (N, c, h, w), of a segmentation model.
-        items: the N images.
+        items: the N images; ``min_confidence`` of one overrides the head's.
         head: how to read them.
 
     Returns:
@@ -86,15 +86,26 @@ def object_results(
     """
     import torch
 
+    usual = head.nms.confidence
+    limits = [usual if i.min_confidence is None else i.min_confidence for i in items]
+    # Surer boxes are never suppressed by less sure ones: suppressing at the lowest limit of the
+    # batch and filtering afterwards gives each image what its own limit would.
+    settings = replace(head.nms, confidence=min(limits, default=usual))
     with torch.inference_mode():
         finite = torch.isfinite(raw).flatten(1).all(dim=1).tolist()
-        found = suppress(raw.float(), head.nms, head.classes, end2end=head.end2end)
+        found = suppress(raw.float(), settings, head.classes, end2end=head.end2end)
         return [
-            _result(one, item, None if protos is None else protos[position], head)
+            _result(one[one[:, 4] > limit], item, _of(protos, position), head)
             if ok
             else _nonfinite(item, head.task)
-            for position, (one, item, ok) in enumerate(zip(found, items, finite, strict=True))
+            for position, (one, item, limit, ok) in enumerate(
+                zip(found, items, limits, finite, strict=True)
+            )
         ]
+
+
+def _of(protos: Tensor | None, position: int) -> Tensor | None:
+    return None if protos is None else protos[position]
 
 
 def _result(

@@ -166,6 +166,27 @@ def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]
         assert sum(len(result.predicted_boxes or []) for result in results) > 10
 
 
+@pytest.mark.parametrize("model", ["detect", "segment", "pose", "detect-26"])
+def test_images_of_one_batch_have_limits_of_their_own(model: str, images: list[Pixels]) -> None:
+    """What each gets is what a model with that limit gives it alone."""
+    limits = (0.05, None, 0.6)
+    adapter = loaded(checkpoint(model))
+    full = max(images, key=lambda i: len(adapter.infer_single(i).predicted_boxes or ()))
+    items = [adapter.preprocess_image(full) for _ in limits]
+    for item, limit in zip(items, limits, strict=True):
+        item.min_confidence = limit
+    batch = adapter.infer_preprocessed(items, batch_size=3)
+    counts = []
+    for limit, found in zip(limits, batch, strict=True):
+        alone = loaded(checkpoint(model), confidence=limit).infer_single(full)
+        ours, its = found.predicted_boxes or [], alone.predicted_boxes or []
+        assert len(ours) == len(its)
+        for one, other in zip(ours, its, strict=True):
+            assert one == pytest.approx(other, abs=CONFIDENCE)
+        counts.append(len(its))
+    assert counts[0] > counts[2]
+
+
 def test_a_head_that_the_model_does_not_have() -> None:
     with pytest.raises(ConfigError, match="this model has none") as caught:
         loaded(checkpoint("detect"), nms=False)
