@@ -1,0 +1,216 @@
+"""What comes in broken, and the status and code of its answer."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sqlalchemy.exc import OperationalError
+
+from adapters.types import RunError
+from serve.api.recording import Recorder
+from store.database import Database
+from store.jobs import upsert_training_job
+from store.views import JobView
+from tests.serve.conftest import picture
+from tests.serve.local import served
+
+pytestmark = pytest.mark.anyio
+Jobs = dict[str, JobView]
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG of some bytes whose header claims that many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+IMAGES: list[tuple[str, bytes, int, str | None]] = [
+    ("empty", b"", 400, "EMPTY"),
+    ("text", b"this is no image at all", 415, "UNSUPPORTED"),
+    ("svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "UNSUPPORTED"),
+    ("eps", b"%!PS-Adobe-3.0 EPSF-3.0\n", 415, "UNSUPPORTED"),
+    ("pdf", b"%PDF-1.7\n", 415, "UNSUPPORTED"),
+    ("psd", b"8BPS\0\1" + bytes(20), 415, "UNSUPPORTED"),
+    ("truncated", picture("JPEG")[:600], 422, "TRUNCATED"),
+    ("bomb", claiming(10_000, 10_000), 413, "PIXEL_LIMIT"),
+    ("no pixels", claiming(0, 5), 422, "DIMENSION"),
+    ("exif", saved(Image.new("RGB", (40, 20)), "JPEG", exif=b"Exif\0\0broken"), 200, None),
+    ("16 bit", saved(Image.fromarray(np.full((20, 30), 40_000, np.uint16)), "PNG"), 200, None),
+    ("cmyk", saved(Image.new("CMYK", (30, 20)), "JPEG"), 200, None),
+    ("palette", saved(Image.new("P", (30, 20)), "GIF"), 200, None),
+    ("alpha", saved(Image.new("RGBA", (30, 20)), "PNG"), 200, None),
+    ("one pixel", saved(Image.new("RGB", (1, 1)), "PNG"), 200, None),
+    ("polyglot", picture() + b"<?php system('id'); ?>", 200, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"), [row[1:] for row in IMAGES], ids=[row[0] for row in IMAGES]
+)
+async def test_images(
+    data: bytes, status: int, code: str | None, db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with served(db, tmp_path) as service:
+        answer = await service.single(data, jobs["detect"].id, "a.png")
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "0x" not in answer.text
+    if code is not None:
+        assert answer.json()["code"] == code
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_file_over_the_limit(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+    async with served(db, tmp_path, limits={"max_image_bytes": 10_000}) as service:
+        answer = await service.single(picture() + bytes(20_000), jobs["detect"].id)
+        assert (answer.status_code, answer.json()["code"]) == (413, "BYTE_LIMIT")
+
+        async def endless() -> Any:
+            yield b"--x\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n"
+            for _ in range(100):
+                yield bytes(10_000)
+
+        kind = {"content-type": "multipart/form-data; boundary=x"}
+        chunked = await service.client.post("/inference/single", content=endless(), headers=kind)
+        assert (chunked.status_code, chunked.json()["code"]) == (413, "BYTE_LIMIT")
+        assert service.state.admission.buffered == 0
+
+
+async def test_names_are_shown_and_never_opened(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        for name, shown in (("../../../etc/passwd", "passwd"), ("<script>", "<script>")):
+            answer = await service.single(picture(), jobs["classify"].id, name)
+            assert answer.json()["image_name"] == shown
+            assert "text/html" not in answer.headers["content-type"]
+
+
+def checkpoint(folder: Path, write: Callable[[Path], object]) -> Path:
+    path = folder / "best.pt"
+    write(path)
+    return path
+
+
+class Payload:
+    """What a pickle would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("payload-ran",)
+
+
+CHECKPOINTS: list[tuple[str, Callable[[Path], object]]] = [
+    ("empty", lambda path: path.write_bytes(b"")),
+    ("jpeg", lambda path: path.write_bytes(picture("JPEG"))),
+    ("list", lambda path: torch.save([1, 2], path)),
+    ("int", lambda path: torch.save(3, path)),
+    ("none", lambda path: torch.save(None, path)),
+    ("payload", lambda path: torch.save({"model": Payload()}, path)),
+    ("bomb", lambda path: torch.save({"model": torch.zeros(1).expand(10**11)}, path)),
+]
+
+
+@pytest.mark.parametrize("write", [row[1] for row in CHECKPOINTS], ids=[r[0] for r in CHECKPOINTS])
+async def test_checkpoints(
+    write: Callable[[Path], object], db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = checkpoint(tmp_path, write)
+    job = upsert_training_job(
+        db, name="bad", framework="ultralytics", task_type="object_detection", model_name="x",
+        output_dir=str(file), class_names=None, num_classes=None, config=None,
+    )  # fmt: skip
+    async with served(db, tmp_path) as service:
+        answer = await service.single(picture(), job.id)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["code"].startswith("CHECKPOINT_")
+    assert str(tmp_path) not in answer.text
+    assert not (tmp_path / "payload-ran").exists()
+
+
+async def test_a_model_that_is_not_finite(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        await service.single(picture(), jobs["classify"].id)
+        (model,) = service.backend.loaded.values()
+        for parameter in model.adapter._model.parameters():  # type: ignore[attr-defined]
+            parameter.data.fill_(float("nan"))
+        answer = await service.single(picture(), jobs["classify"].id)
+    assert (answer.status_code, answer.json()["code"]) == (500, "MODEL_NONFINITE")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (RunError("DISK_FULL", "/secret/runs.db is full"), 507, "DISK_FULL"),
+        (RunError("DATABASE_LOCKED", "/secret/runs.db"), 503, "DATABASE_LOCKED"),
+        (RunError("DATABASE_CONNECTION", "postgres://secret"), 503, "DATABASE_CONNECTION"),
+        (RunError("DATABASE_READONLY", "/secret"), 503, "DATABASE_READONLY"),
+        (RunError("OUTPUT_NOT_WRITABLE", "/secret"), 503, "OUTPUT_NOT_WRITABLE"),
+    ],
+)
+async def test_recording_that_fails(
+    error: Exception, status: int, code: str, db: Database, jobs: Jobs, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Recorder, "record", fail)
+    async with served(db, tmp_path) as service:
+        answer = await service.single(picture(), jobs["classify"].id, record="true")
+        live = await service.client.get("/health/live")
+        plain = await service.single(picture(), jobs["classify"].id)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert "secret" not in answer.text
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert live.status_code == plain.status_code == 200
+
+
+async def test_a_full_disk_leaves_no_picture(
+    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    async with served(db, tmp_path / "runs") as service:
+        await service.single(picture(), jobs["detect"].id)
+        monkeypatch.setattr(Path, "write_bytes", full)
+        answer = await service.single(picture(), jobs["detect"].id, record="true", visualize="true")
+    assert (answer.status_code, answer.json()["code"]) == (507, "DISK_FULL")
+    assert [path for path in (tmp_path / "runs").rglob("*") if path.is_file()] == []
+
+
+async def test_a_database_that_is_gone(
+    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(db, tmp_path) as service:
+
+        def lost(*_: object) -> None:
+            raise OperationalError("SELECT", {}, Exception("unable to open database file"))
+
+        monkeypatch.setattr("sqlalchemy.orm.Session.execute", lost)
+        monkeypatch.setattr("sqlalchemy.orm.Session.scalar", lost)
+        answer = await service.single(picture(), jobs["classify"].id)
+        ready = await service.client.get("/health/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "DATABASE_UNREACHABLE")
+    assert ready.status_code == 503

@@ -1,0 +1,243 @@
+"""Training jobs, health, metrics, documents, and what every request passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.api.middleware import api_keys, is_loopback
+from store.database import Database
+from store.views import JobView
+from tests.serve.conftest import picture
+from tests.serve.local import FIXTURES, served
+
+pytestmark = pytest.mark.anyio
+Jobs = dict[str, JobView]
+
+
+def run_directory(root: Path, name: str = "run") -> Path:
+    folder = root / name
+    (folder / "weights").mkdir(parents=True)
+    (folder / "args.yaml").write_text("task: detect\nmodel: yolo11n.pt\nsave_period: 1\n")
+    for file in ("best.pt", "last.pt", "epoch3.pt"):
+        (folder / "weights" / file).write_bytes((FIXTURES / "tiny-detect.pt").read_bytes())
+    return folder
+
+
+async def test_training_jobs_are_listed_newest_first(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with served(db, tmp_path) as service:
+        body = (await service.client.get("/inference/training-jobs")).json()
+        page = (await service.client.get("/inference/training-jobs?skip=1&limit=2")).json()
+        wrong = await service.client.get("/inference/training-jobs?limit=0")
+    assert body["total_count"] == page["total_count"] == 4
+    assert [job["name"] for job in body["jobs"]][-1] == "tiny-classify"
+    assert page["jobs"] == body["jobs"][1:3]
+    assert str(FIXTURES) not in str(body)
+    assert wrong.status_code == 422
+
+
+async def test_a_directory_inside_the_roots_is_registered_and_used(
+    db: Database, tmp_path: Path
+) -> None:
+    run_directory(tmp_path / "models")
+    (tmp_path / "models" / "notes").mkdir()
+    async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
+        post = service.client.post
+        made = await post("/inference/training-jobs", json={"output_dir": "run", "name": "mine"})
+        assert made.status_code == 201, made.text
+        job = made.json()
+        assert (job["name"], job["framework"]) == ("mine", "ultralytics")
+        listed = await service.client.get(f"/inference/training-jobs/{job['id']}/checkpoints")
+        names = [entry["name"] for entry in listed.json()["checkpoints"]]
+        assert {"best", "last", "3"} <= set(names)
+        assert str(tmp_path) not in listed.text + made.text
+        for name in names:
+            answer = await service.single(picture(), job["id"], checkpoint=name)
+            assert answer.status_code == 200, answer.text
+        outside = await post("/inference/training-jobs", json={"output_dir": str(tmp_path)})
+        assert (outside.status_code, outside.json()["code"]) == (403, "PATH_FORBIDDEN")
+        remote = await post("/inference/training-jobs", json={"output_dir": "https://x.org/run"})
+        assert (remote.status_code, remote.json()["code"]) == (403, "REMOTE_REFUSED")
+        gone = await post("/inference/training-jobs", json={"output_dir": "gone"})
+        assert gone.status_code == 404
+        notes = await post("/inference/training-jobs", json={"output_dir": "notes"})
+        assert (notes.status_code, notes.json()["code"]) == (422, "RUN_DIRECTORY_UNKNOWN")
+        odd = await post("/inference/training-jobs", json={"output_dir": "run", "colour": "red"})
+        assert odd.status_code == 422
+        missing = await service.client.get("/inference/training-jobs/99/checkpoints")
+        assert missing.status_code == 404
+
+
+async def test_registering_is_off_without_roots(db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        answer = await service.client.post("/inference/training-jobs", json={"output_dir": "/"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "PATH_FORBIDDEN")
+
+
+async def test_large_and_malformed_bodies(db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        post = service.client.post
+        large = await post("/inference/training-jobs", content=b" " * (5 * 2**20))
+        assert (large.status_code, large.json()["code"]) == (413, "BYTE_LIMIT")
+        for content in (b"{", b"[]", b'{"output_dir": 3}', b"\xff"):
+            wrong = await post(
+                "/inference/training-jobs", content=content,
+                headers={"content-type": "application/json"},
+            )  # fmt: skip
+            assert wrong.status_code in {400, 422}, wrong.text
+            assert wrong.headers["content-type"] == "application/problem+json"
+
+
+async def test_health_and_metrics(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        get = service.client.get
+        assert (await get("/health/live")).json()["status"] == "alive"
+        assert (await get("/health/ready")).json()["checks"] == {"database": "ok", "models": "ok"}
+        await service.single(picture(), jobs["detect"].id)
+        await get("/no/such/page")
+        text = (await get("/metrics")).text
+        await service.state.admission.drain(0.1)
+        draining = await get("/health/ready")
+        assert (draining.status_code, draining.json()["code"]) == (503, "DRAINING")
+        refused = await service.single(picture(), jobs["detect"].id)
+        assert (refused.status_code, refused.json()["code"]) == (503, "DRAINING")
+    assert 'snellen_requests_total{route="/inference/single",status="200"} 1.0' in text
+    assert 'snellen_requests_total{route="other",status="404"} 1.0' in text
+    assert f'training_job_id="{jobs["detect"].id}"' in text
+    assert "snellen_requests_running 0.0" in text
+
+
+async def test_it_is_ready_when_what_is_preloaded_is_loaded(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    import asyncio
+
+    good: dict[str, Any] = {"preload": [{"job": "tiny-detect"}, {"job": jobs["pose"].id}]}
+    async with served(db, tmp_path, **good) as service:
+        for _ in range(400):
+            ready = await service.client.get("/health/ready")
+            if ready.status_code == 200:
+                break
+            assert ready.json()["code"] == "LOADING"
+            await asyncio.sleep(0.02)
+        assert ready.status_code == 200
+        assert len(service.backend.loaded) == 2
+    async with served(db, tmp_path, preload=[{"job": "no such"}]) as service:
+        await asyncio.sleep(0.1)
+        assert (await service.client.get("/health/ready")).status_code == 503
+
+
+async def test_docs_come_from_this_server_alone(db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        get = service.client.get
+        page = await get("/docs")
+        assert "text/html" in page.headers["content-type"]
+        assert "http" not in page.text
+        policy = page.headers["content-security-policy"]
+        assert "script-src 'self'" in policy
+        for name in ("swagger-ui-bundle.js", "swagger-ui.css", "start.js"):
+            assert (await get(f"/docs/assets/{name}")).status_code == 200
+        for name in ("..%2f..%2fconsts.py", "favicon.png", "x"):
+            assert (await get(f"/docs/assets/{name}")).status_code == 404
+        document = (await get("/openapi.json")).json()
+    single = document["paths"]["/inference/single"]["post"]
+    form = single["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert form["required"] == ["image"]
+    assert {"training_job_id", "checkpoint", "confidence", "visualize", "record"} < set(
+        form["properties"]
+    )
+    statuses = {400, 401, 403, 404, 408, 409, 413, 415, 422, 500, 503, 507}
+    assert {str(status) for status in statuses} < set(single["responses"])
+
+
+async def test_keys_are_needed_where_there_are_some(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    async with served(db, tmp_path, keys=["first", "second"], loopback=False) as service:
+        get = service.client.get
+        for path in ("/health/live", "/health/ready"):
+            assert (await get(path)).status_code == 200
+        for path in ("/metrics", "/docs", "/openapi.json", "/inference/training-jobs", "/nope"):
+            refused = await get(path)
+            assert (refused.status_code, refused.json()["code"]) == (401, "API_KEY"), path
+            assert refused.headers["www-authenticate"] == "Bearer"
+        for headers in (
+            {"X-API-Key": "first"},
+            {"Authorization": "Bearer second"},
+            {"Authorization": "bearer  second"},
+        ):
+            assert (await get("/metrics", headers=headers)).status_code == 200
+        for headers in (
+            {"X-API-Key": "third"},
+            {"X-API-Key": ""},
+            {"Authorization": "Basic second"},
+            {"Authorization": "Bearer first,second"},
+        ):
+            assert (await get("/metrics", headers=headers)).status_code == 401
+        answer = await service.single(picture(), jobs["detect"].id)
+        assert answer.status_code == 401
+
+
+async def test_foreign_hosts_and_origins_are_refused(db: Database, tmp_path: Path) -> None:
+    path = "/inference/training-jobs"
+    async with served(db, tmp_path, security={"cors_origins": ["https://app.test"]}) as service:
+        get = service.client.get
+        for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+            assert (await get(path, headers={"Host": host})).status_code == 200
+        for host in ("evil.example", "localhost.evil.example", "", "[::1", "127.0.0.1.nip.io"):
+            refused = await get(path, headers={"Host": host})
+            assert (refused.status_code, refused.json()["code"]) == (400, "HOST"), host
+        for origin in ("http://evil.example", "null", "http://localhost:9999"):
+            refused = await get(path, headers={"Origin": origin})
+            assert (refused.status_code, refused.json()["code"]) == (403, "ORIGIN"), origin
+        own = await get(path, headers={"Origin": "http://localhost"})
+        assert own.status_code == 200
+        assert "access-control-allow-origin" not in own.headers
+        allowed = await get(path, headers={"Origin": "https://app.test"})
+        assert allowed.headers["access-control-allow-origin"] == "https://app.test"
+
+
+async def test_every_answer_has_the_security_headers(db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        answers = [
+            await service.client.get(path)
+            for path in ("/health/live", "/docs", "/nope", "/metrics")
+        ]
+        answers.append(await service.client.put("/inference/single"))
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 200, 405]
+    for answer in answers:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "server" not in answer.headers
+
+
+async def test_an_unforeseen_error_tells_nothing(
+    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(db, tmp_path) as service:
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("/secret/path")
+
+        monkeypatch.setattr(service.state.resolver, "resolve", broken)
+        answer = await service.single(picture(), jobs["detect"].id)
+    assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
+    assert "secret" not in answer.text
+
+
+def test_where_keys_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNELLEN_API_KEYS", "a, b\nc,")
+    assert api_keys() == ("a", "b", "c")
+    monkeypatch.delenv("SNELLEN_API_KEYS")
+    assert api_keys() == ()
+
+
+def test_what_is_loopback() -> None:
+    assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.8.9.1", "::1"))
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "example.com"))
