@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -9,16 +10,20 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
 
 from adapters.types import InputError, RunError
 from pipelines.engines.ray_session import RaySession
 from pipelines.reporter import Reporter
 from serve.config import ServeConfig
 from serve.logs import log_file
+from serve.ray_token import share_token
 from store.database import Database
 
 _APPLICATION = "snellen"
@@ -45,6 +50,13 @@ class Service:
         return f"http://{f'[{host}]' if ':' in host else host}:{self._config.port}"
 
     @property
+    def ray_address(self) -> str:
+        """What an evaluation names as ``ray.address`` to run beside the service."""
+        import ray
+
+        return str(ray.get_runtime_context().gcs_address)
+
+    @property
     def log(self) -> Path:
         """Where the service says what it does not tell its callers."""
         return log_file(self._config)
@@ -61,6 +73,8 @@ class Service:
         _check_port(config.host, config.port)
         Database.open(config.database).close()
         _quiet()
+        if config.ray.address is None:
+            share_token()
         self._reporter.status("starting Ray")
         self._ray = RaySession(config.ray).start()
         self._ray.ready()
@@ -70,6 +84,7 @@ class Service:
         from ray import serve
 
         self._reporter.status("starting the processes, which load torch")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         try:
             serve.start(
                 http_options={
@@ -105,23 +120,29 @@ class Service:
         """Answer what was accepted, then end everything; how many requests were left."""
         if self._ray is None:
             return 0
-        left = 0
+        with _undisturbed():
+            return self._stop()
+
+    def _stop(self) -> int:
+        left = [0]
         if self._handle is not None:
             self._reporter.status("answering the requests that were accepted")
-            try:
-                left = int(
-                    self._handle.drain.remote().result(
-                        timeout_s=self._config.limits.drain_timeout_s + 2
-                    )
-                )
-            except Exception:  # a process that is gone has nothing to drain
-                left = 0
+            _within(self._config.limits.drain_timeout_s + 2, lambda: self._drain(left))
             self._handle = None
         self._reporter.status("stopping")
+        started = psutil.Process().children(recursive=True)
         _within(_STOP_SECONDS / 2, _shutdown_serve)
+        assert self._ray is not None
         _within(_STOP_SECONDS / 2, self._ray.stop)
         self._ray = None
-        return left
+        if self._config.ray.address is None:
+            _kill(started)
+        return left[0]
+
+    def _drain(self, left: list[int]) -> None:
+        # A process that is gone has nothing to drain.
+        with suppress(Exception):
+            left[0] = int(self._handle.drain.remote().result())
 
     def __enter__(self) -> Service:
         return self
@@ -136,11 +157,32 @@ def _shutdown_serve() -> None:
     serve.shutdown()  # type: ignore[no-untyped-call]
 
 
+def _kill(processes: Sequence[psutil.Process]) -> None:
+    """End what a Ray of our own has left behind; mostly there is nothing."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+
+
 def _within(seconds: float, work: Callable[[], object]) -> None:
     """Run ``work`` and go on when it is done, or when it takes too long."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Further signals do not keep the processes from being ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait_for_signal() -> str:

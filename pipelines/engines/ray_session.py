@@ -37,7 +37,7 @@ class RaySession:
 
     def start(self) -> RaySession:
         """Begin to start Ray in a thread; ``ready`` waits for it."""
-        _quiet_environment(embedded=self._config.address is None)
+        _quiet_environment(self._config.address)
         self._thread = threading.Thread(target=self._connect, name="snellen-ray", daemon=True)
         self._thread.start()
         return self
@@ -123,8 +123,9 @@ def _cpus() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _quiet_environment(*, embedded: bool) -> None:
+def _quiet_environment(address: str | None) -> None:
     """Switches that Ray reads from the environment, set before it is imported."""
+    embedded = address is None
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DATA_LOG_LEVEL": "ERROR",
@@ -136,10 +137,20 @@ def _quiet_environment(*, embedded: bool) -> None:
     }
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
-    if embedded and "RAY_AUTH_MODE" not in os.environ:
+    if embedded or str(address).startswith(("127.", "localhost:")):
+        # Its name is about other systems; what it does is that Ray's daemons listen on loopback
+        # alone, and that a loopback address is not replaced by this machine's other one.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if embedded:
         # A token that lives in this process and its children alone: no file to leak.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    elif (Path.home() / ".ray" / "auth_token").is_file():
+        # That of a Ray which this user started, `snellen serve` for example; a cluster without
+        # authentication does not look at it.
+        os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _configure_data(config: RayConfig) -> None:

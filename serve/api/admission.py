@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from serve.api.problems import Problem, overloaded
 from serve.config import LimitsConfig
 
+SETTLE_S = 1.0
+"""Seconds in which a request surely gets from a client to this process."""
+
 
 class Holding:
     """The bytes that one request holds until it is answered."""
@@ -81,10 +84,15 @@ class Admission:
             )
         self.buffered += count
 
-    async def drain(self, timeout_s: float) -> int:
-        """Take nothing more on and wait for what is open; returns how many were left."""
+    async def drain(self, timeout_s: float, settle_s: float = SETTLE_S) -> int:
+        """Take nothing more on and wait for what is open; returns how many were left.
+
+        It takes ``settle_s`` at least: requests that were sent before may still be on their way
+        here, and are to be told that they are not taken on.
+        """
         self.draining = True
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while self.open and asyncio.get_running_loop().time() < deadline:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        while clock() < begun + timeout_s and (self.open or clock() < begun + settle_s):
             await asyncio.sleep(0.02)
         return self.open

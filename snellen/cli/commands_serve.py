@@ -51,6 +51,7 @@ def serve_command(
             reporter.end()
             reporter.note(f"Snellen serves at {service.url} (docs: {service.url}/docs)")
             reporter.note(f"Log: {service.log}")
+            reporter.note(f"Evaluate beside it with ray.address={service.ray_address}")
             reporter.note("Ctrl-C ends it when the requests that it accepted are answered.")
             name = wait_for_signal()
             reporter.note(f"{name}: no new requests are taken on")

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     words = sys.argv[1:] if arguments is None else arguments
     code = run(words)
-    if code:
+    if code or words[:1] == ["serve"]:
         # A run that was stopped half-way leaves threads in C++ that abort the interpreter's own
         # exit now and then; everything of ours is closed and written by now.
         sys.stdout.flush()

@@ -47,7 +47,7 @@ async def test_draining_refuses_new_requests_and_waits_for_open_ones() -> None:
 
     task = asyncio.create_task(request())
     await asyncio.sleep(0)
-    draining = asyncio.create_task(queue.drain(5.0))
+    draining = asyncio.create_task(queue.drain(5.0, settle_s=0.0))
     await asyncio.sleep(0.02)
     with pytest.raises(Problem, match="being stopped"):
         queue.check()

@@ -100,7 +100,7 @@ async def test_health_and_metrics(db: Database, jobs: Jobs, tmp_path: Path) -> N
         await service.single(picture(), jobs["detect"].id)
         await get("/no/such/page")
         text = (await get("/metrics")).text
-        await service.state.admission.drain(0.1)
+        await service.state.admission.drain(0.1, settle_s=0.0)
         draining = await get("/health/ready")
         assert (draining.status_code, draining.json()["code"]) == (503, "DRAINING")
         refused = await service.single(picture(), jobs["detect"].id)

@@ -1,0 +1,82 @@
+"""Start ``snellen serve`` as a user does, and talk to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """The command, its lines so far, and where it listens."""
+
+    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lines: list[str] = []
+        self.client = httpx.Client(timeout=90)
+        path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+        self.environment = {**os.environ, "PYTHONPATH": path, "HOME": str(folder), **environment}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "snellen", "serve", "--port", str(self.port), *words],
+            cwd=folder,
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip())
+
+    def wait_ready(self, seconds: float = 120.0) -> None:
+        """Until it has printed its address."""
+        deadline = time.monotonic() + seconds
+        while not any(f"serves at {self.url}" in line for line in self.lines):
+            assert self.process.poll() is None, self.lines
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.1)
+
+    @property
+    def ray_address(self) -> str:
+        """What it says to evaluations."""
+        text = "\n".join(self.lines)
+        found = re.search(r"ray\.address=(\S+)", text)
+        assert found is not None, text
+        return found[1]
+
+    def single(self, image: bytes, job: int, name: str = "a.png", **fields: str) -> httpx.Response:
+        data = {"training_job_id": str(job), **fields}
+        files = {"image": (name, image)}
+        return self.client.post(f"{self.url}/inference/single", files=files, data=data)
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 35.0) -> int:
+        """Send a signal and wait; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        finally:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
