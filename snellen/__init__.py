@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.api import TestRun, evaluate, load_adapter, open_run
+    from snellen.api import TestRun, evaluate, load_adapter, open_run, parity
 
-__all__ = ["TestRun", "evaluate", "load_adapter", "open_run"]
+__all__ = ["TestRun", "evaluate", "load_adapter", "open_run", "parity"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,13 @@ from adapters.registry import load_adapter_class
 from adapters.types import AdapterSpec
 from metrics.error_counts import BucketSummary, MistakeSummary
 from metrics.paging import InstancePage
+from metrics.parity import Tolerance
 from pipelines.config import RunConfig
 from pipelines.config_load import build_config, load_config
 from pipelines.errors import ErrorAnalysis
 from pipelines.evaluate import TestRunner
+from pipelines.parity import compare_models
+from pipelines.parity_run import ParitySettings
 from pipelines.reporter import Reporter
 from pipelines.runs import open_results, unit_files
 from store.database import Database
@@ -238,3 +241,47 @@ def load_adapter(
         options=options,
     )
     return load_adapter_class(adapter).from_spec(spec, device=device)
+
+
+def parity(
+    a: str | Path,
+    b: str | Path,
+    dataset: str | Path,
+    *,
+    dataset_format: str = "auto",
+    limit: int | None = None,
+    tolerance: float = 1e-4,
+    pixels: float = 1e-2,
+    confidence: float = 0.25,
+    device: str | None = None,
+    database: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Compare two models' answers on the same images: a checkpoint and its export, say.
+
+    Args:
+        a, b: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
+            or a YAML configuration with the model.
+        dataset: the images; labels are used where they fit.
+        dataset_format: as ``dataset.format`` of a configuration.
+        limit: so many images, spread evenly over the set.
+        tolerance: largest difference of a confidence.
+        pixels: largest difference of a box's side or a keypoint's coordinate.
+        confidence: detections below it, in both, are not compared.
+        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        database: of the run tables, where the jobs are.
+        reporter: told about progress; silent by default.
+
+    Returns:
+        The document of ``snellen parity --json``; ``verdict`` is ``equivalent`` or
+        ``different``.
+
+    Raises:
+        ConfigError, InputError: a model or the data set cannot be used.
+    """
+    settings = ParitySettings(
+        dataset={"path": str(dataset), "format": dataset_format, "limit": limit},
+        tolerance=Tolerance(tolerance, pixels, compared_from=confidence),
+        device=device,
+    )
+    return compare_models(str(a), str(b), settings, database=database, reporter=reporter)

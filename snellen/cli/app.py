@@ -16,7 +16,8 @@ from snellen.cli import (
 app = typer.Typer(
     name="snellen",
     help="Test a trained vision model on a labelled set, and see on which images it fails.",
-    epilog="Exit codes: 0 done, 1 run failed, 2 bad usage, config or input, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 run failed or models differ, 2 bad usage, config or input, "
+    "130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -39,6 +40,7 @@ app.command("manifest", context_settings=_SETTINGS)(commands_jobs.manifest_comma
 app.command("register")(commands_jobs.register_command)
 app.command("jobs")(commands_jobs.jobs_command)
 app.command("export-model")(commands_models.export_command)
+app.command("parity")(commands_models.parity_command)
 app.command("schema")(commands_jobs.schema_command)
 
 

@@ -63,3 +63,68 @@ def export_command(
     from snellen.cli.tables_models import export_table
 
     stdout_console().print(export_table(document))
+
+
+def parity_command(
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="A checkpoint file, a training job (id, name or run directory), JOB:CHECKPOINT, "
+            "or a YAML configuration with the model.",
+        ),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one, likewise.")],
+    dataset: Annotated[str, typer.Option(metavar="PATH", help="The images; labels are used.")],
+    dataset_format: Annotated[
+        str, typer.Option("--format", help="Of the data set, as dataset.format.")
+    ] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="So many images, spread evenly over the set.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=1e-9, help="Largest difference of a confidence.")
+    ] = 1e-4,
+    pixels: Annotated[
+        float, typer.Option(min=1e-9, help="Largest difference of a box or keypoint, pixels.")
+    ] = 1e-2,
+    confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Detections below it, in both, are not compared.")
+    ] = 0.25,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 16,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; else a GPU if there is one.")
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, max=1000, help="Images that are listed.")] = 10,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a JSON line an image."),
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Compare two models' answers on the same images: exit code 0 equivalent, 1 different."""
+    with make_reporter(debug=debug) as reporter:
+        from metrics.parity import Tolerance
+        from pipelines.parity import compare_models
+        from pipelines.parity_run import EQUIVALENT, ParitySettings
+
+        settings = ParitySettings(
+            dataset={"path": dataset, "format": dataset_format, "limit": limit},
+            tolerance=Tolerance(tolerance, pixels, compared_from=confidence),
+            batch_size=batch_size,
+            device=device,
+            worst=worst,
+            output=output,
+        )
+        document = compare_models(a, b, settings, database=database, reporter=reporter)
+    if as_json:
+        print_json(document)
+    else:
+        from snellen.cli.tables_models import parity_tables
+
+        for table in parity_tables(document):
+            stdout_console().print(table)
+    if document["verdict"] != EQUIVALENT:
+        raise typer.Exit(1)

@@ -1,0 +1,130 @@
+"""Run two models over the same images and say whether their answers are equivalent.
+
+Images are read and decoded once, in batches, and each model prepares them in its own way; only a
+batch and what is counted are held. Where the data set is labelled, each model's metrics are
+counted on the way.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from adapters.types import ConfigError
+from pipelines.config import RunConfig
+from pipelines.config_load import build_config
+from pipelines.manifest import MANIFEST_NAME, write_manifest
+from pipelines.model import ResolvedModel, load_model, locate_model
+from pipelines.parity_run import Comparison, ParitySettings
+from pipelines.references import referenced_config
+from pipelines.reporter import Reporter
+from pipelines.sources.registry import open_source
+from store.database import Database
+
+
+def compare_models(
+    first: str,
+    second: str,
+    settings: ParitySettings,
+    *,
+    database: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Compare two models on the images of a data set.
+
+    Args:
+        first, second: A and B; see `pipelines.references.referenced_config`.
+        settings: what, and how strictly.
+        database: of the run tables, where the jobs are.
+        reporter: told about progress.
+
+    Returns:
+        JSON-serialisable: ``verdict`` (``equivalent`` or ``different``), ``reasons`` (for
+        people), ``tolerance``, ``a``, ``b``, ``dataset``, the totals of
+        `metrics.parity_summary.ParitySummary.to_json`, and ``metrics`` (None without labels).
+
+    Raises:
+        ConfigError, InputError: a model or the data set cannot be used, or PARITY_TASKS.
+        RunError: a model failed on every image of a batch.
+    """
+    told = reporter or Reporter()
+    with ExitStack() as stack:
+        db = Database.open(database)
+        stack.callback(db.close)
+        models = [_load(name, settings, db, told) for name in (first, second)]
+        _check_comparable(models[0], models[1])
+        source = open_source(_with_dataset(first, settings).dataset)
+        info = source.describe()
+        told.status(f"listing the images of {source.config.path}")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
+        manifest = folder / MANIFEST_NAME
+        total = write_manifest(source, info, manifest, limit=source.config.limit).rows
+        run = Comparison(models[0], models[1], settings, info, manifest, source.config, told)
+        stream = _opened(settings.output, stack)
+        document = run.over(total, stream)
+    return {
+        **document,
+        "a": _described(first, models[0]),
+        "b": _described(second, models[1]),
+        "dataset": {"path": source.config.path, "images": total},
+        "tolerance": asdict(settings.tolerance),
+    }
+
+
+def _with_dataset(reference: str, settings: ParitySettings) -> RunConfig:
+    data = referenced_config(reference).model_dump(mode="json")
+    given = {key: value for key, value in settings.dataset.items() if value is not None}
+    return build_config({**data, "dataset": given})
+
+
+def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter) -> ResolvedModel:
+    config = _with_dataset(reference, settings)
+    located = locate_model(config, db)
+    told.status(f"loading {located.spec.checkpoint or reference}")
+    device = settings.device or _default_device()
+    return load_model(located, config, device)
+
+
+def _default_device() -> str:
+    from adapters.runtime import has_cuda
+
+    return "cuda" if has_cuda() else "cpu"
+
+
+def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:
+    if a.info.task_type is not b.info.task_type:
+        raise ConfigError(
+            "PARITY_TASKS",
+            f"A is a model for {a.info.task_type} and B for {b.info.task_type}; only answers to "
+            "the same question can be compared.",
+        )
+    if a.info.num_classes != b.info.num_classes:
+        raise ConfigError(
+            "PARITY_TASKS",
+            f"A has {a.info.num_classes} classes and B {b.info.num_classes}; only models of the "
+            "same classes can be compared.",
+        )
+
+
+def _opened(output: str | Path | None, stack: ExitStack) -> IO[str] | None:
+    if output is None:
+        return None
+    try:
+        return stack.enter_context(Path(output).expanduser().open("w", encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("OUTPUT_NOT_WRITABLE", f"--output '{output}': {error}") from error
+
+
+def _described(reference: str, model: ResolvedModel) -> dict[str, Any]:
+    info = model.info
+    return {
+        "model": reference,
+        "adapter": info.framework,
+        "architecture": info.architecture,
+        "checkpoint": info.checkpoint_path,
+        "sha256": info.checkpoint_sha256,
+        "versions": info.versions,
+    }
