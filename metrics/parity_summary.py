@@ -53,7 +53,7 @@ class ParitySummary:
         """The totals.
 
         Returns:
-            ``images, failed, different, reasons`` (reason -> images), ``largest`` (confidence,
+            ``images, failed, different, differs_in`` (reason -> images), ``largest`` (confidence,
             box and keypoints: the largest differences; mask_iou: the least), ``detections`` and
             ``unmatched`` ([A, B], of objects), ``worst`` (the worst images first).
         """
@@ -67,7 +67,7 @@ class ParitySummary:
             "images": self.images,
             "failed": self.failed,
             "different": self.different,
-            "reasons": dict(self.reasons),
+            "differs_in": dict(self.reasons),
             "largest": dict(self._largest),
             **sides,
             "worst": [entry for _, _, entry in sorted(self._worst, key=_order)],
