@@ -19,6 +19,7 @@ ADAPTERS: dict[str, str] = {
     "timm": "adapters.timm_adapter:TimmAdapter",
     "ultralytics": "adapters.ultralytics_adapter:UltralyticsAdapter",
     "onnx": "adapters.onnx_adapter:OnnxAdapter",
+    "torchscript": "adapters.torchscript_adapter:TorchScriptAdapter",
     "noop": "adapters.noop_adapter:NoopAdapter",
 }
 _INSTALLED_BY: dict[str, str] = {

@@ -64,7 +64,9 @@ class ModelConfig(Section):
     """Which checkpoint is tested, and through which adapter."""
 
     adapter: str = Field(
-        "auto", description="timm, noop, or module:Class of an installed package; auto: the job's."
+        "auto",
+        description="timm, ultralytics, onnx, torchscript, noop, or module:Class of an installed "
+        "package; auto: what the file tells, else the job's.",
     )
     checkpoint: str | StrictInt | None = Field(
         None, description="A file; or, with `job`, best, last or an epoch number."
@@ -113,6 +115,9 @@ class ModelConfig(Section):
     )
     match: Literal["name", "position"] = Field(
         "name", description="Match tensors by name, or by position with equal shapes."
+    )
+    trust: StrictBool = Field(
+        False, description="Load a TorchScript file although it is code that can do anything."
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Further keys of an adapter of your own."

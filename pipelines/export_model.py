@@ -155,12 +155,15 @@ def _target(spec: AdapterSpec, settings: ExportSettings, suffix: str) -> Path:
 
 def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSpec:
     kept = ("nms_iou", "max_detections", "multi_label")
+    options = {key: spec.options[key] for key in kept if key in spec.options}
+    if file_format == "torchscript":
+        options["trust"] = True  # it was made a moment ago, here
     return AdapterSpec(
         adapter=file_format,
         checkpoint=str(file),
         class_names=spec.class_names,
         min_confidence=spec.min_confidence,
-        options={key: spec.options[key] for key in kept if key in spec.options},
+        options=options,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,13 @@ class LocatedModel:
     spec: AdapterSpec
     job: JobView | None
     dataset_names: bool
+
+    def trusted(self) -> LocatedModel:
+        """The same, with ``model.trust`` where it means something."""
+        if self.spec.adapter != "torchscript":
+            return self
+        options = {**self.spec.options, "trust": True}
+        return replace(self, spec=replace(self.spec, options=options))
 
 
 def locate_model(config: AnyConfig, db: Database) -> LocatedModel:
@@ -194,6 +201,8 @@ def _options(model: ModelConfig) -> dict[str, Any]:
         options["use_ema"] = model.use_ema
     if model.match != "name":
         options["match"] = model.match
+    if model.trust:
+        options["trust"] = True
     return options
 
 

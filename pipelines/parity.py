@@ -83,6 +83,8 @@ def _with_dataset(reference: str, settings: ParitySettings) -> RunConfig:
 def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter) -> ResolvedModel:
     config = _with_dataset(reference, settings)
     located = locate_model(config, db)
+    if settings.trust:
+        located = located.trusted()
     told.status(f"loading {located.spec.checkpoint or reference}")
     device = settings.device or _default_device()
     return load_model(located, config, device)

@@ -49,6 +49,7 @@ class ParitySettings:
         device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
         worst: images that the document lists.
         output: a file for one JSON line an image; None writes none.
+        trust: TorchScript files may be loaded, although they are code.
     """
 
     dataset: dict[str, Any]
@@ -57,6 +58,7 @@ class ParitySettings:
     device: str | None = None
     worst: int = 10
     output: str | Path | None = None
+    trust: bool = False
 
 
 class _BothPreprocessors:

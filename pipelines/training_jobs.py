@@ -106,8 +106,16 @@ def register_file(
     *,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
+    trust: bool = False,
 ) -> JobView:
     """Register a checkpoint file that says itself what it is, such as an ONNX file.
+
+    Args:
+        db: the open database.
+        path: the file.
+        name: of the job; default: the file's, without its ending.
+        class_names: names in output order, where the file does not hold them.
+        trust: a TorchScript file may be loaded, although it is code.
 
     Raises:
         InputError: CHECKPOINT_UNKNOWN for one that does not, or what loading it raises.
@@ -121,7 +129,8 @@ def register_file(
             "it as model.checkpoint, with model.adapter and model.architecture.",
         )
     names = tuple(class_names) if class_names else None
-    info = inspect_model(AdapterSpec(adapter, str(file), class_names=names)).info
+    options = {"trust": True} if trust and adapter == "torchscript" else {}
+    info = inspect_model(AdapterSpec(adapter, str(file), class_names=names, options=options)).info
     return register_checkpoint(db, info, info.class_names, name=name)
 
 

@@ -254,6 +254,7 @@ def parity(
     pixels: float = 1e-2,
     confidence: float = 0.25,
     device: str | None = None,
+    trust: bool = False,
     database: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
@@ -269,6 +270,7 @@ def parity(
         pixels: largest difference of a box's side or a keypoint's coordinate.
         confidence: detections below it, in both, are not compared.
         device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        trust: TorchScript files may be loaded, although they are code.
         database: of the run tables, where the jobs are.
         reporter: told about progress; silent by default.
 
@@ -283,5 +285,6 @@ def parity(
         dataset={"path": str(dataset), "format": dataset_format, "limit": limit},
         tolerance=Tolerance(tolerance, pixels, compared_from=confidence),
         device=device,
+        trust=trust,
     )
     return compare_models(str(a), str(b), settings, database=database, reporter=reporter)

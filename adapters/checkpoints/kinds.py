@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-ENDINGS: dict[str, str] = {".onnx": "onnx"}
+ENDINGS: dict[str, str] = {".onnx": "onnx", ".torchscript": "torchscript"}
 """Exported models; the ending is also the name of the format."""
 _ULTRALYTICS = b"ultralytics.nn.tasks"
 _LOOKED_AT = 2**20

@@ -7,6 +7,7 @@ to plain outputs, and what the file has to say of itself.
 from __future__ import annotations
 
 import io
+import json
 import os
 import warnings
 from collections.abc import Callable
@@ -107,11 +108,29 @@ def _onnx(exportable: Exportable) -> bytes:
             1:
         ]:
             axis.dim_value = size
-    onnx.helper.set_model_props(
-        model, {KEY: exportable.description, **_for_ultralytics(exportable.model)}
-    )
+    theirs = {key: str(value) for key, value in _for_ultralytics(exportable.model).items()}
+    onnx.helper.set_model_props(model, {KEY: exportable.description, **theirs})
     data: bytes = model.SerializeToString()
     return data
+
+
+def _torchscript(exportable: Exportable) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    extra = {KEY: exportable.description}
+    theirs = _for_ultralytics(exportable.model)
+    if theirs:
+        extra["config.txt"] = json.dumps(theirs)
+
+    def trace(images: Tensor) -> None:
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            exportable.module, images, check_trace=False
+        )
+        torch.jit.save(traced, buffer, _extra_files=extra)
+
+    _traced(exportable, trace)
+    return buffer.getvalue()
 
 
 def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tensor]:
@@ -134,7 +153,7 @@ def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tens
     return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
 
 
-def _for_ultralytics(model: ExportedModel) -> dict[str, str]:
+def _for_ultralytics(model: ExportedModel) -> dict[str, Any]:
     """The properties that Ultralytics' own tools read, of models that they can read."""
     if model.family != "yolo" or model.task is TaskType.IMAGE_CLASSIFICATION:
         return {}  # a classifier of ours gives logits, theirs gives probabilities
@@ -152,8 +171,8 @@ def _for_ultralytics(model: ExportedModel) -> dict[str, str]:
     }
     if model.kpt_shape is not None:
         properties["kpt_shape"] = list(model.kpt_shape)
-    return {key: str(value) for key, value in properties.items()}
+    return properties
 
 
-FORMATS: dict[str, Callable[[Exportable], bytes]] = {"onnx": _onnx}
+FORMATS: dict[str, Callable[[Exportable], bytes]] = {"onnx": _onnx, "torchscript": _torchscript}
 """What can be written; the name is also the ending of the file and the adapter that reads it."""

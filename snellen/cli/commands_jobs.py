@@ -12,6 +12,7 @@ from snellen.cli.options import (
     DebugOption,
     JsonOption,
     OverridesArgument,
+    TrustOption,
     one_of,
     open_database,
 )
@@ -23,7 +24,7 @@ def register_command(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A timm or an Ultralytics run directory, or an ONNX file."
+            metavar="DIR", help="A timm or an Ultralytics run directory, or an exported model."
         ),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the job; else the folder's.")] = None,
@@ -31,6 +32,7 @@ def register_command(
         str | None,
         typer.Option(metavar="FILE", help="Text file, one class name a line, in output order."),
     ] = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -48,8 +50,10 @@ def register_command(
             raise ConfigError("CLASS_NAMES_NOT_FOUND", f"--class-names: '{file}' does not exist.")
         names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
     db = Database.open(database)
-    register = register_file if Path(directory).expanduser().is_file() else register_directory
-    job = register(db, directory, name=name, class_names=names)
+    if Path(directory).expanduser().is_file():
+        job = register_file(db, directory, name=name, class_names=names, trust=trust)
+    else:
+        job = register_directory(db, directory, name=name, class_names=names)
     document = describe_job(job)
     if as_json:
         print_json(document)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, one_of
+from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, TrustOption, one_of
 from snellen.cli.output import print_json, stdout_console
 from snellen.cli.progress import make_reporter
 
@@ -100,6 +100,7 @@ def parity_command(
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a JSON line an image."),
     ] = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -117,6 +118,7 @@ def parity_command(
             device=device,
             worst=worst,
             output=output,
+            trust=trust,
         )
         document = compare_models(a, b, settings, database=database, reporter=reporter)
     if as_json:

@@ -23,6 +23,10 @@ DatabaseOption = Annotated[
     ),
 ]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and Ray's own log.")]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Load TorchScript files, which are code that can do anything."),
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id, name or 'latest'.")]
 OverridesArgument = Annotated[
     list[str] | None,

@@ -42,7 +42,7 @@ def test_an_entry_point_adds_a_name_but_replaces_none(monkeypatch: pytest.Monkey
 def test_an_unknown_name_lists_the_choices_and_the_nearest() -> None:
     error = refused("tim")
     assert error.code == "ADAPTER_UNKNOWN"
-    assert "expected one of noop, timm" in error.message
+    assert "expected one of noop, onnx, timm" in error.message
     assert "did you mean timm?" in error.message
 
 

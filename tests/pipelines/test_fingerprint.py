@@ -54,6 +54,7 @@ RESULT_MAKING = {
     "model.max_detections=100": "model.max_detections: None -> 100",
     "model.use_ema=false": "model.use_ema: 'auto' -> False",
     "model.match=position": "model.match: 'name' -> 'position'",
+    "model.trust=true": "model.trust: False -> True",
     "dataset.format=manifest": "dataset.format: 'auto' -> 'manifest'",
     "dataset.path=/other": "dataset.path: '/data' -> '/other'",
     "dataset.split=val": "dataset.split: 'auto' -> 'val'",

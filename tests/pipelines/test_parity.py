@@ -166,6 +166,32 @@ def test_what_cannot_be_compared(shapes: Path, exported: Path, database: str) ->
     assert refused.value.code == "DATASET_NOT_FOUND"
 
 
+def test_torchscript_needs_trust(shapes: Path, database: str, tmp_path: Path) -> None:
+    source, file = FIXTURES / "tiny-classify.pt", tmp_path / "tiny.torchscript"
+    document = export_model(
+        str(source), ExportSettings("torchscript", output=file), database=database
+    )
+    assert document["job"]["name"] == "tiny-classify-torchscript"
+    path = shapes / "classify" / "test"
+    with pytest.raises(InputError, match=r"set model\.trust: true") as caught:
+        snellen.parity(source, file, path, database=database)
+    assert caught.value.code == "CHECKPOINT_UNSAFE"
+    document = snellen.parity(source, file, path, trust=True, limit=9, database=database)
+    assert document["verdict"] == "equivalent"
+    assert document["metrics"]["accuracy"]["difference"] == 0
+    config = {
+        "model": {"checkpoint": str(file), "trust": True, "class_map": "subset"},
+        "dataset": {"path": str(path), "limit": 9},
+        "run": {"engine": "inline"},
+        "output": {"dir": str(tmp_path)},
+        "database": database,
+    }
+    run = snellen.evaluate(config)
+    assert run.metrics["accuracy"] == document["metrics"]["accuracy"]["a"]
+    with pytest.raises(ConfigError, match="option 'trust' is unknown"):
+        snellen.evaluate({**config, "model": {"checkpoint": str(source), "trust": True}})
+
+
 def test_real_weights_on_real_photographs(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
