@@ -136,7 +136,10 @@ class OnnxSession:
         if self._device.type == "cuda":
             providers.insert(0, (_CUDA, {"device_id": self._device.index or 0}))
         try:
-            return runtime.InferenceSession(data, options, providers=providers)
+            # Without its fallback, which prints on stdout and may leave the GPU in silence.
+            return runtime.InferenceSession(
+                data, options, providers=providers, enable_fallback=False
+            )
         except Exception as error:  # its C++ code raises many types
             raise invalid(
                 self._file, f"onnxruntime refuses its graph: {str(error)[:300]}"

@@ -17,7 +17,9 @@ from adapters.exported.model import KEY
 from adapters.onnx_adapter import OnnxAdapter
 from adapters.runtime import compute_threads, set_compute_threads
 from adapters.types import AdapterSpec, ConfigError, InputError
+from adapters.ultralytics_env import import_ultralytics
 from tests.adapters.exported.making import (
+    FIXTURES,
     MODELS,
     differences,
     export,
@@ -94,6 +96,12 @@ class TestDetectContract(AdapterContract):
         return AdapterSpec("onnx", str(files("detect")))
 
 
+class TestSegmentContract(AdapterContract):
+    @pytest.fixture
+    def spec(self, files: Callable[[str], Path]) -> AdapterSpec:
+        return AdapterSpec("onnx", str(files("segment-26")))
+
+
 class TestTimmContract(AdapterContract):
     @pytest.fixture
     def spec(self, files: Callable[[str], Path]) -> AdapterSpec:
@@ -124,6 +132,37 @@ def test_files_of_ultralytics_are_read(
     for found in differences(original(name), adapter, pictures()):
         assert found.reasons == (), found
     assert adapter.info.class_names == ("circle", "square", "triangle")
+
+
+@pytest.mark.parametrize(
+    ("name", "file_format", "settings"),
+    [
+        ("segment", "onnx", {"simplify": False}),
+        ("classify", "onnx", {"simplify": False, "dynamic": True}),
+        ("detect", "torchscript", {}),
+    ],
+)
+def test_what_ultralytics_itself_exports_is_read(
+    name: str,
+    file_format: str,
+    settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import_ultralytics()
+    from ultralytics import YOLO
+
+    monkeypatch.chdir(tmp_path)
+    source = tmp_path / "theirs.pt"
+    source.write_bytes((FIXTURES / f"tiny-{name}.pt").read_bytes())
+    side = original(name).info.input_shape[1]
+    written = YOLO(str(source)).export(format=file_format, imgsz=side, **settings)
+    options = {"trust": True} if file_format == "torchscript" else {}
+    adapter = load(file_format, Path(written), **options)
+    for found in differences(original(name), adapter, pictures()):
+        assert found.reasons == (), found
+    assert adapter.info.class_names == ("circle", "square", "triangle")
+    assert adapter.info.input_shape == (3, side, side)
 
 
 def test_a_batch_of_fixed_size_is_cut_and_filled(
