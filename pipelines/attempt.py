@@ -4,89 +4,94 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 from adapters.types import RunError, SnellenError
-from pipelines.config import RunConfig
-from pipelines.config_load import build_config
-from pipelines.dataset import ResolvedDataset, resolve_dataset
+from pipelines.config_load import build_as
+from pipelines.dataset import ResolvedDataset
 from pipelines.drive import Drive
 from pipelines.engines.base import Engine
 from pipelines.engines.inline import InlineEngine
 from pipelines.engines.ray_session import RaySession
 from pipelines.fingerprint import refuse_changes
-from pipelines.finish import TEST_RUN, finish_run, results_folder
+from pipelines.finishing import results_folder
 from pipelines.heartbeat import Heartbeat
 from pipelines.model import ResolvedModel, load_model, loaded_model, locate_model
 from pipelines.output import OutputLock, output_root
 from pipelines.plan import Available
 from pipelines.preparation import Prepared, inline_available, prepare
 from pipelines.reporter import Reporter
-from pipelines.run_row import create_row, forget, interrupted, make_folder
-from pipelines.sources.registry import open_source
+from pipelines.run_kind import Config, RunKind, View
+from pipelines.run_row import forget, interrupted, make_folder
 from pipelines.stages.worker import UnitWorker
 from pipelines.units import make_units
+from pipelines.wording import words_of
 from store.database import Database
 from store.files import verify_units
 from store.leases import Lease, acquire, release
 from store.ledger import committed_units
-from store.views import RunView
+from store.views import AnyRun
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
 
 
-class Attempt:
-    """Owns a run while it lasts. ``stack`` ends whatever it started, in reverse order."""
+class Attempt(Generic[Config, View]):
+    """Owns a run or job while it lasts. ``stack`` ends whatever it started, in reverse order."""
 
     def __init__(
         self,
-        config: RunConfig,
+        kind: RunKind[Config, View],
+        config: Config,
         db: Database,
         reporter: Reporter,
         stack: ExitStack,
         adapter: Adapter | None,
     ) -> None:
-        self._config = config
+        self._kind: RunKind[Config, View] = kind
+        self._config: Config = config
         self._db = db
         self._reporter = reporter
         self._stack = stack
         self._given = adapter
         self._ray: RaySession | None = None
 
-    def start(self) -> RunView:
+    def start(self) -> View:
         """A new run."""
         model = self._load_model()
-        dataset = resolve_dataset(self._config, model.info, dataset_names=model.dataset_names)
-        for note in (*dataset.info.notes, *dataset.class_map.notes):
+        dataset = self._kind.resolve(self._config, model)
+        for note in dataset.notes:
             self._reporter.note(note)
         root = output_root(self._config.output.dir)
         lock = self._lock(root)
-        run_id = create_row(self._db, self._config, model, dataset)
-        lease = acquire(self._db, TEST_RUN, run_id)
+        run_id = self._kind.create_row(self._db, self._config, model, dataset)
+        lease = acquire(self._db, self._kind.name, run_id)
         folder: Path | None = None
         try:
-            folder = make_folder(self._db, lease, root)
+            folder = make_folder(self._db, lease, root, self._kind.get(self._db, run_id))
         except BaseException:
             forget(self._db, lease, folder)
             raise
         return self._held(lease, lock, model, dataset, folder, fresh=True)
 
-    def resume(self, run: RunView) -> RunView:
+    def resume(self, run: View) -> View:
         """Go on with ``run``, or check that it is whole."""
-        if run.status == "completed" and not _damaged(self._db, run):
-            self._reporter.note(f"run {run.id} is completed already; its files are as committed")
+        noun = words_of(self._kind.name).noun
+        if run.status == "completed" and not _damaged(self._db, self._kind.name, run):
+            self._reporter.note(f"{noun} {run.id} is completed already; its files are as committed")
             return run
-        lease = acquire(self._db, TEST_RUN, run.id, reopen=True)
+        lease = acquire(self._db, self._kind.name, run.id, reopen=True)
         try:
             model = self._load_model()
-            before = build_config(run.config)
-            refuse_changes(before, self._config, run.fingerprint or {}, model.info, f"run {run.id}")
-            dataset = resolve_dataset(self._config, model.info, dataset_names=model.dataset_names)
+            before = build_as(self._kind.config, run.config)
+            refuse_changes(
+                before, self._config, run.fingerprint or {}, model.info, f"{noun} {run.id}"
+            )
+            dataset = self._kind.resolve(self._config, model)
             root = output_root(self._config.output.dir)
             lock = self._lock(root)
             known = run.results_dir
-            folder = Path(known) if known else make_folder(self._db, lease, root)
+            folder = Path(known) if known else make_folder(self._db, lease, root, run)
         except BaseException:
             release(self._db, lease, status=_resumable(run.status), error_message=run.error_message)
             raise
@@ -101,7 +106,7 @@ class Attempt:
         folder: Path,
         *,
         fresh: bool,
-    ) -> RunView:
+    ) -> View:
         """Everything that happens while this process owns the run."""
         started = False
         try:
@@ -109,10 +114,10 @@ class Attempt:
                 prepared = self._prepare(lease, model, dataset, folder)
                 started = True
                 self._drive(prepared, heart, model)
-                return finish_run(self._db, lease, self._config, self._reporter)
+                return self._kind.finish(self._db, lease, self._config, self._reporter)
         except KeyboardInterrupt:
             release(self._db, lease, status="interrupted", error_message="interrupted")
-            raise interrupted(self._db, lease) from None
+            raise interrupted(self._db, lease, self._kind.get(self._db, lease.run_id)) from None
         except SnellenError as error:
             if fresh and not started and not isinstance(error, RunError):
                 # Wrong input found while the manifest was made: there is nothing to resume.
@@ -133,6 +138,7 @@ class Attempt:
             self._db,
             lease,
             self._config,
+            kind=self._kind,
             model=model,
             dataset=dataset,
             folder=folder,
@@ -167,7 +173,7 @@ class Attempt:
         if self._given is not None:
             return loaded_model(self._given, self._given.spec)
         located = locate_model(self._config, self._db)
-        open_source(self._config.dataset)
+        self._kind.check_input(self._config)
         self._start_ray()
         return load_model(located, self._config, self._device())
 
@@ -188,13 +194,15 @@ class Attempt:
     def _lock(self, root: Path) -> OutputLock | None:
         if self._config.output.dir == "auto":
             return None
-        lock = OutputLock(root).acquire(f"run '{self._config.name or 'unnamed'}'")
+        lock = OutputLock(root).acquire(
+            f"{words_of(self._kind.name).noun} '{self._config.name or 'unnamed'}'"
+        )
         self._stack.callback(lock.release)
         return lock
 
 
-def _damaged(db: Database, run: RunView) -> bool:
-    return bool(verify_units(results_folder(run), committed_units(db, TEST_RUN, run.id)))
+def _damaged(db: Database, kind: str, run: AnyRun) -> bool:
+    return bool(verify_units(results_folder(run), committed_units(db, kind, run.id)))
 
 
 def _resumable(status: str) -> str:

@@ -13,11 +13,28 @@ from pipelines.sources.registry import open_source
 
 @dataclass(frozen=True, slots=True)
 class ResolvedDataset:
-    """A data set that fits the model, not listed yet."""
+    """A data set that fits the model, not listed yet; without labels ``class_map`` is None."""
 
     source: Source
     info: DatasetInfo
-    class_map: ClassMap
+    class_map: ClassMap | None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the images and their classes."""
+        mapped = self.class_map.notes if self.class_map is not None else ()
+        return (*self.info.notes, *mapped)
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Classes whose images take no part."""
+        return self.class_map.left_out() if self.class_map is not None else frozenset()
+
+    @property
+    def aligned(self) -> ClassMap:
+        """The class map of a labelled data set."""
+        assert self.class_map is not None, "an inference job has no class map"
+        return self.class_map
 
 
 def resolve_dataset(config: RunConfig, model: ModelInfo, *, dataset_names: bool) -> ResolvedDataset:

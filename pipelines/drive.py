@@ -13,6 +13,7 @@ from pipelines.heartbeat import Heartbeat
 from pipelines.reporter import Reporter
 from pipelines.stages.spec import UnitOutcome
 from pipelines.units import Unit, without
+from pipelines.wording import words_of
 from store.database import Database
 from store.leases import Lease
 from store.ledger import UnitRecord, commit_unit, committed_units
@@ -126,10 +127,11 @@ class Drive:
             return
         allowed = math.floor(limit * total) if isinstance(limit, float) else limit
         if tally.failed > allowed:
+            words = words_of(self.lease.kind)
             raise RunError(
                 "MAX_FAILED",
                 f"{tally.failed} images failed, more than run.max_failed allows ({limit}"
                 + (f" of {total} = {allowed}" if isinstance(limit, float) else "")
-                + "). Look at them with `snellen images RUN --status failed`; go on with "
-                "`snellen resume RUN run.max_failed=N`.",
+                + f"). Look at them with `{words.failures.format(self.lease.run_id)}`; go on with "
+                f"`{words.resume.format(self.lease.run_id)} run.max_failed=N`.",
             )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adapters.types import ConfigError, InputError
+from pipelines.adapter_config import sections_of
 from pipelines.attempt import Attempt
 from pipelines.config import RunConfig
 from pipelines.config_load import apply_overrides, build_config
+from pipelines.evaluation import EVALUATION_KIND
 from pipelines.paths import with_absolute_paths
 from pipelines.reporter import Reporter
 from store.database import Database
@@ -68,7 +70,9 @@ class TestRunner:
         with ExitStack() as stack:
             db = Database.open(config.database)
             stack.callback(db.close)
-            return Attempt(config, db, self._reporter, stack, self._adapter).start()
+            return Attempt(
+                EVALUATION_KIND, config, db, self._reporter, stack, self._adapter
+            ).start()
 
     def resume(self, reference: int | str, overrides: Sequence[str] = ()) -> RunView:
         """Go on with a run that did not end; a completed one is returned as it is.
@@ -90,7 +94,7 @@ class TestRunner:
                     "RUN_IS_RESCORE", f"run {run.id} only re-reads run {run.results_of}: rescore."
                 )
             config = _stored_config(run, overrides)
-            return Attempt(config, db, self._reporter, stack, None).resume(run)
+            return Attempt(EVALUATION_KIND, config, db, self._reporter, stack, None).resume(run)
 
     def _resolve_config(self, dataset_path: str | Path | None, split: str | None) -> RunConfig:
         if self._config is not None:
@@ -101,7 +105,7 @@ class TestRunner:
                     "CONFIG_MISSING",
                     "run_test needs a configuration, or an adapter and a path.",
                 )
-            data = _config_of(self._adapter, str(dataset_path))
+            data = {**sections_of(self._adapter), "dataset": {"path": str(dataset_path)}}
         for section, key, value in (
             ("dataset", "path", str(dataset_path) if dataset_path is not None else None),
             ("dataset", "split", split),
@@ -116,22 +120,3 @@ class TestRunner:
 
 def _stored_config(run: RunView, overrides: Sequence[str]) -> RunConfig:
     return build_config(apply_overrides(dict(run.config or {}), overrides), where=f"run {run.id}")
-
-
-def _config_of(adapter: Adapter, dataset_path: str) -> dict[str, Any]:
-    """The configuration that describes an adapter that somebody made by hand."""
-    spec = adapter.spec
-    model: dict[str, Any] = {
-        "adapter": spec.adapter,
-        "checkpoint": spec.checkpoint,
-        "architecture": spec.architecture,
-        "options": dict(spec.options),
-    }
-    if spec.class_names:
-        model["class_names"] = list(spec.class_names)
-    return {
-        "model": model,
-        "dataset": {"path": dataset_path},
-        "preprocess": dict(spec.preprocess),
-        "run": {"engine": "inline", "precision": spec.precision},
-    }

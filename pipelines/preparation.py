@@ -8,26 +8,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.types import InputError, TaskType
-from pipelines.config import RunConfig
+from adapters.types import InputError
+from pipelines.config import RunSection
 from pipelines.dataset import ResolvedDataset
 from pipelines.fingerprint import fingerprint
-from pipelines.finish import TEST_RUN
 from pipelines.manifest import MANIFEST_NAME, write_manifest
 from pipelines.model import ResolvedModel
 from pipelines.plan import Available, Plan, make_plan
+from pipelines.predict_config import AnyConfig
 from pipelines.reporter import Reporter
-from pipelines.slicing import check_slices
-from pipelines.stages.spec import OperatingPoint, ScoringSpec
+from pipelines.run_kind import Config, RunKind, Scoring, View
+from pipelines.stages.spec import ScoringSpec
 from pipelines.storage.address import frozen_options
 from pipelines.storage_probe import probe_nodes
+from pipelines.wording import words_of
 from store.database import Database
 from store.files import sha256_path, verify_units
 from store.leases import Lease
 from store.ledger import committed_units, drop_units
-from store.runs import get_test_run, update_run
-from store.schema import result_schema
-from store.views import RunView
+from store.runs import update_run
+from store.views import AnyRun
 
 if TYPE_CHECKING:
     from adapters.base import Adapter
@@ -45,8 +45,9 @@ class Prepared:
 def prepare(
     db: Database,
     lease: Lease,
-    config: RunConfig,
+    config: Config,
     *,
+    kind: RunKind[Config, View],
     model: ResolvedModel,
     dataset: ResolvedDataset,
     folder: Path,
@@ -56,8 +57,8 @@ def prepare(
     """Write or check the manifest, plan, and store what makes the run's results.
 
     Args:
-        db, lease, config: the run.
-        model, dataset: what is evaluated on what.
+        db, lease, config, kind: the run.
+        model, dataset: what looks at what.
         folder: the run's folder.
         available: waits for the engine and says what is free in it.
         reporter: told what is done.
@@ -65,15 +66,17 @@ def prepare(
     Raises:
         ConfigError, InputError: the run cannot be started so.
     """
-    schema = result_schema(dataset.info.meta_fields)
-    check_slices(config.metrics, model.info.task_type, schema)
-    run = get_test_run(db, lease.run_id)
+    run = kind.get(db, lease.run_id)
+    kind.check(config, model, dataset)
     manifest = folder / MANIFEST_NAME
-    total = _manifest(db, lease, run, config, dataset=dataset, path=manifest, reporter=reporter)
+    total = _manifest(
+        db, lease, run, config.dataset.limit, dataset=dataset, path=manifest, reporter=reporter
+    )
     plan = _plan(config, model, total, run.resolved, available())
     for reason in plan.reasons:
         reporter.note(reason)
-    operating = _operating(config, model, run.resolved)
+    scoring = kind.scoring(config, model, run, total)
+    operating = scoring.operating
     update_run(
         db,
         lease,
@@ -97,10 +100,12 @@ def prepare(
         root=dataset.info.root,
         batch_size=plan.batch_size,
         device=_worker_device(plan, config.run.device),
+        torch_threads=_torch_threads(plan, scoring),
         follow_links=config.dataset.follow_links,
         storage=frozen_options(config.dataset.storage_options),
         classes=dataset.info.classes or (),
         operating=operating,
+        pictures=scoring.pictures,
     )
     if plan.layout != "inline":
         probe_nodes(spec)
@@ -110,8 +115,8 @@ def prepare(
 def _manifest(
     db: Database,
     lease: Lease,
-    run: RunView,
-    config: RunConfig,
+    run: AnyRun,
+    limit: int | None,
     *,
     dataset: ResolvedDataset,
     path: Path,
@@ -123,17 +128,17 @@ def _manifest(
         if not path.is_file() or sha256_path(path) != stored:
             raise InputError(
                 "MANIFEST_CHANGED",
-                f"'{path}' is missing or not the manifest that run {run.id} was planned with; "
-                "start a new run.",
+                f"'{path}' is missing or not the manifest that {words_of(lease.kind).noun} "
+                f"{run.id} was planned with; start a new one.",
             )
         return int(run.total_images or 0)
-    reporter.status(f"listing the images of {config.dataset.path}")
+    reporter.status(f"listing the images of {dataset.source.config.path}")
     summary = write_manifest(
         dataset.source,
         dataset.info,
         path,
-        leave_out=dataset.class_map.left_out(),
-        limit=config.dataset.limit,
+        leave_out=dataset.left_out,
+        limit=limit,
         progress=lambda rows: reporter.status(f"listing the images: {rows:,} so far"),
     )
     if summary.left_out:
@@ -143,13 +148,13 @@ def _manifest(
 
 
 def _plan(
-    config: RunConfig,
+    config: AnyConfig,
     model: ResolvedModel,
     total: int,
     resolved: dict[str, Any] | None,
     available: Available,
 ) -> Plan:
-    run = config.run
+    run: RunSection = config.run
     if resolved:
         # What makes the result stays as it was planned first; the rest follows this machine.
         run = run.model_copy(update={key: resolved[key] for key in ("unit_rows", "batch_size")})
@@ -170,25 +175,15 @@ def _on_gpu(adapter: Adapter | None) -> bool:
         return False  # an adapter that runs nothing on a device, such as noop
 
 
-def _operating(
-    config: RunConfig, model: ResolvedModel, resolved: dict[str, Any] | None
-) -> OperatingPoint | None:
-    """Where matches are taken: in every unit of a run at the point that it began with."""
-    if model.info.task_type is TaskType.IMAGE_CLASSIFICATION:
-        return None
-    stored = (resolved or {}).get("operating")
-    if stored:
-        sigmas = stored["sigmas"]
-        return OperatingPoint(
-            stored["confidence"], stored["overlap"], tuple(sigmas) if sigmas else None
-        )
-    metrics = config.metrics
-    return OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
-
-
 def _worker_device(plan: Plan, configured: str) -> str | None:
     """What workers load the model on; where nobody said `cuda`, a GPU actor takes what it has."""
     return None if plan.layout == "gpu" and configured == "auto" else plan.device
+
+
+def _torch_threads(plan: Plan, scoring: Scoring) -> int:
+    """One thread a forward pass, as units run side by side; a unit by itself may take all."""
+    alone = scoring.all_threads and plan.layout == "inline" and plan.units == 1
+    return len(os.sched_getaffinity(0)) if alone else 1
 
 
 def inline_available() -> Available:
@@ -198,7 +193,7 @@ def inline_available() -> Available:
 
 def _drop_damaged(db: Database, lease: Lease, folder: Path, reporter: Reporter) -> None:
     """Take units whose file is missing or changed out of the ledger: they are scored again."""
-    records = committed_units(db, TEST_RUN, lease.run_id)
+    records = committed_units(db, lease.kind, lease.run_id)
     if not records:
         return
     reporter.status(f"checking {len(records)} committed files")

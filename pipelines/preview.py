@@ -50,7 +50,7 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
                     dataset.source,
                     dataset.info,
                     Path(folder) / "manifest.parquet",
-                    leave_out=dataset.class_map.left_out(),
+                    leave_out=dataset.aligned.left_out(),
                     limit=config.dataset.limit,
                 )
             plan = make_plan(
@@ -83,5 +83,5 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
             "split": dataset.info.split,
             "classes": len(dataset.info.classes or ()),
         },
-        "class_map": dataset.class_map.to_json(),
+        "class_map": dataset.aligned.to_json(),
     }

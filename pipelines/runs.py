@@ -10,7 +10,8 @@ from adapters.types import ConfigError, InputError
 from pipelines.config import SliceBy
 from pipelines.config_load import apply_overrides, build_config
 from pipelines.fingerprint import snellen_version
-from pipelines.finish import TEST_RUN, measure_run, results_folder, sql_rows
+from pipelines.finish import measure_run
+from pipelines.finishing import results_folder, sql_rows
 from pipelines.reporter import Reporter
 from pipelines.slicing import (
     check_slices,
@@ -21,6 +22,7 @@ from pipelines.slicing import (
 )
 from store.database import Database
 from store.files import UnitProblem, verify_units
+from store.kinds import TEST_RUN
 from store.leases import acquire, release
 from store.ledger import UnitRecord, committed_units
 from store.results import Results
@@ -114,7 +116,7 @@ def rescore_run(
     lease = acquire(db, TEST_RUN, new_id)
     try:
         complete_run(
-            db, lease, columns=measured.columns, image_rows=sql_rows(results, owner, config)
+            db, lease, columns=measured.columns, image_rows=sql_rows(results, owner, config.output)
         )
     except BaseException:
         release(db, lease, status="failed")

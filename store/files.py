@@ -147,6 +147,14 @@ def sweep_units(results_dir: Path, keep: set[str]) -> list[str]:
     return removed
 
 
+def sweep_temporaries(folder: Path) -> int:
+    """Remove what writers that were killed left below ``folder``; return how many files."""
+    left = list(folder.rglob(f"{_TEMPORARY}*"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
 def verify_units(results_dir: Path, records: Iterable[UnitRecord]) -> list[UnitProblem]:
     """Compare every committed file with the ledger's sha256; return what differs.
 

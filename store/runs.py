@@ -31,12 +31,12 @@ def create_test_run(db: Database, **columns: Any) -> int:
     return _create(db, TEST_RUN, columns)
 
 
-def free_run_name(db: Database, name: str) -> str:
-    """``name``, or ``name-2``, ``name-3`` ... if test runs have taken it.
+def free_run_name(db: Database, name: str, *, kind: str = TEST_RUN) -> str:
+    """``name``, or ``name-2``, ``name-3`` ... if runs of the kind have taken it.
 
     Nothing is reserved: two processes that ask at once may get the same one.
     """
-    table = run_table(TEST_RUN)
+    table = run_table(kind)
     query = select(table.c.name).where(table.c.name.startswith(name, autoescape=True))
     taken = set(db.query(lambda session: session.scalars(query).all()))
     candidate, number = name, 1

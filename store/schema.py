@@ -89,6 +89,7 @@ _RESULT_FIELDS: list[pa.Field[Any]] = [
     pa.field("predicted_masks", MASKS),
     pa.field("true_mask_path", pa.string()),
     pa.field("predicted_mask_path", pa.string()),
+    pa.field("visualization_path", pa.string()),
     pa.field("true_keypoints", KEYPOINTS),
     pa.field("predicted_keypoints", KEYPOINTS),
     pa.field("matches", MATCHES),

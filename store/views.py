@@ -61,7 +61,9 @@ class ValidationView(_View):
 
 
 @dataclass(frozen=True)
-class _AnyRun(_View):
+class AnyRun(_View):
+    """The columns that test runs and inference jobs share."""
+
     id: int
     training_job_id: int
     name: str | None
@@ -88,7 +90,7 @@ class _AnyRun(_View):
 
 
 @dataclass(frozen=True)
-class RunView(_AnyRun):
+class RunView(AnyRun):
     """A row of ``test_runs``. ``inference_time_ms`` is milliseconds."""
 
     dataset_path: str
@@ -106,7 +108,7 @@ class RunView(_AnyRun):
 
 
 @dataclass(frozen=True)
-class InferenceJobView(_AnyRun):
+class InferenceJobView(AnyRun):
     """A row of ``inference_jobs``. Times are milliseconds."""
 
     inference_type: str

@@ -44,7 +44,13 @@ class DatasetInfo:
 
 
 class Source(ABC):
-    """A data set in one format. Subclasses are registered in ``sources/registry.py``."""
+    """A data set in one format. Subclasses are registered in ``sources/registry.py``.
+
+    Attributes:
+        labelled: False where nobody asks for labels: classes need not be looked for then.
+    """
+
+    labelled: bool = True
 
     def __init__(self, config: DatasetConfig) -> None:
         self.config = config

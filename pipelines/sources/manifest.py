@@ -57,7 +57,9 @@ class ManifestSource(Source):
             if field.name not in taken
         )
         classes, are_ids = self._stored_classes(schema), False
-        if classes is None:
+        if not self.labelled:
+            classes = None
+        elif classes is None:
             if "true_boxes" in schema.names:
                 raise InputError(
                     "DATASET_CLASSES",

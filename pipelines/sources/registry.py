@@ -19,6 +19,7 @@ SOURCES = {
     "yolo": "pipelines.sources.yolo:YoloSource",
     "webdataset": "pipelines.sources.webdataset:WebDatasetSource",
     "imagefolder": "pipelines.sources.imagefolder:ImageFolderSource",
+    "images": "pipelines.sources.images:ImagesSource",
 }
 
 
@@ -62,6 +63,8 @@ def open_source(config: DatasetConfig) -> Source:
     if config.format != "auto":
         return load_source_class(config.format)(config)
     for name in SOURCES:
+        if name == "images":
+            continue  # without labels, so only where somebody asks for it
         source_class = load_source_class(name)
         if source_class.recognises(path):
             return source_class(config)

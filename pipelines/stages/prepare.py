@@ -111,15 +111,20 @@ class ImagePreparer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, row: Mapping[str, Any]) -> bytes:
-        return read_image(
-            unescape_id(row["location"]),
-            size=row["size"],
-            mtime_ns=row["mtime_ns"],
-            root=self._spec.root,
-            follow_links=self._spec.follow_links,
-            member=_member(row),
-            storage=self._spec.storage,
-        )
+        return read_row(self._spec, row)
+
+
+def read_row(spec: ScoringSpec, row: Mapping[str, Any]) -> bytes:
+    """The bytes of the image of a manifest row. Raises ImageError, stage ``read``."""
+    return read_image(
+        unescape_id(row["location"]),
+        size=row["size"],
+        mtime_ns=row["mtime_ns"],
+        root=spec.root,
+        follow_links=spec.follow_links,
+        member=_member(row),
+        storage=spec.storage,
+    )
 
 
 def _decode(data: bytes, location: str) -> DecodedImage:

@@ -132,10 +132,15 @@ def unit_table(
     prepared: Sequence[Prepared],
     results: Sequence[InferenceResult | None],
 ) -> pa.Table:
-    """The result rows of a unit."""
-    return result_table(
+    """The result rows of a unit; their pictures are written, where any are wanted."""
+    table = result_table(
         manifest, prepared, results, spec.class_map, spec.info.task_type, spec.operating
     )
+    if spec.pictures is None:
+        return table
+    from pipelines.stages.pictures import add_pictures
+
+    return add_pictures(spec, spec.pictures, manifest, table)
 
 
 def write_unit(

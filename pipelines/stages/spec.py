@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from adapters.types import AdapterSpec, ModelInfo
 from pipelines.class_map import ClassMap
@@ -28,6 +29,32 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureSpec:
+    """Which pictures are written beside the results.
+
+    Attributes:
+        visualize: annotated copies of no, failed or all images, or of so many, spread evenly.
+        masks: also an image of instance numbers for each image with masks.
+        total: images in the run.
+        class_names: in the order of the outputs.
+    """
+
+    visualize: Literal["none", "failed", "all"] | int
+    masks: bool
+    total: int
+    class_names: tuple[str, ...]
+
+    def wants(self, image_index: int, *, failed: bool) -> bool:
+        """Whether an annotated copy of the image is wanted."""
+        if not isinstance(self.visualize, int):
+            return self.visualize == "all" or (self.visualize == "failed" and failed)
+        # The k-th of n is image floor(k * total / n), as dataset.limit takes them.
+        n = min(self.visualize, self.total)
+        k = -(-image_index * n // self.total)
+        return k < n and k * self.total // n == image_index
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringSpec:
     """Everything about the run that scoring a unit depends on.
 
@@ -44,6 +71,7 @@ class ScoringSpec:
         torch_threads: threads inside one forward pass on a CPU.
         follow_links: whether links may lead out of the root.
         storage: how remote images are reached; without credentials.
+        pictures: which annotated images are written; None for none.
     """
 
     adapter: AdapterSpec
@@ -59,6 +87,7 @@ class ScoringSpec:
     operating: OperatingPoint | None = None
     follow_links: bool = False
     storage: Options = ()
+    pictures: PictureSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

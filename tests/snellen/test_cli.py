@@ -250,7 +250,7 @@ def test_an_unforeseen_error_is_reported_as_such(cli: Cli, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise LookupError("boom")
 
-    monkeypatch.setattr("pipelines.attempt.finish_run", fail)
+    monkeypatch.setattr("pipelines.evaluation.finish_run", fail)
     error = cli.json("eval", cli.config(), code=1)["error"]
     assert error["code"] == "INTERNAL"
     assert "LookupError: boom" in error["message"]

@@ -101,6 +101,7 @@ def test_the_columns_of_a_result_row() -> None:
         "predicted_masks",
         "true_mask_path",
         "predicted_mask_path",
+        "visualization_path",
         "true_keypoints",
         "predicted_keypoints",
         "matches",
