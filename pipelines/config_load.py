@@ -237,6 +237,18 @@ def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -
     Raises:
         ConfigError: CONFIG_NOT_FOUND, or whatever is wrong in the file.
     """
+    data = read_yaml(path)
+    if overrides and isinstance(data, dict | None):
+        data = apply_overrides(data or {}, overrides)
+    return build_as(kind, data, where=str(path))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file says, read strictly.
+
+    Raises:
+        ConfigError: CONFIG_NOT_FOUND, CONFIG_UNREADABLE, or as ``parse_yaml``.
+    """
     file = Path(path)
     try:
         text = file.read_text(encoding="utf-8")
@@ -246,7 +258,4 @@ def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -
         raise ConfigError("CONFIG_NOT_FOUND", f"{file} is a folder, not a YAML file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("CONFIG_UNREADABLE", f"{file}: cannot be read: {error}.") from None
-    data = parse_yaml(text, where=str(file))
-    if overrides and isinstance(data, dict | None):
-        data = apply_overrides(data or {}, overrides)
-    return build_as(kind, data, where=str(file))
+    return parse_yaml(text, where=str(file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from adapters.types import TaskType
@@ -52,7 +53,7 @@ class Evaluation(RunKind[RunConfig, RunView]):
         class_map, path = dataset.aligned, config.dataset.path
         return create_test_run(
             db,
-            **shared_columns(db, TEST_RUN, config, model, class_map.names, path),
+            **shared_columns(db, TEST_RUN, config, model, class_map.names, Path(path).name),
             dataset_path=path,
             dataset_split=dataset.info.split,
             class_map={**class_map.to_json(), "class_order": dataset.info.class_order},

@@ -205,6 +205,11 @@ class ManifestReader:
         self._starts = np.concatenate([[0], np.cumsum(counts)])
 
     @property
+    def root(self) -> str:
+        """The folder or address that image ids are relative to."""
+        return str((self._file.schema_arrow.metadata or {})[ROOT_KEY.encode()].decode())
+
+    @property
     def rows(self) -> int:
         """Number of images."""
         return int(self._starts[-1])

@@ -15,7 +15,7 @@ from pipelines.predict_config import PredictConfig
 from pipelines.reporter import Reporter
 from pipelines.run_kind import RunKind, Scoring
 from pipelines.run_row import shared_columns
-from pipelines.sources.unlabelled import input_of, open_images, spoken
+from pipelines.sources.unlabelled import input_of, open_images, short_name
 from pipelines.stages.pictures import FOLDERS
 from pipelines.stages.spec import PictureSpec
 from store.database import Database
@@ -62,7 +62,7 @@ class Prediction(RunKind[PredictConfig, InferenceJobView]):
     ) -> int:
         """A row of ``inference_jobs``."""
         kind, given = input_of(config.dataset)
-        names, images = class_names(model), spoken(config.dataset)
+        names, images = class_names(model), short_name(config.dataset)
         return create_inference_job(
             db,
             **shared_columns(db, INFERENCE_JOB, config, model, names, images),

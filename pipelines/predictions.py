@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
+
+from adapters.types import InputError
+from pipelines.config_load import build_as
+from pipelines.drawing.canvas import MAX_SIDE, Pixels
 from pipelines.finishing import results_folder
+from pipelines.manifest import MANIFEST_NAME, ManifestReader
+from pipelines.predict_config import PredictConfig
+from pipelines.stages.prepare import manifest_rows, read_row
+from pipelines.storage.address import frozen_options
+from pipelines.storage.remote_path import place_of
 from store.database import Database
-from store.files import UnitProblem, verify_units
 from store.kinds import INFERENCE_JOB
 from store.ledger import committed_units
 from store.results import Results
@@ -28,7 +37,40 @@ def job_files(db: Database, job: InferenceJobView) -> list[Path]:
     return [results_folder(job) / record.file for record in records] if records else []
 
 
-def verify_job(db: Database, job: InferenceJobView) -> tuple[int, list[UnitProblem]]:
-    """Hash every file of a job again: how many there are, and which differ from the ledger."""
-    records = committed_units(db, INFERENCE_JOB, job.id)
-    return (len(records), verify_units(results_folder(job), records)) if records else (0, [])
+def draw_image(
+    db: Database, job: InferenceJobView, image_index: int, *, max_side: int = MAX_SIDE
+) -> Pixels:
+    """Draw one image of a job from its stored row; the image is read again.
+
+    Args:
+        image_index: of the result row.
+        max_side: larger images are drawn on a smaller copy, pixels.
+
+    Returns:
+        uint8, shape (h, w, 3); see `pipelines.drawing.draw.draw_result`.
+
+    Raises:
+        InputError: IMAGE_NOT_FOUND, the job has no such row.
+        ImageError: the image cannot be read or decoded, or has changed since.
+    """
+    from adapters.images import decode_image
+    from pipelines.drawing.draw import draw_row
+
+    rows = open_job_results(db, job).lazy().filter(pl.col("image_index") == image_index)
+    found = rows.collect().to_dicts()
+    if not found:
+        raise InputError(
+            "IMAGE_NOT_FOUND",
+            f"inference job {job.id} has no row of image {image_index}; it has "
+            f"{job.total_images or 0} images, counted from 0.",
+        )
+    reader = ManifestReader(results_folder(job) / MANIFEST_NAME)
+    config = build_as(PredictConfig, job.config).dataset
+    storage = frozen_options(config.storage_options)
+    data = read_row(
+        manifest_rows(reader.read(image_index, image_index + 1))[0],
+        root=place_of(reader.root, storage),
+        follow_links=config.follow_links,
+        storage=storage,
+    )
+    return draw_row(decode_image(data).pixels, found[0], job.class_names, max_side=max_side)

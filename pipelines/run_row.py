@@ -37,7 +37,7 @@ def shared_columns(
         images: what the images are called, for the name of a run that has none.
     """
     info = model.info
-    default = f"{info.architecture}-{Path(images).name}"
+    default = f"{info.architecture}-{images}"
     return {
         "training_job_id": job_of(db, model, names).id,
         "name": free_run_name(db, config.name or default, kind=kind),

@@ -19,7 +19,8 @@ from pipelines.parity import compare_models
 from pipelines.parity_run import ParitySettings
 from pipelines.reporter import Reporter
 from pipelines.runs import open_results, unit_files
-from store.database import Database
+from snellen.inference import InferenceJob, open_predictions, predict
+from snellen.opened import opened
 from store.runs import get_test_run
 from store.views import RunView
 
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
     import polars as pl
 
     from adapters.base import Adapter
+
+
+__all__ = [
+    "InferenceJob",
+    "TestRun",
+    "evaluate",
+    "load_adapter",
+    "open_predictions",
+    "open_run",
+    "predict",
+]
 
 
 class TestRun:
@@ -85,12 +97,12 @@ class TestRun:
 
     def files(self) -> list[Path]:
         """The result files in unit order, which is the order of the images."""
-        with _database(self._database) as db:
+        with opened(self._database) as db:
             return unit_files(db, self._view)
 
     def lazy(self) -> pl.LazyFrame:
         """The result rows as a polars LazyFrame: filters and columns are read on demand."""
-        with _database(self._database) as db:
+        with opened(self._database) as db:
             return open_results(db, self._view).lazy()
 
     def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -99,7 +111,7 @@ class TestRun:
         Args:
             columns: only these; all columns of SCHEMA otherwise.
         """
-        with _database(self._database) as db:
+        with opened(self._database) as db:
             return open_results(db, self._view).frame(list(columns) if columns else None)
 
     def errors(
@@ -118,7 +130,7 @@ class TestRun:
         Raises:
             ConfigError, InputError: see `pipelines.errors.ErrorAnalysis.summary`.
         """
-        with _database(self._database) as db:
+        with opened(self._database) as db:
             return ErrorAnalysis(db, self._view).summary(min_confidence=min_confidence, top=top)
 
     def instances(
@@ -141,7 +153,7 @@ class TestRun:
             ConfigError, InputError: see `pipelines.errors.ErrorAnalysis.instances`, which also
                 explains the arguments.
         """
-        with _database(self._database) as db:
+        with opened(self._database) as db:
             return ErrorAnalysis(db, self._view).instances(
                 bucket=bucket,
                 true=true,
@@ -155,18 +167,6 @@ class TestRun:
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
         return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}, {primary})"
-
-
-class _database:  # noqa: N801 (used as a function)
-    def __init__(self, url: str | None) -> None:
-        self._url = url
-
-    def __enter__(self) -> Database:
-        self._db = Database.open(self._url, create=False)
-        return self._db
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
 
 
 def evaluate(
@@ -201,7 +201,7 @@ def open_run(reference: int | str = "latest", *, database: str | None = None) ->
     Raises:
         InputError: RUN_NOT_FOUND, DATABASE_NOT_FOUND.
     """
-    with _database(database) as db:
+    with opened(database) as db:
         return TestRun(get_test_run(db, reference), database)
 
 

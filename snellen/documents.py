@@ -7,10 +7,11 @@ from typing import Any
 
 from metrics.error_counts import BucketSummary, MistakeSummary
 from metrics.paging import InstancePage
+from pipelines.predictions import job_files, open_job_results
 from pipelines.runs import unit_files
 from store.database import Database
 from store.results import Page
-from store.views import RunView
+from store.views import AnyRun, InferenceJobView, RunView
 
 _RUN_KEYS = (
     "id",
@@ -41,9 +42,7 @@ _MORE_RUN_KEYS = (
 def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
     """A run; with ``db`` also its files in unit order and what only a single run shows."""
     document: dict[str, Any] = {key: getattr(run, key) for key in (*_RUN_KEYS, *_MORE_RUN_KEYS)}
-    for key in ("created_at", "started_at", "completed_at"):
-        moment = getattr(run, key)
-        document[key] = moment.isoformat() if moment is not None else None
+    document |= _moments(run)
     if db is not None:
         document["files"] = [str(path) for path in unit_files(db, run)]
         for key in (
@@ -56,6 +55,51 @@ def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
         ):
             document[key] = getattr(run, key)
     return document
+
+
+def _moments(run: AnyRun) -> dict[str, str | None]:
+    moments = {key: getattr(run, key) for key in ("created_at", "started_at", "completed_at")}
+    return {key: moment.isoformat() if moment else None for key, moment in moments.items()}
+
+
+_JOB_KEYS = (
+    "id",
+    "name",
+    "status",
+    "task_type",
+    "inference_type",
+    "input_data",
+    "total_images",
+    "scored_images",
+    "failed_images",
+    "total_inference_time_ms",
+    "avg_inference_time_ms",
+    "results_dir",
+    "fingerprint",
+    "training_job_id",
+    "checkpoint_path",
+    "error_message",
+)
+RESULTS_SHOWN = 100
+"""Jobs of at most so many images come with their rows."""
+
+
+def inference_document(job: InferenceJobView, db: Database | None = None) -> dict[str, Any]:
+    """An inference job; with ``db`` also its files, and its rows where they are few."""
+    document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
+    if db is not None:
+        document["files"] = [str(path) for path in job_files(db, job)]
+        for key in ("class_names", "resolved", "config"):
+            document[key] = getattr(job, key)
+        if document["files"] and (job.total_images or 0) <= RESULTS_SHOWN:
+            results = open_job_results(db, job)
+            document["results"] = results.page(results.lazy(), limit=RESULTS_SHOWN).rows
+    return document
+
+
+def predictions_document(document: dict[str, Any], page: Page) -> dict[str, Any]:
+    """An inference job with a page of its rows, and how many rows were selected."""
+    return {**document, "total": page.total, "results": page.rows}
 
 
 def images_document(page: Page) -> dict[str, Any]:

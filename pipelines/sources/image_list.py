@@ -57,5 +57,5 @@ class ImageListSource(Source):
 
 def relative_id(text: str, root: Place) -> str:
     """The id of an image: its path relative to ``root`` where it lies below it."""
-    prefix = f"{root}/"
+    prefix = f"{str(root).rstrip('/')}/"
     return escape_id(text[len(prefix) :] if text.startswith(prefix) else text)

@@ -13,6 +13,7 @@ from pipelines.config import DatasetConfig
 from pipelines.predict_config import ImagesConfig
 from pipelines.sources.base import DatasetInfo, Source
 from pipelines.sources.images import NamedImagesSource, check_named, images_below
+from pipelines.sources.listing import IMAGE_SUFFIXES
 from pipelines.sources.registry import load_source_class
 from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
 from pipelines.storage.address import frozen_options, is_remote
@@ -152,10 +153,18 @@ def _is_file(path: str) -> bool:
 
 
 def spoken(config: ImagesConfig) -> str:
-    """What the images are, for messages and names."""
+    """What the images are, for messages."""
     if isinstance(config.path, str):
         return config.path
-    return config.path[0] if len(config.path) == 1 else f"{len(config.path)} images"
+    return config.path[0] if len(config.path) == 1 else f"{len(config.path)} named paths"
+
+
+def short_name(config: ImagesConfig) -> str:
+    """What the images are, for the name of a job: an image's or a folder's name."""
+    if isinstance(config.path, tuple) and len(config.path) > 1:
+        return f"{len(config.path)}-images"
+    path = Path(spoken(config))
+    return path.name if path.suffix.lower() not in IMAGE_SUFFIXES else path.stem
 
 
 def _dataset(config: ImagesConfig, path: str) -> DatasetConfig:

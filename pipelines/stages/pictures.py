@@ -8,7 +8,7 @@ image alone, so a unit that is done again replaces its pictures, each at once.
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -78,7 +78,8 @@ def _draw(
     from pipelines.drawing.encode import encode_jpeg
 
     try:
-        pixels = decode_image(read_row(spec, place)).pixels
+        data = read_row(place, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)
+        pixels = decode_image(data).pixels
         return encode_jpeg(draw_row(pixels, row, pictures.class_names))
     except Exception:
         # The row stands without its picture: no drawing may end a job of millions.
@@ -108,8 +109,3 @@ def _name(pictures: PictureSpec, row: dict[str, Any]) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
     name = f"{index:06d}-{safe}" if safe else f"{index:06d}"
     return name if pictures.total <= _FLAT else f"{index // _A_FOLDER:06d}/{name}"
-
-
-def picture_path(results_dir: str | Path, relative: str | None) -> Path | None:
-    """Where the picture of a result row lies."""
-    return None if relative is None else Path(results_dir) / relative

@@ -19,7 +19,8 @@ from pipelines.stages.read import read_image
 from pipelines.stages.spec import ScoringSpec
 from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
 from pipelines.stages.truth import Truth, truth_of
-from pipelines.storage.address import is_remote
+from pipelines.storage.address import Options, is_remote
+from pipelines.storage.remote_path import Place
 
 if TYPE_CHECKING:
     from adapters.base import Preprocessor
@@ -111,19 +112,20 @@ class ImagePreparer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, row: Mapping[str, Any]) -> bytes:
-        return read_row(self._spec, row)
+        spec = self._spec
+        return read_row(row, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)
 
 
-def read_row(spec: ScoringSpec, row: Mapping[str, Any]) -> bytes:
+def read_row(row: Mapping[str, Any], *, root: Place, follow_links: bool, storage: Options) -> bytes:
     """The bytes of the image of a manifest row. Raises ImageError, stage ``read``."""
     return read_image(
         unescape_id(row["location"]),
         size=row["size"],
         mtime_ns=row["mtime_ns"],
-        root=spec.root,
-        follow_links=spec.follow_links,
+        root=root,
+        follow_links=follow_links,
         member=_member(row),
-        storage=spec.storage,
+        storage=storage,
     )
 
 

@@ -8,6 +8,7 @@ from snellen.cli import (
     commands_errors,
     commands_jobs,
     commands_models,
+    commands_predict,
     commands_results,
     commands_run,
     commands_serve,
@@ -29,6 +30,8 @@ app.command("eval", context_settings=_SETTINGS)(commands_run.eval_command)
 app.command("resume", context_settings=_SETTINGS)(commands_run.resume_command)
 app.command("plan", context_settings=_SETTINGS)(commands_run.plan_command)
 app.command("serve", context_settings=_SETTINGS)(commands_serve.serve_command)
+app.command("predict", context_settings=_SETTINGS)(commands_predict.predict_command)
+app.command("predictions")(commands_predict.predictions_command)
 app.command("runs")(commands_results.runs_command)
 app.command("show")(commands_results.show_command)
 app.command("images")(commands_results.images_command)

@@ -20,8 +20,13 @@ _LINE_SECONDS = 5.0
 
 
 @contextmanager
-def make_reporter(*, debug: bool) -> Iterator[Reporter]:
-    """The reporter for this terminal; without ``debug`` C libraries' own chatter is silenced."""
+def make_reporter(*, debug: bool, doing: str = "evaluating") -> Iterator[Reporter]:
+    """The reporter for this terminal; without ``debug`` C libraries' own chatter is silenced.
+
+    Args:
+        debug: leave everything as it is.
+        doing: what is done to the images, beside the bar.
+    """
     from rich.console import Console
 
     with (
@@ -31,7 +36,8 @@ def make_reporter(*, debug: bool) -> Iterator[Reporter]:
         redirect_stdout(stream if debug else nowhere),
     ):
         console = Console(file=stream, highlight=False)
-        reporter = TerminalReporter(console) if console.is_terminal else PlainReporter(console)
+        bar = console.is_terminal
+        reporter = TerminalReporter(console, doing) if bar else PlainReporter(console)
         try:
             yield reporter
         finally:
@@ -150,8 +156,9 @@ class PlainReporter(Reporter):
 class TerminalReporter(Reporter):
     """A spinner while something is waited for, then a bar with rate and time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, doing: str = "evaluating") -> None:
         self._console = console
+        self._doing = doing
         self._status: Status | None = None
         self._progress: Progress | None = None
         self._task: Any = None
@@ -202,7 +209,7 @@ class TerminalReporter(Reporter):
         self._progress.update(
             self._task,
             advance=rows,
-            description="evaluating",
+            description=self._doing,
             info=info,
             rate=str(self._rate),
             left=self._rate.left,

@@ -1,0 +1,223 @@
+"""``predict`` and ``predictions``: images without labels, and what was found in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snellen.cli.options import (
+    DatabaseOption,
+    DebugOption,
+    JsonOption,
+    LimitOption,
+    OffsetOption,
+    open_database,
+)
+from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.progress import make_reporter
+
+if TYPE_CHECKING:
+    from store.views import InferenceJobView
+
+_OVERRIDE = re.compile(r"[A-Za-z_]+(\.[A-Za-z_]+)*=")
+_LISTED = 20
+
+
+def predict_command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG] [IMAGES]... [KEY.SUB=VALUE]...",
+            help="A YAML file; images, folders, a manifest or shards; settings that override.",
+        ),
+    ] = None,
+    job: Annotated[str | None, typer.Option(help="A training job, by id or name.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="A file; or, of the job: best, last or an epoch.")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="timm or ultralytics, for a file without a job.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Leave out detections that are less sure [0.25].")
+    ] = None,
+    visualize: Annotated[
+        str | None, typer.Option(help="Annotated copies: none, failed, all, or how many.")
+    ] = None,
+    masks: Annotated[bool, typer.Option("--masks", help="Also masks as PNG files.")] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for results.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the inference job.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="JOB", help="Go on with an inference job: id, name or 'latest'."),
+    ] = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Predict images without labels: an inference job with a row an image."""
+    settings = {
+        "model.job": job,
+        "model.checkpoint": _number_or_word(checkpoint),
+        "model.adapter": adapter,
+        "model.min_confidence": confidence,
+        "output.visualize": _number_or_word(visualize),
+        "output.masks": "png" if masks else None,
+        "output.dir": output,
+        "name": name,
+    }
+    config, images, overrides = sort_words(words or [])
+    with make_reporter(debug=debug, doing="predicting") as reporter:
+        reporter.status("reading the configuration")
+        from pipelines.predict import InferenceRunner
+        from pipelines.predict_request import predict_config_of
+
+        where = database
+        if resume is not None:
+            given = [key for key, value in settings.items() if value is not None]
+            _refuse_beside_resume([*([config] if config else []), *images, *given])
+            runner = InferenceRunner(database=database, reporter=reporter)
+            found = runner.resume(resume, overrides)
+        else:
+            parsed = predict_config_of(
+                config, images or None, settings=settings, overrides=overrides
+            )
+            where = database or parsed.database
+            runner = InferenceRunner(parsed, database=database, reporter=reporter)
+            found = runner.run_inference()
+    _print_job(found, where, as_json=as_json)
+
+
+def sort_words(words: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """Tell the words of ``predict`` apart.
+
+    Returns:
+        The configuration file (a first word that ends in .yaml or .yml), images, and overrides
+        (``key=value``, unless there is a file of that name).
+    """
+    overrides = [w for w in words if _OVERRIDE.match(w) and not Path(w).exists()]
+    others = [word for word in words if word not in overrides]
+    is_config = bool(others) and Path(others[0]).suffix.lower() in {".yaml", ".yml"}
+    return (others[0], others[1:], overrides) if is_config else (None, others, overrides)
+
+
+def _number_or_word(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def _refuse_beside_resume(words: Sequence[str]) -> None:
+    from adapters.types import ConfigError
+
+    if words:
+        raise ConfigError(
+            "USAGE",
+            f"--resume goes on with a stored job, which has its model and its images: '{words[0]}' "
+            "does not go with it. Settings may follow as KEY.SUB=VALUE.",
+        )
+
+
+def predictions_command(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="Id, name or 'latest'; none: list all.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Of images: ok or failed. Of jobs: completed, failed ...")
+    ] = None,
+    predicted: Annotated[
+        str | None, typer.Option(help="Images with this predicted class, by name.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Of an image's surest prediction, inclusive.")
+    ] = None,
+    error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
+    sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
+    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    limit: LimitOption = _LISTED,
+    offset: OffsetOption = 0,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List inference jobs; or show one, with its images."""
+    from snellen.cli.tables_predict import job_tables, jobs_table
+    from snellen.documents import inference_document, predictions_document
+    from store.runs import get_inference_job, list_inference_jobs
+
+    if job is None:
+        _check_status(status, jobs=True)
+        db = open_database(database)
+        jobs = list_inference_jobs(db, status=status, limit=limit, offset=offset)
+        documents = [inference_document(one) for one in jobs]
+        if as_json:
+            print_json(documents)
+        else:
+            stdout_console().print(jobs_table(documents))
+        return
+    _check_status(status, jobs=False)
+    db = open_database(database)
+    found = get_inference_job(db, job)
+    from pipelines.class_choice import choose_class
+    from pipelines.predictions import open_job_results
+
+    results = open_job_results(db, found)
+    names = found.class_names or []
+    selection = results.filter(
+        predicted_class=None
+        if predicted is None
+        else choose_class(predicted, names, where="--predicted"),
+        min_confidence=min_confidence,
+        status=status,
+        error_code=error_code,
+    )
+    page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
+    document = predictions_document(inference_document(found, db), page)
+    if as_json:
+        print_json(document)
+        return
+    for table in job_tables(document, offset=offset, details=True):
+        stdout_console().print(table)
+
+
+def _check_status(status: str | None, *, jobs: bool) -> None:
+    """A status is one of a job's where jobs are listed, else one of an image's."""
+    from adapters.nearest import nearest
+    from adapters.types import ImageStatus
+    from store.models import STATUSES
+
+    known: tuple[str, ...] = STATUSES if jobs else tuple(ImageStatus)
+    if status is not None and status not in known:
+        raise typer.BadParameter(
+            f"--status: expected one of {', '.join(known)}, got {status!r}{nearest(status, known)}"
+        )
+
+
+def _print_job(job: InferenceJobView, database: str | None, *, as_json: bool) -> None:
+    from snellen.documents import inference_document, predictions_document
+    from store.database import Database
+
+    db = Database.open(database, create=False)
+    try:
+        document: dict[str, Any] = inference_document(job, db)
+        if not as_json:
+            from pipelines.predictions import open_job_results
+
+            results = open_job_results(db, job)
+            page = results.page(results.lazy(), limit=_LISTED)
+            document = predictions_document(document, page)
+    finally:
+        db.close()
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.tables_predict import job_tables
+
+    for table in job_tables(document):
+        stdout_console().print(table)
+    if document["total"] > 1:
+        stderr_console().print(f"Next:  snellen predictions {job.id} --status failed")
