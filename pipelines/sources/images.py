@@ -150,12 +150,15 @@ def _is_image(name: str) -> bool:
 
 
 def columns_of(files: Sequence[ListedFile]) -> dict[str, Sequence[Any]]:
-    """Listed files as columns of the manifest; labels are left out, which makes them null."""
+    """Listed files as columns of the manifest."""
+    nothing = [None] * len(files)
     return {
         "image_id": [file.relative for file in files],
         "location": [escape_id(file.path) for file in files],
         "size": [file.size for file in files],
         "mtime_ns": [file.mtime_ns for file in files],
+        "label": nothing,
+        "label_id": nothing,
     }
 
 
@@ -171,6 +174,8 @@ def named_files(places: Sequence[Place], root: Place) -> dict[str, Sequence[Any]
         "location": [escape_id(path) for path in paths],
         "size": [size for size, _ in found],
         "mtime_ns": [mtime for _, mtime in found],
+        "label": [None] * len(places),
+        "label_id": [None] * len(places),
     }
 
 

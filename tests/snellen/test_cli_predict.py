@@ -1,0 +1,224 @@
+"""``snellen predict`` and ``snellen predictions``: words, documents, tables, errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from snellen.cli.commands_predict import sort_words
+from snellen.cli.main import run
+from tests.pipelines.making import grey_folder
+from tests.pipelines.pixel_adapter import NAME
+
+KEYS = {
+    "id", "name", "status", "task_type", "total_images", "scored_images", "failed_images", "files",
+    "results_dir", "fingerprint", "inference_type", "input_data", "total_inference_time_ms",
+    "avg_inference_time_ms", "results", "class_names",
+}  # fmt: skip
+
+
+class Cli:
+    """Runs commands in this process; remembers what they printed."""
+
+    def __init__(self, place: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.place = place
+        self._url = f"sqlite:///{place / 'runs.db'}"
+        self._capture = capture
+
+    def __call__(self, *words: str) -> tuple[int, str, str]:
+        self._capture.readouterr()
+        code = run([*words, "--database", self._url])
+        printed = self._capture.readouterr()
+        return code, printed.out, printed.err
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        found, out, _ = self(*words, "--json")
+        assert found == code, out
+        return json.loads(out)
+
+    def config(self, **sections: Any) -> str:
+        data = {
+            "model": {"adapter": NAME},
+            "run": {"engine": "inline", "unit_rows": 4},
+            "output": {"dir": "out"},
+            **sections,
+        }
+        (self.place / "predict.yaml").write_text(yaml.safe_dump(data))
+        return "predict.yaml"
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNELLEN_DATABASE", raising=False)
+    grey_folder(tmp_path / "data")
+    return Cli(tmp_path, capfd)
+
+
+def test_words_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sort_words(["a.yaml", "b.jpg", "run.engine=ray", "c/"]) == (
+        "a.yaml", ["b.jpg", "c/"], ["run.engine=ray"])  # fmt: skip
+    assert sort_words(["b.jpg", "name=x"]) == (None, ["b.jpg"], ["name=x"])
+    assert sort_words(["wrong.key=3"]) == (None, [], ["wrong.key=3"])
+    (tmp_path / "a=b.jpg").touch()
+    assert sort_words(["a=b.jpg"]) == (None, ["a=b.jpg"], [])
+    assert sort_words([]) == (None, [], [])
+
+
+def test_a_configuration(cli: Cli) -> None:
+    document = cli.json("predict", cli.config(dataset={"path": "data"}), "name=first")
+    assert set(document) >= KEYS
+    assert (document["id"], document["name"], document["status"]) == (1, "first", "completed")
+    assert (document["total_images"], document["failed_images"]) == (12, 0)
+    assert [row["image_id"] for row in document["results"]][:2] == ["0/00.png", "0/01.png"]
+    assert all(Path(file).is_file() for file in document["files"])
+    assert document["config"]["dataset"]["path"] == str(cli.place / "data")
+
+
+def test_images_on_the_command_line_take_the_place_of_the_files(cli: Cli) -> None:
+    config = cli.config(dataset={"path": "elsewhere"})
+    document = cli.json("predict", config, "data/1/00.png", "data/0/01.png")
+    assert [row["image_id"] for row in document["results"]] == ["1/00.png", "0/01.png"]
+    assert document["inference_type"] == "batch"
+
+
+def test_options_without_a_configuration(cli: Cli) -> None:
+    document = cli.json(
+        "predict", "--adapter", NAME, "data/0/00.png", "-o", "mine", "--name", "one",
+        "--visualize", "1", "run.batch_size=1",
+    )  # fmt: skip
+    assert (document["name"], document["inference_type"]) == ("one", "single")
+    assert document["config"]["run"]["engine"] == "inline"
+    (row,) = document["results"]
+    picture = Path(document["results_dir"]) / row["visualization_path"]
+    assert picture.is_file()
+    assert picture.is_relative_to(cli.place / "mine")
+
+
+def test_rows_of_large_jobs_are_left_to_the_files(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snellen.documents.RESULTS_SHOWN", 11)
+    document = cli.json("predict", cli.config(dataset={"path": "data"}))
+    assert "results" not in document
+    assert cli.json("predictions", "latest", "--limit", "3")["total"] == 12
+
+
+def test_one_image_is_shown_in_full(cli: Cli) -> None:
+    code, out, err = cli("predict", "--adapter", NAME, "data/0/00.png", "--visualize", "all")
+    assert code == 0, err
+    assert "00.png 6 x 5" in out
+    for label in ("0", "1", "2"):
+        assert f"│ {label} " in out
+    assert "visualizations/000000-00.jpg" in out.replace("\n", "")
+    assert "ms" in out
+
+
+def test_several_images_are_shown_a_line_each(cli: Cli) -> None:
+    (cli.place / "data" / "0" / "02.png").write_bytes(b"")
+    code, out, err = cli("predict", "--adapter", NAME, "data")
+    assert code == 0, err
+    assert "12 images, 11 predicted, 1 failed" in out
+    assert "EMPTY" in out
+    assert "snellen predictions 1 --status failed" in err
+
+
+def test_predictions_lists_and_shows(cli: Cli) -> None:
+    (cli.place / "data" / "0" / "02.png").write_bytes(b"")
+    cli.json("predict", cli.config(dataset={"path": "data"}), "name=a")
+    cli.json("predict", cli.config(dataset={"path": "data/1"}), "name=b")
+    listed = cli.json("predictions")
+    assert [(job["id"], job["name"]) for job in listed] == [(2, "b"), (1, "a")]
+    assert cli.json("predictions", "--status", "failed") == []
+    failed = cli.json("predictions", "a", "--status", "failed")
+    assert (failed["total"], failed["id"]) == (1, 1)
+    assert failed["results"][0]["error_code"] == "EMPTY"
+    page = cli.json("predictions", "1", "--sort", "confidence", "--desc", "--limit", "2")
+    values = [row["confidence"] for row in page["results"]]
+    assert values == sorted(values, reverse=True)
+    label = page["results"][0]["predicted_label"]
+    chosen = cli.json("predictions", "1", "--predicted", label)["results"]
+    assert {row["predicted_label"] for row in chosen} == {label}
+    for words in (("predictions",), ("predictions", "latest"), ("predictions", "2")):
+        code, out, _ = cli(*words)
+        assert code == 0
+        assert "b" in out
+
+
+def test_resume(cli: Cli) -> None:
+    document = cli.json("predict", cli.config(dataset={"path": "data"}))
+    Path(document["files"][0]).unlink()
+    again = cli.json("predict", "--resume", "latest", "run.threads=1")
+    assert (again["id"], again["status"]) == (1, "completed")
+    assert len(again["files"]) == 3
+    error = cli.json("predict", "--resume", "1", "data/0/00.png", code=2)["error"]
+    assert error["code"] == "USAGE"
+    assert "'data/0/00.png' does not go with it" in error["message"]
+    assert cli.json("predict", "--resume", "1", "--name", "x", code=2)["error"]["code"] == "USAGE"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("predict",), "MODEL_MISSING", "--job NAME"),
+        (("predict", "data/0/00.png"), "MODEL_MISSING", "--checkpoint FILE"),
+        (("predict", "none.yaml"), "CONFIG_NOT_FOUND", "there is no such file"),
+        (("predict", "--adapter", NAME), "DATASET_MISSING", "on the command line"),
+        (
+            ("predict", "--adapter", NAME, "data/0/00.png", "no.png"),
+            "DATASET_NOT_FOUND",
+            "no.png' of 2 images does not exist",
+        ),
+        (("predict", "--job", "none", "data"), "JOB_NOT_FOUND", "got 'none'"),
+        (
+            ("predict", "--adapter", NAME, "data", "--visualize", "some"),
+            "CONFIG_INVALID",
+            "output.visualize: input should be 'none', 'failed' or 'all'",
+        ),
+        (
+            ("predict", "--adapter", NAME, "data", "--confidence", "2"),
+            "CONFIG_INVALID",
+            "model.min_confidence",
+        ),
+        (
+            ("predict", "--adapter", NAME, "data", "run.batchsize=3"),
+            "CONFIG_INVALID",
+            "Did you mean 'run.batch_size'?",
+        ),
+        (("predict", "--adapter", NAME, "data", "--masks"), "OPTION_INVALID", "output.masks"),
+        (("predict", "--resume", "7"), "DATABASE_NOT_FOUND", "runs.db"),
+        (("predictions", "--status", "ok"), "USAGE", "expected one of pending"),
+    ],
+)
+def test_errors_are_documents_and_start_nothing(
+    cli: Cli, words: tuple[str, ...], code: str, message: str
+) -> None:
+    error = cli.json(*words, code=2)["error"]
+    assert (error["code"], message in error["message"]) == (code, True), error
+    assert not list(cli.place.glob("runs/*-*"))
+
+
+def test_a_job_without_a_good_image_fails(cli: Cli) -> None:
+    for image in (cli.place / "data").rglob("*.png"):
+        image.write_bytes(b"")
+    error = cli.json("predict", cli.config(dataset={"path": "data"}), code=1)["error"]
+    assert error["code"] == "ALL_FAILED"
+    assert cli.json("predictions", "1")["status"] == "failed"
+
+
+def test_an_image_needs_no_ray(cli: Cli, importable: None) -> None:
+    script = (
+        "import sys; from snellen.cli.main import run; "
+        f"code = run(['predict', '--adapter', {NAME!r}, 'data/0/00.png']); "
+        "sys.exit(code or int('ray' in sys.modules))"
+    )
+    command = [sys.executable, "-c", script]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
