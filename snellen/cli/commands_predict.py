@@ -219,5 +219,7 @@ def _print_job(job: InferenceJobView, database: str | None, *, as_json: bool) ->
 
     for table in job_tables(document):
         stdout_console().print(table)
-    if document["total"] > 1:
+    if job.failed_images and document["total"] > 1:
         stderr_console().print(f"Next:  snellen predictions {job.id} --status failed")
+    elif document["total"] > _LISTED:
+        stderr_console().print(f"Next:  snellen predictions {job.id} --offset {_LISTED}")

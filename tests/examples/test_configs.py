@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pipelines.config import RunConfig
-from pipelines.config_load import build_config, load_config, parse_yaml
+from pipelines.config_load import build_as, build_config, load_as, load_config, parse_yaml
+from pipelines.predict_config import PredictConfig
 from store.models import Base
 from store.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
 
@@ -35,7 +36,10 @@ def defaults() -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_every_configuration_parses(path: Path) -> None:
-    assert isinstance(load_config(str(path), []), RunConfig)
+    if path.name.startswith("predict"):
+        assert isinstance(load_as(PredictConfig, path), PredictConfig)
+    else:
+        assert isinstance(load_config(str(path), []), RunConfig)
 
 
 def test_full_names_every_key_with_its_default() -> None:
@@ -58,6 +62,17 @@ def test_configuration_page_explains_every_key() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
     documented = set(re.findall(r"^\| `([\w.]+)` \|", page, flags=re.MULTILINE))
     assert documented == set(defaults())
+
+
+def test_predictions_page_explains_every_key_of_its_own() -> None:
+    _, _, page = (ROOT / "docs" / "predict.md").read_text().partition("## Configuration")
+    documented = set(re.findall(r"^\| `([\w.]+)` \|", page, flags=re.MULTILINE))
+    config = build_as(PredictConfig, {"model": {}})
+    ours, theirs = flat(config.model_dump(mode="json")), defaults()
+    assert documented <= set(ours)
+    assert set(ours) - set(theirs) <= documented
+    changed = {key for key in set(ours) & set(theirs) if ours[key] != theirs[key]}
+    assert changed <= documented
 
 
 def test_results_page_explains_every_column() -> None:
