@@ -121,6 +121,12 @@ def images_below(folder: Place) -> Iterator[list[ListedFile]]:
     yield from list_images(folder, names, "natural")
 
 
+def has_images(folder: Path) -> bool:
+    """Whether an image lies directly in a folder; it is not listed to its end."""
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) and not entry.is_dir() for entry in entries)
+
+
 def _directly_in(folder: Place) -> list[ListedFile]:
     key = sort_key("natural")
     if isinstance(folder, RemotePath):

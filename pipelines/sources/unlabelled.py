@@ -12,8 +12,8 @@ from adapters.types import ConfigError
 from pipelines.config import DatasetConfig
 from pipelines.predict_config import ImagesConfig
 from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.images import NamedImagesSource, check_named, images_below
-from pipelines.sources.listing import IMAGE_SUFFIXES
+from pipelines.sources.images import NamedImagesSource, check_named, has_images
+from pipelines.sources.listing import IMAGE_SUFFIXES, walk
 from pipelines.sources.registry import load_source_class
 from pipelines.stages.truth import COLUMNS as TRUTH_COLUMNS
 from pipelines.storage.address import frozen_options, is_remote
@@ -79,7 +79,7 @@ def open_images(config: ImagesConfig) -> Source:
 def _format_of(path: Place, *, shards: bool) -> str:
     if shards:
         return "webdataset"
-    if isinstance(path, Path) and path.is_dir() and any(next(images_below(path))):
+    if isinstance(path, Path) and path.is_dir() and has_images(path):
         return "images"  # a stray .tar beside images is no reason to leave the images out
     for name in FORMATS:
         if load_source_class(name).recognises(path):
@@ -122,8 +122,7 @@ def are_few(config: ImagesConfig) -> bool:
     count = 0
     for path in (Path(text).expanduser() for text in paths):
         if path.is_dir():
-            listed = (file for files in images_below(path) for file in files)
-            count += sum(1 for _ in islice(listed, FEW + 1))
+            count += sum(1 for _ in islice(walk(str(path)), FEW + 1))
             few_here = _format_of(path, shards=False) == "images"
         else:
             count += 1
