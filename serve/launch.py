@@ -27,10 +27,17 @@ from serve.ray_token import share_token
 from store.database import Database
 
 _APPLICATION = "snellen"
+_WORKER_SWITCHES = (
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD",
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP",
+)
+"""Threads that cost a switch for each request; our code never blocks its event loop."""
 _READY_SECONDS = 600.0
 _POLL = 0.2
-_STOP_SECONDS = 8.0
-"""Ray may take so long to end; drain_timeout_s comes before it, together within 30 s."""
+_END_SECONDS = 28.0
+"""In which everything has ended, however long answering the last requests took."""
+_LEAST_SECONDS = 4.0
+"""What each step of ending gets at least."""
 
 
 class Service:
@@ -78,6 +85,9 @@ class Service:
         self._reporter.status("starting Ray")
         self._ray = RaySession(config.ray).start()
         self._ray.ready()
+        for name in _WORKER_SWITCHES:
+            # This process has no event loop, so a handle of it needs a thread of its own.
+            os.environ.pop(name, None)
         from serve.deployments import INGRESS, application, check_keys
 
         check_keys(config)
@@ -125,15 +135,16 @@ class Service:
 
     def _stop(self) -> int:
         left = [0]
+        end = time.monotonic() + _END_SECONDS
         if self._handle is not None:
             self._reporter.status("answering the requests that were accepted")
-            _within(self._config.limits.drain_timeout_s + 2, lambda: self._drain(left))
+            _until(end - 2 * _LEAST_SECONDS, lambda: self._drain(left))
             self._handle = None
         self._reporter.status("stopping")
         started = psutil.Process().children(recursive=True)
-        _within(_STOP_SECONDS / 2, _shutdown_serve)
+        _until(end - _LEAST_SECONDS, _shutdown_serve)
         assert self._ray is not None
-        _within(_STOP_SECONDS / 2, self._ray.stop)
+        _until(end, self._ray.stop)
         self._ray = None
         if self._config.ray.address is None:
             _kill(started)
@@ -164,11 +175,11 @@ def _kill(processes: Sequence[psutil.Process]) -> None:
             process.kill()
 
 
-def _within(seconds: float, work: Callable[[], object]) -> None:
-    """Run ``work`` and go on when it is done, or when it takes too long."""
+def _until(end: float, work: Callable[[], object]) -> None:
+    """Run ``work`` and go on when it is done, or at ``end`` (monotonic time) without it."""
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(max(0.0, end - time.monotonic()))
 
 
 @contextmanager
@@ -242,14 +253,9 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _quiet() -> None:
-    """Switches that Ray Serve reads from the environment before it is imported."""
-    for name in (
-        "LOG_TO_STDERR",
-        "RUN_USER_CODE_IN_SEPARATE_THREAD",
-        "RUN_ROUTER_IN_SEPARATE_LOOP",
-    ):
-        # The last two cost a switch of threads a request; our code never blocks its loop.
-        os.environ.setdefault(f"RAY_SERVE_{name}", "0")
+    """Switches that Ray Serve's processes read from the environment that Ray is started in."""
+    for name in ("RAY_SERVE_LOG_TO_STDERR", *_WORKER_SWITCHES):
+        os.environ.setdefault(name, "0")
 
 
 def _reason(error: Exception) -> str:

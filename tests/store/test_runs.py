@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import StatementError
 
 from adapters.types import InputError
 from store.database import Database
@@ -230,7 +231,7 @@ def test_a_request_is_a_job_and_its_result_or_nothing(db: Database, job_id: int)
     assert (row.id, row.inference_job_id, row.image_index) == (result_id, request_id, 3)
     with pytest.raises(ValueError, match="lease_token"):
         record_request(db, {**columns, "lease_token": "x"}, image(4))
-    with pytest.raises(TypeError):
+    with pytest.raises(StatementError, match="expected a JSON value"):
         record_request(db, columns, {**image(5), "extra_data": object()})
     assert [job.id for job in list_inference_jobs(db)] == [request_id]
 
