@@ -23,12 +23,9 @@ from store.views import InferenceJobView
 
 
 def open_job_results(db: Database, job: InferenceJobView) -> Results:
-    """A reader of the job's result rows.
-
-    Raises:
-        RunError: the job has no folder yet.
-    """
-    return Results(results_folder(job), committed_units(db, INFERENCE_JOB, job.id))
+    """A reader of the job's result rows; a job that never began has none."""
+    folder = results_folder(job) if job.results_dir else Path()
+    return Results(folder, committed_units(db, INFERENCE_JOB, job.id))
 
 
 def job_files(db: Database, job: InferenceJobView) -> list[Path]:

@@ -127,7 +127,7 @@ def are_few(config: ImagesConfig) -> bool:
         else:
             count += 1
             few_here = path.exists() and _format_of(path, shards=False) == "images"
-        if count > FEW or not few_here:
+        if min(count, config.limit or count) > FEW or not few_here:
             return False
     return True
 

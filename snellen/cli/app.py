@@ -16,7 +16,8 @@ from snellen.cli import (
 
 app = typer.Typer(
     name="snellen",
-    help="Test a trained vision model on a labelled set, and see on which images it fails.",
+    help="Test a trained vision model on a labelled set, see on which images it fails, and run it "
+    "on images without labels.",
     epilog="Exit codes: 0 done, 1 run failed or models differ, 2 bad usage, config or input, "
     "130 interrupted.",
     no_args_is_help=True,

@@ -22,7 +22,7 @@ NO_DEFAULT = {"model.job": "digits", "dataset.path": "demo-data/digits/test"}
 def flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in data.items():
-        if isinstance(value, dict) and key != "options":
+        if isinstance(value, dict) and value and key != "options":
             found |= flat(value, f"{prefix}{key}.")
         else:
             found[prefix + key] = value

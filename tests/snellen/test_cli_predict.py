@@ -222,3 +222,40 @@ def test_an_image_needs_no_ray(cli: Cli, importable: None) -> None:
     command = [sys.executable, "-c", script]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_a_job_that_never_began_has_no_rows(cli: Cli) -> None:
+    from store.database import Database
+    from store.runs import create_inference_job, list_inference_jobs
+
+    cli.json("predict", "--adapter", NAME, "data/0/00.png")
+    db = Database.open(f"sqlite:///{cli.place / 'runs.db'}")
+    (done,) = list_inference_jobs(db)
+    create_inference_job(
+        db,
+        training_job_id=done.training_job_id,
+        checkpoint_path="x",
+        task_type=done.task_type,
+        inference_type="single",
+        status="pending",
+    )
+    document = cli.json("predictions", "2")
+    assert (document["status"], document["results"], document["files"]) == ("pending", [], [])
+    code, out, _ = cli("predictions", "2")
+    assert (code, "pending" in out) == (0, True)
+
+
+def test_a_checkpoint_of_a_training_job(cli: Cli) -> None:
+    from tests.adapters.making import save_timm
+
+    folder = cli.place / "trained"
+    folder.mkdir()
+    save_timm(folder / "model_best.pth.tar", num_classes=3)
+    save_timm(folder / "checkpoint-2.pth.tar", num_classes=3, seed=2)
+    (folder / "args.yaml").write_text("model: test_resnet\nnum_classes: 3\n")
+    cli.json("register", "trained", "--name", "mine")
+    best = cli.json("predict", "--job", "mine", "data/0/00.png")
+    assert Path(best["checkpoint_path"]).name == "model_best.pth.tar"
+    assert best["class_names"] == ["0", "1", "2"], "there are no names in the checkpoint"
+    epoch = cli.json("predict", "--job", "mine", "--checkpoint", "2", "data/0/00.png")
+    assert Path(epoch["checkpoint_path"]).name == "checkpoint-2.pth.tar"

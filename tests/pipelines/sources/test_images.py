@@ -191,6 +191,7 @@ def test_what_is_few(folder: Path, tmp_path: Path) -> None:
     for number in range(FEW):
         write_image(folder / "many" / f"{number}.png")
     assert not few(str(folder))
+    assert few(str(folder), limit=5)
 
 
 def test_what_a_job_is_called(folder: Path) -> None:
