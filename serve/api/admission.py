@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serve.api.problems import Problem, overloaded
+from serve.api.problems import overloaded
 from serve.config import LimitsConfig
 
 SETTLE_S = 1.0
@@ -40,20 +40,17 @@ class Admission:
         self.buffered = 0
         self.draining = False
 
-    def refusal(self) -> Problem | None:
-        """Why a request would not be taken on now, or None."""
-        after = self._limits.retry_after_s
-        if self.draining:
-            return overloaded(after, "DRAINING", "The service is being stopped.")
-        if self.running >= self._limits.max_queued:
-            return overloaded(after, "OVERLOADED", "Too many requests are waiting.")
-        return None
-
     def check(self) -> None:
         """Refuse early, before a body is read. Raises Problem (503)."""
-        refused = self.refusal()
-        if refused is not None:
-            raise refused
+        if self.draining:
+            after = self._limits.retry_after_s
+            raise overloaded(after, "DRAINING", "The service is being stopped.")
+        self._check_queue()
+
+    def _check_queue(self) -> None:
+        if self.running >= self._limits.max_queued:
+            after = self._limits.retry_after_s
+            raise overloaded(after, "OVERLOADED", "Too many requests are waiting.")
 
     @contextmanager
     def request(self) -> Iterator[Holding]:
@@ -68,8 +65,11 @@ class Admission:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """A place in the queue. Raises Problem (503)."""
-        self.check()
+        """A place in the queue, also while draining: the request was accepted before.
+
+        Raises Problem (503).
+        """
+        self._check_queue()
         self.running += 1
         try:
             yield
