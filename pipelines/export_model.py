@@ -179,6 +179,8 @@ def _write(adapter: Adapter, target: Path, file_format: str, told: Reporter) -> 
 
     partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     exportable = adapter.exportable()
+    if adapter.info.class_names is None:
+        told.note("the checkpoint has no class names, so the file will have none")
     try:
         told.status(f"exporting to {target.name}")
         write_export(exportable, file_format, partial)

@@ -7,13 +7,15 @@ counted on the way.
 
 from __future__ import annotations
 
+import os
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from adapters.types import ConfigError
+from adapters.types import ConfigError, InputError
 from pipelines.config import RunConfig
 from pipelines.config_load import build_config
 from pipelines.manifest import MANIFEST_NAME, write_manifest
@@ -62,8 +64,8 @@ def compare_models(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
         manifest = folder / MANIFEST_NAME
         total = write_manifest(source, info, manifest, limit=source.config.limit).rows
+        stream = stack.enter_context(_opened(settings))
         run = Comparison(models[0], models[1], settings, info, manifest, source.config, told)
-        stream = _opened(settings.output, stack)
         document = run.over(total, stream)
     return {
         **document,
@@ -86,14 +88,7 @@ def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter
     if settings.trust:
         located = located.trusted()
     told.status(f"loading {located.spec.checkpoint or reference}")
-    device = settings.device or _default_device()
-    return load_model(located, config, device)
-
-
-def _default_device() -> str:
-    from adapters.runtime import has_cuda
-
-    return "cuda" if has_cuda() else "cpu"
+    return load_model(located, config, settings.device)
 
 
 def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:
@@ -111,13 +106,24 @@ def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:
         )
 
 
-def _opened(output: str | Path | None, stack: ExitStack) -> IO[str] | None:
-    if output is None:
-        return None
+@contextmanager
+def _opened(settings: ParitySettings) -> Iterator[IO[str] | None]:
+    """A file for the lines of the images; it appears whole or not at all."""
+    if settings.output is None:
+        yield None
+        return
+    target = Path(settings.output).expanduser()
+    if target.exists() and not settings.overwrite:
+        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        return stack.enter_context(Path(output).expanduser().open("w", encoding="utf-8"))
+        with partial.open("w", encoding="utf-8") as stream:
+            yield stream
+        partial.replace(target)
     except OSError as error:
-        raise ConfigError("OUTPUT_NOT_WRITABLE", f"--output '{output}': {error}") from error
+        raise InputError("OUTPUT_NOT_WRITABLE", f"--output '{target}': {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _described(reference: str, model: ResolvedModel) -> dict[str, Any]:

@@ -46,18 +46,21 @@ class ParitySettings:
         dataset: the ``dataset`` section of a configuration, at least ``path``.
         tolerance: what equivalent models may differ by.
         batch_size: images that are held and go through each model together.
-        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        device: ``cpu`` or ``cuda``, where convolutions are rounded to TF32 unless torch is told
+            otherwise, which differs by more than 1e-4.
         worst: images that the document lists.
         output: a file for one JSON line an image; None writes none.
+        overwrite: ``output`` may exist.
         trust: TorchScript files may be loaded, although they are code.
     """
 
     dataset: dict[str, Any]
     tolerance: Tolerance = field(default_factory=Tolerance)
     batch_size: int = 16
-    device: str | None = None
+    device: str = "cpu"
     worst: int = 10
     output: str | Path | None = None
+    overwrite: bool = False
     trust: bool = False
 
 

@@ -253,7 +253,7 @@ def parity(
     tolerance: float = 1e-4,
     pixels: float = 1e-2,
     confidence: float = 0.25,
-    device: str | None = None,
+    device: str = "cpu",
     trust: bool = False,
     database: str | None = None,
     reporter: Reporter | None = None,
@@ -269,7 +269,7 @@ def parity(
         tolerance: largest difference of a confidence.
         pixels: largest difference of a box's side or a keypoint's coordinate.
         confidence: detections below it, in both, are not compared.
-        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        device: ``cpu``, or ``cuda``, which may round more than the tolerance.
         trust: TorchScript files may be loaded, although they are code.
         database: of the run tables, where the jobs are.
         reporter: told about progress; silent by default.

@@ -93,13 +93,14 @@ def parity_command(
     ] = 0.25,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 16,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; else a GPU if there is one.")
-    ] = None,
+        str, typer.Option(help="cpu, or cuda, which may round more than the tolerance.")
+    ] = "cpu",
     worst: Annotated[int, typer.Option(min=0, max=1000, help="Images that are listed.")] = 10,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write a JSON line an image."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
     trust: TrustOption = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
@@ -118,6 +119,7 @@ def parity_command(
             device=device,
             worst=worst,
             output=output,
+            overwrite=overwrite,
             trust=trust,
         )
         document = compare_models(a, b, settings, database=database, reporter=reporter)

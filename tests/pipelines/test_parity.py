@@ -78,6 +78,10 @@ def test_an_export_is_equivalent_to_its_checkpoint(
     written = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [line["status"] for line in written] == ["ok"] * 12
     assert written[0]["image_id"] < written[-1]["image_id"]
+    with pytest.raises(InputError) as caught:
+        compare_models(str(exported), str(exported), settings, database=database)
+    assert caught.value.code == "OUTPUT_TAKEN"
+    assert [path.name for path in tmp_path.iterdir()] == ["images.jsonl"]
 
 
 def test_the_metrics_are_those_of_an_evaluation(
