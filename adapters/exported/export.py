@@ -11,7 +11,9 @@ import json
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,23 +87,16 @@ def _onnx(exportable: Exportable) -> bytes:
     from adapters.onnx_file import import_onnx
 
     onnx = import_onnx()
-    names = exportable.output_names
-    buffer = io.BytesIO()
+    written: list[bytes] = []
 
     def trace(images: Tensor) -> None:
-        torch.onnx.export(
-            exportable.module,
-            (images,),
-            buffer,  # type: ignore[arg-type]  # a stream is written to, too
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=list(names),
-            dynamic_axes={name: {0: "batch"} for name in (INPUT, *names)},
-        )
+        try:
+            written.append(_by_tracing(exportable, images))
+        except torch.onnx.errors.UnsupportedOperatorError as error:
+            written.append(_by_export(exportable, images, error))
 
     outputs = _traced(exportable, trace)
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = onnx.load_model_from_string(written[0])
     for value, output in zip(model.graph.output, outputs, strict=True):
         # Only the batch is open; the exporter leaves some other sizes out.
         for axis, size in list(zip(value.type.tensor_type.shape.dim, output.shape, strict=True))[
@@ -111,6 +106,53 @@ def _onnx(exportable: Exportable) -> bytes:
     theirs = {key: str(value) for key, value in _for_ultralytics(exportable.model).items()}
     onnx.helper.set_model_props(model, {KEY: exportable.description, **theirs})
     data: bytes = model.SerializeToString()
+    return data
+
+
+def _by_tracing(exportable: Exportable, images: Tensor) -> bytes:
+    """torch's first exporter: quick, and in need of no further package."""
+    import torch
+
+    names = exportable.output_names
+    buffer = io.BytesIO()
+    with suppress(AttributeError):
+        # When it fails it prints the whole graph, from C++; stdout is for results alone.
+        torch._C._jit_set_onnx_log_output_stream("stderr")
+    torch.onnx.export(
+        exportable.module,
+        (images,),
+        buffer,  # type: ignore[arg-type]  # a stream is written to, too
+        dynamo=False,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=list(names),
+        dynamic_axes={name: {0: "batch"} for name in (INPUT, *names)},
+    )
+    return buffer.getvalue()
+
+
+def _by_export(exportable: Exportable, images: Tensor, reason: Exception) -> bytes:
+    """torch's second exporter, for operations that the first one does not know."""
+    import torch
+
+    if find_spec("onnxscript") is None:
+        raise InputError(
+            "EXPORT_FAILED",
+            f"{exportable.model.architecture} cannot be exported without the package onnxscript, "
+            f"which torch needs for it ({str(reason)[:200]}): pip install onnxscript",
+        )
+    program = torch.onnx.export(
+        exportable.module,
+        (images,),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+        input_names=[INPUT],
+        output_names=list(exportable.output_names),
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=2**16)},),
+    )
+    assert program is not None
+    data: bytes = program.model_proto.SerializeToString()
     return data
 
 
@@ -144,6 +186,8 @@ def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tens
             warnings.simplefilter("ignore")
             outputs = exportable.module(images)
             trace(images)
+    except InputError:
+        raise
     except Exception as error:  # whatever the model's layers raise in an exporter
         raise InputError(
             "EXPORT_FAILED",

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from adapters.exported.export import Exportable, write_export
 from adapters.exported.model import KEY
+from adapters.exported.verify import outputs_apart
 from adapters.onnx_adapter import OnnxAdapter
 from adapters.runtime import compute_threads, set_compute_threads
 from adapters.types import AdapterSpec, ConfigError, InputError
@@ -78,6 +81,38 @@ def test_a_timm_export_gives_the_answers_of_its_checkpoint(
     assert (second.info.architecture, second.info.epoch) == (name, 3)
     assert first.info.checkpoint_sha256[:12] in (second.info.weights or "")
     assert {"onnxruntime", "timm", "torch"} <= set(second.info.versions)
+
+
+def test_a_model_that_only_the_second_exporter_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """RMS norm is not known to the first one, which is quicker and needs no further package."""
+
+    class Normed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 8, 4, 4)
+            self.norm = torch.nn.RMSNorm(8)
+            self.head = torch.nn.Linear(8, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(self.conv(images).mean((2, 3))))
+
+    like = load("ultralytics", FIXTURES / "tiny-classify.pt").exportable().model
+    exportable = Exportable(Normed().eval(), like)
+    path = tmp_path / "normed.onnx"
+    with monkeypatch.context() as patched:
+        patched.setattr("adapters.exported.export.find_spec", lambda _: None)
+        with pytest.raises(InputError, match="pip install onnxscript") as caught:
+            write_export(exportable, "onnx", path)
+    assert caught.value.code == "EXPORT_FAILED"
+    assert not path.exists()
+    write_export(exportable, "onnx", path)
+    adapter = load("onnx", path)
+    items = [adapter.preprocess_image(image) for image in pictures()]
+    assert isinstance(adapter, OnnxAdapter)
+    assert outputs_apart(exportable, adapter, items) < 1
+    assert capfd.readouterr().out == ""
 
 
 def test_targets_give_loss_and_true_confidence(files: Callable[[str], Path]) -> None:
@@ -180,8 +215,6 @@ def test_a_batch_of_fixed_size_is_cut_and_filled(
 
 def test_probabilities_of_an_ultralytics_classifier(tmp_path: Path) -> None:
     """Their exporter ends in a softmax; the same answers, and a loss, come out."""
-    from adapters.exported.export import Exportable, write_export
-
     exportable = original("classify").exportable()
 
     class WithSoftmax(type(exportable.module)):  # type: ignore[misc]

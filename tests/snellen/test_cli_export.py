@@ -70,7 +70,9 @@ def test_the_table_of_an_export(cli: Command, tmp_path: Path) -> None:
     assert "c.onnx" in out
     code, out, _ = cli("register", file, "--name", "bare", "--json")
     assert code == 0
-    assert json.loads(out)["framework"] == "onnx"
+    job = json.loads(out)
+    assert (job["name"], job["framework"]) == ("bare", "onnx")
+    assert job["class_names"] == ["circle", "square", "triangle"]
 
 
 @pytest.mark.parametrize(
