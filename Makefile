@@ -54,8 +54,10 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	echo "  snellen images latest                                     # the photographs"; \
 	echo "  snellen runs"
 
+# Two at a time what is quick; one at a time what starts Ray or takes its time.
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not ray and not slow"
+	@$(BIN)/python -m pytest -q -m "ray or slow"
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -9,6 +9,7 @@ snellen.open_run("latest")
 job = snellen.predict(images="photos/", job="digits")
 job.results()                       # the same of predictions; job.draw(0) is a picture
 snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
+snellen.Client("http://127.0.0.1:8000").infer("cat.jpg", job="digits")
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
         parity,
         predict,
     )
+    from snellen.client import Client, Prediction, ServiceError
 
 __all__ = [
+    "Client",
     "InferenceJob",
+    "Prediction",
+    "ServiceError",
     "TestRun",
     "evaluate",
     "load_adapter",
@@ -40,7 +45,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that the command line answers --help without polars, pyarrow and SQLAlchemy.
+    # Lazy, so that the command line answers --help without polars, pyarrow and SQLAlchemy, and a
+    # client needs none of them.
+    if name in {"Client", "Prediction", "ServiceError"}:
+        from snellen import client
+
+        return getattr(client, name)
     if name in __all__:
         from snellen import api
 

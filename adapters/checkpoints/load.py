@@ -128,7 +128,11 @@ def _read_torch(path: Path, *, mmap: bool) -> Any:
 
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        if isinstance(content, torch.nn.Module):
+            # In a process in which Ultralytics has allowed layers of its own to be unpickled.
+            raise pickle.UnpicklingError("it holds a whole model: Unsupported global")
+        return content
     except pickle.UnpicklingError as error:
         reason = _first_reason(str(error))
         if _REFUSED.search(reason) or _is_plain_pickle(path):

@@ -2,7 +2,7 @@
 
 A batch is formed when the model can take it, not when a clock says so: a lone request starts at
 once, and under load the requests that came meanwhile go together. (``ray.serve.batch`` closes a
-batch when its timeout is over, also while the model is busy; see docs/decisions/0006.)
+batch when its timeout is over, also while the model is busy; see docs/decisions/0008.)
 """
 
 from __future__ import annotations

@@ -105,22 +105,28 @@ def manifest_command(
 
 
 def _configurations() -> tuple[str, ...]:
-    return ("eval", "predict")
+    return ("eval", "predict", "serve")
 
 
 def schema_command(
     of: Annotated[
         str,
         typer.Argument(
-            metavar="[COMMAND]", callback=one_of(_configurations), help="eval or predict."
+            metavar="[COMMAND]", callback=one_of(_configurations), help="eval, predict or serve."
         ),
     ] = "eval",
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print the JSON Schema of the configuration of `eval` or `predict`, for editors."""
-    from pipelines.config import RunConfig
+    """Print the JSON Schema of the configuration of `eval`, `predict` or `serve`, for editors."""
+    from pipelines.config import RunConfig, Section
     from pipelines.predict_config import PredictConfig
+    from serve.config import ServeConfig
 
-    schema = (PredictConfig if of == "predict" else RunConfig).model_json_schema()
+    kinds: dict[str, type[Section]] = {
+        "eval": RunConfig,
+        "predict": PredictConfig,
+        "serve": ServeConfig,
+    }
+    schema = kinds[of].model_json_schema()
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})

@@ -121,7 +121,12 @@ def test_a_payload_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
 
 
 def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
-    assert refused(saved(tmp_path, torch.nn.Linear(2, 2))).code == "CHECKPOINT_UNSAFE"
+    path = saved(tmp_path, torch.nn.Linear(2, 2))
+    assert refused(path).code == "CHECKPOINT_UNSAFE"
+    # Also where another library has allowed layers, as Ultralytics does when it loads safely.
+    layers = [torch.nn.Linear, torch.nn.Parameter, torch._utils._rebuild_parameter, set]
+    with torch.serialization.safe_globals(layers):
+        assert refused(path).code == "CHECKPOINT_UNSAFE"
 
 
 def test_damaged_files_are_unreadable(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.serve.schema import ServeDeploySchema
 
 from pipelines.config import RunConfig
 from pipelines.config_load import build_as, build_config, load_as, load_config, parse_yaml
 from pipelines.predict_config import PredictConfig
+from serve.config import ServeConfig
 from store.models import Base
 from store.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
 
@@ -38,6 +41,15 @@ def defaults() -> dict[str, Any]:
 def test_every_configuration_parses(path: Path) -> None:
     if path.name.startswith("predict"):
         assert isinstance(load_as(PredictConfig, path), PredictConfig)
+    elif path.name == "serve.yaml":
+        assert isinstance(load_as(ServeConfig, path), ServeConfig)
+    elif path.name == "serve-cluster.yaml":
+        deployed = parse_yaml(path.read_text(), where=path.name)
+        assert ServeDeploySchema.model_validate(deployed)
+        (application,) = deployed["applications"]
+        module, _, name = application["import_path"].partition(":")
+        assert callable(getattr(import_module(module), name))
+        assert isinstance(build_as(ServeConfig, application["args"]), ServeConfig)
     else:
         assert isinstance(load_config(str(path), []), RunConfig)
 
@@ -62,6 +74,30 @@ def test_configuration_page_explains_every_key() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
     documented = set(re.findall(r"^\| `([\w.]+)` \|", page, flags=re.MULTILINE))
     assert documented == set(defaults())
+
+
+def test_the_page_of_the_service_explains_every_key() -> None:
+    _, _, page = (ROOT / "docs" / "serve.md").read_text().partition("## Configuration")
+    rows = re.findall(r"^\| ((?:`[\w.*]+`(?:, )?)+) \| ([^|]*)\|", page, flags=re.MULTILINE)
+    documented = {key for keys, _ in rows for key in re.findall(r"`([\w.*]+)`", keys)}
+    config = ServeConfig().model_dump(mode="json")
+    replicas = config["model"].pop("replicas")
+    keys = {key for key in flat(config) if not key.startswith("ray.")}
+    assert documented == {*keys, "model.replicas", "ray.*"}
+    (written,) = (default for names, default in rows if names == "`model.replicas`")
+    assert parse_yaml(written, where="page") == {**replicas, "target_ongoing": 8}
+
+
+def test_the_page_of_the_service_names_every_code() -> None:
+    """Codes of the sources of the routes, and those of images."""
+    page = (ROOT / "docs" / "serve.md").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "serve" / "api").rglob("*.py"))
+    codes = set(re.findall(r"\d{3}, \"([A-Z_]{4,})\"", sources))
+    codes |= set(re.findall(r"after, \"([A-Z_]{4,})\"", sources))
+    assert len(codes) > 15
+    prefixes = ("CHECKPOINT_", "DATABASE", "MODELS")
+    missing = {c for c in codes if f"`{c}`" not in page and not c.startswith(prefixes)}
+    assert missing == set()
 
 
 def test_predictions_page_explains_every_key_of_its_own() -> None:
