@@ -80,7 +80,14 @@ class _Collector:
         if self._name == self._file_field:
             if self.form.file is not None:
                 raise Problem(422, "FORM_FILES", f"More than one '{self._file_field}' was sent.")
-            name = options.get(b"filename", b"").decode("utf-8", "replace")
+            if b"filename" not in options:
+                raise Problem(
+                    400,
+                    "NOT_A_FILE",
+                    f"'{self._file_field}' was sent as text, an uploaded file was expected; "
+                    "addresses are not fetched.",
+                )
+            name = options[b"filename"].decode("utf-8", "replace")
             self.form.file = Upload(name, self._value)
             self._limit = self._max_file
             return

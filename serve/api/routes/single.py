@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,7 +18,6 @@ from serve.api.models import Resolved
 from serve.api.names import display_name
 from serve.api.problems import Problem
 from serve.api.schemas import (
-    CheckpointName,
     Id,
     InferenceResultResponse,
     SingleInferenceRequest,
@@ -30,6 +30,7 @@ from store.columns import utc_now
 
 router = APIRouter(prefix="/inference", tags=["inference"])
 PATH = "/inference/single"
+_PATH = re.compile(r"[/\\:]|\.\.")
 _FIELDS = tuple(SingleInferenceRequest.model_fields)
 
 
@@ -57,7 +58,7 @@ async def infer_single(
     request: Request,
     state: Annotated[State, Depends(state_of)],
     training_job_id: Annotated[Id | None, Query()] = None,
-    checkpoint: Annotated[CheckpointName | None, Query()] = None,
+    checkpoint: Annotated[str | None, Query(description="best, last or an epoch")] = None,
     confidence: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
     visualize: Annotated[bool | None, Query()] = None,
     record: Annotated[bool | None, Query()] = None,
@@ -105,7 +106,15 @@ def _asked(given: dict[str, Any], form: Form) -> SingleInferenceRequest:
             422, "VALIDATION", f"'{twice[0]}' was sent both as a form field and in the query."
         )
     fields = {name: text for name, text in form.fields.items() if text != ""}
-    return SingleInferenceRequest.model_validate({**given, **fields})
+    asked = {**given, **fields}
+    if _PATH.search(str(asked.get("checkpoint", ""))):
+        raise Problem(
+            403,
+            "PATH_FORBIDDEN",
+            "A checkpoint is 'best', 'last' or an epoch of a training job; paths and addresses "
+            "are refused.",
+        )
+    return SingleInferenceRequest.model_validate(asked)
 
 
 def _image_of(form: Form) -> Upload:

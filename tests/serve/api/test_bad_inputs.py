@@ -23,7 +23,7 @@ from store.database import Database
 from store.jobs import upsert_training_job
 from store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local import served
+from tests.serve.local import FIXTURES, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
@@ -146,6 +146,43 @@ async def test_checkpoints(
     assert answer.json()["code"].startswith("CHECKPOINT_")
     assert str(tmp_path) not in answer.text
     assert not (tmp_path / "payload-ran").exists()
+
+
+async def test_class_names_that_do_not_fit(db: Database, tmp_path: Path) -> None:
+    """Nothing is scored under shifted names; and a service with such a model is not ready."""
+    job = upsert_training_job(
+        db, name="two", framework="ultralytics", task_type="object_detection", model_name="x",
+        output_dir=str(FIXTURES / "tiny-detect.pt"), class_names=["a", "b"], num_classes=2,
+        config=None,
+    )  # fmt: skip
+    async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
+        answer = await service.single(picture(), job.id)
+        ready = await service.client.get("/health/ready")
+    assert (answer.status_code, answer.json()["code"]) == (409, "CLASS_COUNT")
+    assert (ready.status_code, ready.json()["code"]) == (503, "LOADING")
+
+
+async def test_an_onnx_file_with_data_outside_of_it(db: Database, tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1])
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="../../etc/passwd")
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, 8, 8])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", [image], [out], initializer=[outside])
+    file = tmp_path / "model.onnx"
+    file.write_bytes(helper.make_model(graph).SerializeToString())
+    job = upsert_training_job(
+        db, name="odd", framework="onnx", task_type="image_classification", model_name="resnet18",
+        output_dir=str(file), class_names=["a", "b", "c"], num_classes=3, config=None,
+    )  # fmt: skip
+    async with served(db, tmp_path) as service:
+        answer = await service.single(picture(), job.id)
+    assert answer.status_code == 422
+    assert answer.json()["code"].startswith("CHECKPOINT_")
+    assert str(tmp_path) not in answer.text
 
 
 async def test_a_model_that_is_not_finite(db: Database, jobs: Jobs, tmp_path: Path) -> None:

@@ -150,9 +150,11 @@ async def test_recording_can_be_the_default(db: Database, jobs: Jobs, tmp_path: 
         ({"job": 2**40}, 422, "VALIDATION"),
         ({"job": "tiny"}, 422, "VALIDATION"),
         ({"checkpoint": "7"}, 404, "CHECKPOINT_NOT_FOUND"),
-        ({"checkpoint": "../../etc/passwd"}, 422, "VALIDATION"),
-        ({"checkpoint": "/etc/passwd"}, 422, "VALIDATION"),
-        ({"checkpoint": "hf-hub:timm/resnet18"}, 422, "VALIDATION"),
+        ({"checkpoint": "middle"}, 422, "VALIDATION"),
+        ({"checkpoint": "../../etc/passwd"}, 403, "PATH_FORBIDDEN"),
+        ({"checkpoint": "/etc/passwd"}, 403, "PATH_FORBIDDEN"),
+        ({"checkpoint": "hf-hub:timm/resnet18"}, 403, "PATH_FORBIDDEN"),
+        ({"checkpoint": "https://example.com/best.pt"}, 403, "PATH_FORBIDDEN"),
         ({"confidence": "1.5"}, 422, "VALIDATION"),
         ({"confidence": "nan"}, 422, "VALIDATION"),
         ({"visualize": "perhaps"}, 422, "VALIDATION"),
@@ -181,6 +183,14 @@ async def test_forms_without_what_is_needed(db: Database, jobs: Jobs, tmp_path: 
         assert "training_job_id: Field required" in no_job.json()["detail"]
         no_image = await post("/inference/single", files={"training_job_id": (None, "1")})
         assert "no file in the field 'image'" in no_image.json()["detail"]
+        text = {"training_job_id": (None, "1"), "image": (None, "https://example.com/cat.jpg")}
+        address = await post("/inference/single", files=text)
+        assert (address.status_code, address.json()["code"]) == (400, "NOT_A_FILE")
+        path = await post(
+            "/inference/single?training_job_id=1&checkpoint=/etc/passwd",
+            files={"image": ("a.png", picture())},
+        )
+        assert (path.status_code, path.json()["code"]) == (403, "PATH_FORBIDDEN")
         odd = await post("/inference/single?colour=red", files={"image": ("a.png", picture())})
         assert "unknown parameter 'colour'" in odd.json()["detail"]
 
