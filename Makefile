@@ -52,7 +52,9 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	echo "  snellen images $$id --class 8 --sort true_confidence       # the hardest eights"; \
 	echo "  snellen show $$id --per-class --confusion"; \
 	echo "  snellen images latest                                     # the photographs"; \
-	echo "  snellen runs"
+	echo "  snellen runs"; \
+	echo "  snellen predict --job digits $(DATA)/digits/test/4/1628.png --visualize all"; \
+	echo "  snellen serve configs/serve.yaml                          # one image over HTTP"
 
 # Two at a time what is quick; one at a time what starts Ray or takes its time.
 test: $(READY)

@@ -15,20 +15,29 @@ from rich.text import Text
 from snellen.cli.tables import number
 
 _BOXES = 30
+_TASKS = {
+    "image_classification": "classify",
+    "object_detection": "detect",
+    "instance_segmentation": "segment",
+    "pose_estimation": "pose",
+}
 
 
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
     """All inference jobs, one a line."""
     table = Table()
-    for name in ("id", "name", "status", "task", "input", "images", "failed", "ms an image"):
-        right = name in {"id", "images", "failed", "ms an image"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for name in ("id", "name", "status", "task", "input", "images", "failed", "ms each"):
+        right = name in {"id", "images", "failed", "ms each"}
+        # Only names may be long; the others stay whole on a line of 80 characters.
+        table.add_column(
+            name, justify="right" if right else "left", overflow="fold", no_wrap=name != "name"
+        )
     for job in jobs:
         table.add_row(
             str(job["id"]),
             escape(job["name"] or ""),
             job["status"],
-            job["task_type"].removeprefix("image_"),
+            _TASKS.get(job["task_type"], job["task_type"]),
             job["inference_type"],
             number(job["total_images"]),
             number(job["failed_images"]),
@@ -45,7 +54,7 @@ def job_tables(
     if details:
         yield _particulars(document)
     if document["total_images"] == 1 and len(rows) == 1:
-        yield _one_image(document, rows[0])
+        yield from _one_image(document, rows[0])
     else:
         yield _images(document, rows, offset)
     yield from _places(document, rows)
@@ -74,21 +83,28 @@ def _particulars(document: dict[str, Any]) -> Table:
 
 
 def _title(document: dict[str, Any]) -> str:
-    return f"inference job {document['id']} · {escape(document['name'] or '')}"
+    return f"inference job {document['id']} · {document['name'] or ''}"
 
 
-def _one_image(document: dict[str, Any], row: dict[str, Any]) -> RenderableType:
-    """The five surest classes, or every box."""
-    name = escape(row["image_name"] or row["image_id"])
+def _one_image(document: dict[str, Any], row: dict[str, Any]) -> Iterator[RenderableType]:
+    """The five surest classes, or every box, between what it is of and how long it took."""
     if row["status"] == "failed":
         reason = f"{row['image_name']}: {row['error_code']}: {row['error_message']}"
-        return Text(reason, style="red")
+        yield Text(reason, style="red")
+        return
     size = f"{row['width']} x {row['height']}" if row["width"] else ""
     times = ", ".join(
         f"{stage} {_milliseconds(row[f'{stage}_time_ms'])} ms"
         for stage in ("preprocessing", "inference", "postprocessing")
     )
-    table = Table(title=f"{_title(document)}\n{name} {size}", caption=times)
+    # Not the title and the caption of the table, which are broken to its width.
+    yield Text(f"{_title(document)} · {row['image_name'] or row['image_id']} {size}")
+    yield _found(document, row)
+    yield Text(times, style="dim")
+
+
+def _found(document: dict[str, Any], row: dict[str, Any]) -> Table:
+    table = Table()
     if row["predicted_boxes"] is None:
         table.add_column("class", overflow="fold")
         table.add_column("probability", justify="right")
@@ -127,7 +143,7 @@ def _images(document: dict[str, Any], rows: Sequence[dict[str, Any]], offset: in
     shown = f"{offset + 1:,}-{offset + len(rows):,} of {document['total']:,}" if rows else "0"
     average = _milliseconds(document["avg_inference_time_ms"])
     table = Table(
-        title=f"{_title(document)} · {document['status']}",
+        title=f"{escape(_title(document))} · {document['status']}",
         caption=f"{summary}, {average} ms each\nshown: {shown}",
     )
     table.add_column("index", justify="right")
