@@ -116,9 +116,11 @@ class Service:
     def _wait_ready(self) -> None:
         self._reporter.status("waiting for the service to be ready")
         deadline = time.monotonic() + _READY_SECONDS
+        # Not by way of a proxy that the environment names.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.url}/health/ready", timeout=10) as answer:
+                with opener.open(f"{self.url}/health/ready", timeout=10) as answer:
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):

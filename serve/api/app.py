@@ -63,7 +63,9 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
 
 def _checks(state: State, keys: Sequence[str], *, loopback: bool) -> list[Check]:
     security = state.config.security
-    hosts = security.allowed_hosts or (loopback_hosts() if loopback else ())
+    hosts: tuple[str, ...] = security.allowed_hosts
+    if hosts or loopback:
+        hosts = (*hosts, *loopback_hosts())  # by which health is asked for on this machine
     return [HostCheck(hosts, security.cors_origins), KeyCheck(keys)]
 
 

@@ -201,6 +201,15 @@ async def test_foreign_hosts_and_origins_are_refused(db: Database, tmp_path: Pat
         assert allowed.headers["access-control-allow-origin"] == "https://app.test"
 
 
+async def test_hosts_can_be_named(db: Database, tmp_path: Path) -> None:
+    hosts = {"allowed_hosts": ["api.example.com"]}
+    async with served(db, tmp_path, security=hosts, keys=["a"], loopback=False) as service:
+        get = service.client.get
+        for host, status in (("api.example.com", 200), ("localhost", 200), ("other.example", 400)):
+            answer = await get("/health/live", headers={"Host": host})
+            assert answer.status_code == status, host
+
+
 async def test_every_answer_has_the_security_headers(db: Database, tmp_path: Path) -> None:
     async with served(db, tmp_path) as service:
         answers = [
