@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import sys
 import threading
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,9 @@ from pipelines.config import RayConfig
 from pipelines.plan import Available
 
 _STORE_BYTES = 1 << 30
+_LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Its name is about other systems; at 0 Ray's daemons listen on loopback alone, and a loopback
+address is not replaced by this machine's other one."""
 _PACKAGES = ("adapters", "metrics", "pipelines", "store", "snellen")
 
 
@@ -38,6 +42,7 @@ class RaySession:
     def start(self) -> RaySession:
         """Begin to start Ray in a thread; ``ready`` waits for it."""
         _quiet_environment(self._config.address)
+        _tell_imported_ray()
         self._thread = threading.Thread(target=self._connect, name="snellen-ray", daemon=True)
         self._thread.start()
         return self
@@ -138,9 +143,7 @@ def _quiet_environment(address: str | None) -> None:
     for key, value in quiet.items():
         os.environ.setdefault(key, value)
     if embedded or str(address).startswith(("127.", "localhost:")):
-        # Its name is about other systems; what it does is that Ray's daemons listen on loopback
-        # alone, and that a loopback address is not replaced by this machine's other one.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault(_LOOPBACK_SWITCH, "0")
     if "RAY_AUTH_MODE" in os.environ:
         return
     if embedded:
@@ -151,6 +154,18 @@ def _quiet_environment(address: str | None) -> None:
         # That of a Ray which this user started, `snellen serve` for example; a cluster without
         # authentication does not look at it.
         os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _tell_imported_ray() -> None:
+    """A Ray that was imported before has read the environment already; as Ray does itself."""
+    if "ray" not in sys.modules:
+        return
+    from ray._private import ray_constants
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    if os.environ.get(_LOOPBACK_SWITCH) == "0":
+        ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _configure_data(config: RayConfig) -> None:
