@@ -83,7 +83,7 @@ class HostCheck:
         origin = headers.get("origin", "").lower()
         if not origin or origin in self._origins:
             return None
-        if urlsplit(origin).netloc == host.lower() and origin != "null":
+        if _place_of(origin) == host.lower():
             return None
         return Problem(403, "ORIGIN", "Web pages of other origins may not ask.")
 
@@ -93,6 +93,13 @@ def _name_of(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _place_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def loopback_hosts() -> tuple[str, ...]:

@@ -1,0 +1,24 @@
+"""Requests that no honest client sends: each gets a problem document, and costs others nothing."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from store.database import Database
+from store.views import JobView
+from tests.serve.conftest import picture
+from tests.serve.local import served
+
+pytestmark = pytest.mark.anyio
+Jobs = dict[str, JobView]
+SINGLE, TRAINING = "/inference/single", "/inference/training-jobs"
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b", "//", "\x7f"])
+async def test_an_origin_that_cannot_be_parsed(origin: str, db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        answer = await service.client.get("/health/live", headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["code"]) == (403, "ORIGIN")
