@@ -94,9 +94,13 @@ async def infer_single(
 
 
 def _check_query(request: Request) -> None:
-    unknown = sorted(set(request.query_params) - set(_FIELDS))
+    names = [name for name, _ in request.query_params.multi_items()]
+    unknown = sorted(set(names) - set(_FIELDS))
     if unknown:
         raise Problem(422, "VALIDATION", f"The query has an unknown parameter {unknown[0][:40]!r}.")
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    if twice:
+        raise Problem(422, "VALIDATION", f"The query has '{twice[0]}' more than once.")
 
 
 def _asked(given: dict[str, Any], form: Form) -> SingleInferenceRequest:

@@ -22,3 +22,13 @@ async def test_an_origin_that_cannot_be_parsed(origin: str, db: Database, tmp_pa
     async with served(db, tmp_path) as service:
         answer = await service.client.get("/health/live", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "ORIGIN")
+
+
+async def test_a_parameter_that_is_sent_twice(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+    """Which one was meant would be a guess; form fields are refused, too."""
+    async with served(db, tmp_path) as service:
+        answer = await service.client.post(
+            f"{SINGLE}?training_job_id=1&training_job_id=2", files={"image": ("a", picture())}
+        )
+    assert (answer.status_code, answer.json()["code"]) == (422, "VALIDATION")
+    assert "'training_job_id' more than once" in answer.json()["detail"]
