@@ -40,6 +40,7 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=_lifespan(state),
     )
     app.state.snellen = state

@@ -32,3 +32,12 @@ async def test_a_parameter_that_is_sent_twice(db: Database, jobs: Jobs, tmp_path
         )
     assert (answer.status_code, answer.json()["code"]) == (422, "VALIDATION")
     assert "'training_job_id' more than once" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", [f"{SINGLE}/", "/health/live/", "//health/live", "/Health/live"])
+async def test_paths_are_exact(path: str, db: Database, tmp_path: Path) -> None:
+    """A redirect would name the host that the client named, and drop what it sent."""
+    async with served(db, tmp_path) as service:
+        answer = await service.client.request("POST", f"http://localhost{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert "location" not in answer.headers
