@@ -35,7 +35,7 @@ BODY = (
 
 
 def read(
-    chunks: Sequence[bytes], *, content_type: str | None = None, length: int | None = None,
+    chunks: Sequence[bytes], *, content_type: str | None = None, length: int | str | None = None,
     admission: Admission | None = None, delay: float = 0.0, **limits: Any,
 ) -> Form:  # fmt: skip
     """What ``read_form`` makes of a body that comes in these pieces."""
@@ -119,6 +119,7 @@ def test_a_body_over_the_limit_is_refused_while_it_arrives() -> None:
     pieces = [part("image", b"", "a")[:-2], *[b"x" * 1000] * 300]
     assert refused(pieces, max_image_bytes=100_000) == (413, "BYTE_LIMIT")
     assert refused([BODY], length=10**12) == (413, "BYTE_LIMIT")
+    assert refused([BODY], length="9" * 5000) == (413, "BYTE_LIMIT")
     # Not only the image: a form of many headers is bounded, too.
     assert refused([b"--xyz\r\n" + b"a" * 300_000], max_image_bytes=1)[0] in {400, 413}
 
