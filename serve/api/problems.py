@@ -23,6 +23,19 @@ from adapters.types import ErrorCode, InferenceResult, SnellenError
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("snellen.serve")
 
+
+class _OneLine(logging.Filter):
+    """Messages quote what clients sent: a line break in it must not begin a line of the log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        record.msg = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        record.args = ()
+        return True
+
+
+log.addFilter(_OneLine())
+
 _IMAGE_STATUS: dict[ErrorCode, int] = {
     ErrorCode.EMPTY: 400,
     ErrorCode.UNSUPPORTED: 415,
@@ -127,10 +140,17 @@ def problem_of_image(result: InferenceResult) -> Problem:
 def validation_problem(errors: list[Any]) -> Problem:
     """422 with what is wrong with which parameter."""
     shown = [
-        {"loc": [str(part) for part in one["loc"]], "msg": str(one["msg"])} for one in errors[:20]
+        {"loc": [_short(part) for part in one["loc"]], "msg": str(one["msg"])}
+        for one in errors[:20]
     ]
     words = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in shown[:3])
     return Problem(422, "VALIDATION", words or "The request is not valid.", errors=shown)
+
+
+def _short(part: object) -> str:
+    """A key that a client chose may be megabytes long."""
+    text = str(part)
+    return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def install(app: FastAPI, retry_after_s: int) -> None:

@@ -41,3 +41,25 @@ async def test_paths_are_exact(path: str, db: Database, tmp_path: Path) -> None:
         answer = await service.client.request("POST", f"http://localhost{path}")
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
     assert "location" not in answer.headers
+
+
+async def test_what_a_client_chose_is_not_sent_back_whole(db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        long_key = await service.client.post(TRAINING, json={"k" * 3_000_000: 1})
+        long_name = await service.client.post(f"{SINGLE}?{'k' * 30_000}=1")
+    for answer in (long_key, long_name):
+        assert answer.status_code == 422
+        assert len(answer.content) < 2000
+
+
+async def test_line_breaks_do_not_get_into_the_log(
+    db: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = "2030-01-01 ERROR the disk is full"
+    async with served(db, tmp_path, roots=[str(tmp_path)]) as service:
+        with caplog.at_level(logging.INFO, "snellen.serve"):
+            answer = await service.client.post(TRAINING, json={"output_dir": f"http://x\n{fake}"})
+    assert answer.status_code == 403
+    (record,) = [one for one in caplog.records if one.name == "snellen.serve"]
+    assert f"\\n{fake}" in record.getMessage()
+    assert "\n" not in record.getMessage()
