@@ -1,0 +1,1 @@
+"""Hostile requests by the hundred for the tests, by the thousand for ``benchmarks/fuzz_*``."""

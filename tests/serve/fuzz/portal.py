@@ -1,0 +1,68 @@
+"""The application on an event loop of its own, for generators of requests that know no asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from store.database import Database
+from tests.serve.local import Service, fixture_job, served
+
+T = TypeVar("T")
+DETECT, CLASSIFY = 1, 2
+"""Ids of the training jobs."""
+
+
+class Portal:
+    """A served application that other threads may ask."""
+
+    def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+        self.service = service
+        self._loop = loop
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` beside the application; its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
+
+    def send(
+        self, method: str, url: str, headers: dict[str, str] | None = None, content: bytes = b""
+    ) -> httpx.Response:
+        """One request, whose path is sent as it stands."""
+        client = self.service.client
+        return self.call(client.request(method, url, headers=headers, content=content))
+
+
+@contextmanager
+def portal(folder: Path, **settings: Any) -> Iterator[Portal]:
+    """Serve a tiny detector and a tiny classifier, until the block ends."""
+    db = Database.open(f"sqlite:///{folder / 'runs.db'}")
+    ids = [fixture_job(db, task).id for task in ("detect", "classify")]
+    assert ids == [DETECT, CLASSIFY]
+    opened: list[Portal] = []
+    ready, over = threading.Event(), asyncio.Event()
+
+    async def run() -> None:
+        try:
+            async with served(db, folder / "runs", **settings) as service:
+                opened.append(Portal(service, asyncio.get_running_loop()))
+                ready.set()
+                await over.wait()
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
+    thread.start()
+    ready.wait(60)
+    (its,) = opened
+    try:
+        yield its
+    finally:
+        its._loop.call_soon_threadsafe(over.set)
+        thread.join(60)
+        db.close()
