@@ -17,6 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from adapters.types import ErrorCode, InferenceResult, SnellenError
 
@@ -65,6 +67,7 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "MODEL_ERROR": (500, "The model failed on this request."),
 }
 _RETRIED = 503
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Problem(HTTPException):
@@ -173,11 +176,23 @@ def install(app: FastAPI, retry_after_s: int) -> None:
         return validation_problem(list(error.errors(include_url=False))).response()
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         code = HTTPStatus(error.status_code).name
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = _allowed(app, request.scope)
         detail = {404: "There is no such page.", 405: "This page takes other methods."}
         text = detail.get(error.status_code, HTTPStatus(error.status_code).phrase)
-        return Problem(error.status_code, code, text, headers=error.headers).response()
+        return Problem(error.status_code, code, text, headers=headers).response()
+
+
+def _allowed(app: FastAPI, scope: Scope) -> str:
+    """The methods of a path; the router names those of its first route alone."""
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(one.matches({**scope, "method": method})[0] is Match.FULL for one in app.routes)
+    )
 
 
 def unforeseen() -> Problem:
