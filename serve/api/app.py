@@ -13,6 +13,7 @@ from adapters.types import SnellenError
 from pipelines.fingerprint import snellen_version
 from serve.api import problems
 from serve.api.backend import Busy, Unavailable
+from serve.api.documented import complete
 from serve.api.metrics import Measure
 from serve.api.middleware import Check, Guard, HostCheck, JsonLimit, KeyCheck, loopback_hosts
 from serve.api.routes import health, pages, single, training_jobs
@@ -47,6 +48,7 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
     for module in (single, training_jobs, health, pages):
         app.include_router(module.router)
     problems.install(app, config.limits.retry_after_s)
+    complete(app, keys=bool(keys))
     # The last one added is the first one that a request meets.
     timeout_s = config.limits.body_timeout_s
     app.add_middleware(JsonLimit, uploads=(single.PATH,), timeout_s=timeout_s)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
+
+from serve.api.middleware import OPEN_PATHS
 from serve.api.problems import MEDIA_TYPE
 from serve.api.schemas import ProblemDocument
 
@@ -22,12 +25,74 @@ _MEANINGS = {
     507: "No space left to record the request.",
 }
 _ALWAYS = (400, 401, 403, 500)
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    503: {
+        "Retry-After": {
+            "description": "Seconds.",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+}
+_SCHEMES: dict[str, Any] = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """``responses`` of a route that may answer so, besides what every route may."""
-    schema = {"schema": ProblemDocument.model_json_schema()}
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {
-        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: schema}}
+        status: {
+            "description": _MEANINGS[status],
+            "content": content,
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
         for status in sorted({*_ALWAYS, *statuses})
     }
+
+
+def without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema of what travels as text, where null is said by leaving it out."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return schema
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
+    return {**kinds[0], **rest}
+
+
+def complete(app: FastAPI, *, keys: bool) -> None:
+    """Let the OpenAPI document tell what FastAPI does not see.
+
+    Args:
+        app: with all of its routes.
+        keys: callers need an API key.
+    """
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = build()
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {})["ProblemDocument"] = _problem_schema()
+            for path in document["paths"].values():
+                for operation in path.values():
+                    for parameter in operation.get("parameters", ()):
+                        parameter["schema"] = without_null(parameter["schema"])
+            if keys:
+                components["securitySchemes"] = _SCHEMES
+                document["security"] = [{name: []} for name in _SCHEMES]
+                for path in OPEN_PATHS:
+                    document["paths"][path]["get"]["security"] = []
+        return app.openapi_schema or build()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _problem_schema() -> dict[str, Any]:
+    schema = ProblemDocument.model_json_schema()
+    for one in schema["properties"].values():
+        one.pop("default", None)  # left out where there is nothing to say, never null
+    return schema

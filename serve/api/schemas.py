@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 MAX_ID = 2**31 - 1
 """Ids are 32-bit integers in Postgres."""
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 ClassName = Annotated[str, Field(max_length=500)]
-CheckpointName = Annotated[str, Field(pattern=r"^(best|last|[0-9]{1,9})$")]
+CHECKPOINT = r"^(best|last|[0-9]{1,9})$"
+CheckpointName = Annotated[str, Field(pattern=CHECKPOINT)]
 
 
 class Schema(BaseModel):
@@ -24,13 +26,19 @@ class Schema(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """RFC 9457; ``code`` is stable, ``detail`` is for people."""
+    """RFC 9457; ``code`` is stable, ``detail`` is for people.
+
+    ``stage`` says what was being done with an image that failed; ``errors`` (``loc``, ``msg``)
+    which parameters are wrong.
+    """
 
     type: str
     title: str
-    status: int
+    status: Annotated[int, Field(ge=400, le=599)]
     detail: str
-    code: str
+    code: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+    stage: str | SkipJsonSchema[None] = None
+    errors: list[dict[str, Any]] | SkipJsonSchema[None] = None
 
 
 class SingleInferenceRequest(Schema):

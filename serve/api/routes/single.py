@@ -14,10 +14,12 @@ from serve.api import problems
 from serve.api.answers import response_of
 from serve.api.backend import Busy, Unavailable
 from serve.api.documented import problems as documented
+from serve.api.documented import without_null
 from serve.api.models import Resolved
 from serve.api.names import display_name
 from serve.api.problems import Problem
 from serve.api.schemas import (
+    CHECKPOINT,
     Id,
     InferenceResultResponse,
     SingleInferenceRequest,
@@ -36,7 +38,8 @@ _FIELDS = tuple(SingleInferenceRequest.model_fields)
 
 def _form_schema() -> dict[str, Any]:
     """The multipart body, which FastAPI does not see: it is read by hand, within limits."""
-    fields = SingleInferenceRequest.model_json_schema()["properties"]
+    known = SingleInferenceRequest.model_json_schema()["properties"]
+    fields = {name: without_null(one) for name, one in known.items()}
     image = {"type": "string", "format": "binary", "description": "The image file."}
     schema = {
         "type": "object",
@@ -44,7 +47,9 @@ def _form_schema() -> dict[str, Any]:
         "properties": {"image": image, **fields},
         "additionalProperties": False,
     }
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    encoding = {"image": {"contentType": "image/*"}}
+    content = {"multipart/form-data": {"schema": schema, "encoding": encoding}}
+    return {"required": True, "content": content}
 
 
 @router.post(
@@ -58,7 +63,10 @@ async def infer_single(
     request: Request,
     state: Annotated[State, Depends(state_of)],
     training_job_id: Annotated[Id | None, Query()] = None,
-    checkpoint: Annotated[str | None, Query(description="best, last or an epoch")] = None,
+    checkpoint: Annotated[
+        str | None,
+        Query(description="best, last or an epoch", json_schema_extra={"pattern": CHECKPOINT}),
+    ] = None,
     confidence: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
     visualize: Annotated[bool | None, Query()] = None,
     record: Annotated[bool | None, Query()] = None,
