@@ -1,0 +1,132 @@
+"""The OpenAPI document is true: whatever is sent, the answer is one that it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.types import RunError
+from serve.api.backend import Busy, Unavailable
+from serve.api.recording import Recorder
+from tests.serve.conftest import picture
+from tests.serve.fuzz.portal import DETECT, Portal, portal
+from tests.serve.fuzz.schema import SINGLE, Conformance
+
+CASES = 60
+"""Of each operation and kind; ``python -m benchmarks.fuzz_http`` sends thousands."""
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    folder = tmp_path_factory.mktemp("schema")
+    with portal(folder, roots=[str(folder)]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def document(service: Portal) -> dict[str, Any]:
+    found: dict[str, Any] = service.send("GET", "/openapi.json").json()
+    return found
+
+
+def test_answers_are_what_the_document_says(service: Portal) -> None:
+    conformance = Conformance.of(service)
+    for _, strategy in conformance.strategies():
+        conformance.run(strategy, CASES)
+    answers = conformance.answers
+    assert sum(answers.values()) > 6 * CASES
+    # It went all the way, and not only to what refuses requests.
+    assert answers[f"POST {SINGLE} 200"] > CASES / 4
+    assert answers[f"POST {SINGLE} 422"] > CASES / 4
+    assert answers["GET /inference/training-jobs 200"] > 0
+
+
+def test_a_document_that_is_not_true_is_seen(service: Portal) -> None:
+    """The control."""
+    conformance = Conformance.of(service)
+    listing = conformance.schema.raw_schema["paths"]["/inference/training-jobs"]["get"]
+    del listing["responses"]["422"]
+    strategies = dict(conformance.strategies())
+    with pytest.raises(BaseException, match="Undocumented status code"):
+        conformance.run(strategies["GET /inference/training-jobs, wrong"], CASES)
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (Unavailable("died"), 503),
+        (Busy("full"), 503),
+        (RunError("DISK_FULL", "full"), 507),
+        (RunError("DATABASE_LOCKED", "locked"), 503),
+    ],
+)
+def test_what_goes_wrong_inside_is_documented_too(
+    problem: Exception, status: int, service: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise problem
+
+    if isinstance(problem, RunError):
+        monkeypatch.setattr(Recorder, "record", fail)
+    else:
+        monkeypatch.setattr(service.service.backend, "problem", problem)
+    conformance = Conformance.of(service)
+    case = conformance.schema[SINGLE]["POST"].Case(
+        body={"image": picture(), "training_job_id": DETECT, "record": "true"},
+        media_type="multipart/form-data",
+    )
+    answer = conformance.check(case)
+    assert answer.status_code == status
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_other_methods_are_405(service: Portal, document: dict[str, Any]) -> None:
+    for path, operations in document["paths"].items():
+        known = {name.upper() for name in operations}
+        for method in METHODS:
+            if method in known:
+                continue
+            answer = service.send(method, path.replace("{training_job_id}", "1"))
+            assert answer.status_code == 405, (method, path)
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert method == "HEAD" or answer.json()["code"] == "METHOD_NOT_ALLOWED"
+            assert set(answer.headers["allow"].split(", ")) == known
+
+
+def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
+    problem = {"$ref": "#/components/schemas/ProblemDocument"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"], path
+                    assert response["content"]["application/problem+json"]["schema"] == problem
+            assert "503" not in operation["responses"] or (
+                "Retry-After" in operation["responses"]["503"]["headers"]
+            )
+
+
+def test_form_fields_are_never_null(document: dict[str, Any]) -> None:
+    single = document["paths"][SINGLE]["post"]
+    form = single["requestBody"]["content"]["multipart/form-data"]
+    query = {one["name"]: one["schema"] for one in single["parameters"]}
+    assert set(query) == set(form["schema"]["properties"]) - {"image"}
+    for name, schema in query.items():
+        assert schema["type"] == form["schema"]["properties"][name]["type"]
+    assert form["encoding"]["image"]["contentType"] == "image/*"
+
+
+def test_keys_are_documented_where_they_are_needed(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    assert "security" not in document
+    with portal(tmp_path, keys=["k"]) as guarded:
+        found = guarded.send("GET", "/openapi.json", {"X-API-Key": "k"}).json()
+    assert found["security"] == [{"key": []}, {"bearer": []}]
+    assert set(found["components"]["securitySchemes"]) == {"key", "bearer"}
+    assert found["paths"]["/health/live"]["get"]["security"] == []
+    assert "security" not in found["paths"][SINGLE]["post"]
