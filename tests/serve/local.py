@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, MutableSequence, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class LocalBackend:
     def __init__(self, host: ModelHost) -> None:
         self.host = host
         self.loaded: dict[str, LoadedModel] = {}
-        self.queries: list[Query] = []
+        self.queries: MutableSequence[Query] = []
         self.problem: Exception | None = None
         self._lock = asyncio.Lock()
 
