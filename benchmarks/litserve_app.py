@@ -1,0 +1,77 @@
+"""LitServe around one of our adapters, as its documentation shows it: decode, batch, predict.
+
+    python -m benchmarks.litserve_app SPEC PORT BATCH
+
+No postponed annotations here: LitServe looks at the one of ``decode_request``.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import litserve
+from fastapi import Request
+
+from adapters.registry import load_adapter_class
+from adapters.runtime import set_compute_threads
+from adapters.types import AdapterSpec, InferenceResult, Preprocessed
+
+BATCH_TIMEOUT_S = 0.002
+"""With 0 its loop never sleeps and takes a core from the model, which makes it slower."""
+
+
+class Api(litserve.LitAPI):
+    """Our adapter behind LitServe's hooks."""
+
+    def __init__(self, spec: AdapterSpec, batch: int) -> None:
+        super().__init__(max_batch_size=batch, batch_timeout=BATCH_TIMEOUT_S, api_path="/predict")
+        self._model_spec = spec
+        self._most = batch
+
+    def setup(self, device: str) -> None:
+        """Load the model, in the worker."""
+        set_compute_threads(min(len(os.sched_getaffinity(0)), 4))
+        self._adapter = load_adapter_class(self._model_spec.adapter).from_spec(
+            self._model_spec, device="cpu"
+        )
+        self._adapter.warmup(1)
+
+    def decode_request(self, request: Request) -> Preprocessed:
+        """From a form to a prepared image."""
+        return self._adapter.preprocess_image(request["image"].file.read())
+
+    def batch(self, inputs: Sequence[Preprocessed]) -> Sequence[Preprocessed]:
+        """Our adapter makes its batches itself."""
+        return inputs
+
+    def predict(self, x: Any) -> Any:
+        """Run the model."""
+        items = x if isinstance(x, Sequence) else [x]
+        return self._adapter.infer_preprocessed(list(items), batch_size=self._most)
+
+    def unbatch(self, output: Any) -> Any:
+        """One answer a request."""
+        return output
+
+    def encode_response(self, output: InferenceResult | list[InferenceResult]) -> dict[str, Any]:
+        """The result as JSON."""
+        result = output[0] if isinstance(output, list) else output
+        body = asdict(result)
+        body.pop("predicted_masks", None)
+        return body
+
+
+def main() -> None:
+    """Serve until it is killed."""
+    path, port, batch = sys.argv[1:]
+    spec = pickle.loads(Path(path).read_bytes())
+    server = litserve.LitServer(Api(spec, int(batch)), accelerator="cpu", timeout=120)
+    server.run(host="127.0.0.1", port=int(port), generate_client_file=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
