@@ -6,14 +6,14 @@ READY := .venv/.ready
 DATA := demo-data
 SNELLEN := $(BIN)/snellen
 
-.PHONY: help demo test check bench bench-serve
+.PHONY: help demo test check bench bench-serve load-goals
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   train a small classifier, evaluate it and an ImageNet model, say what next"
 	@echo "make test   every test"
 	@echo "make check  ruff, mypy and the import rules"
-	@echo "make bench  the benchmarks; make bench-serve: those of the HTTP service"
+	@echo "make bench  the benchmarks; make bench-serve, make load-goals: those of the HTTP service"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else 0'
@@ -72,3 +72,6 @@ bench: $(READY)
 
 bench-serve: $(READY)
 	@$(BIN)/python -m benchmarks.serve
+
+load-goals: $(READY)
+	@$(BIN)/python -m benchmarks.load_goals

@@ -21,7 +21,7 @@ from benchmarks.load import quantile
 
 def measure(adapter: Any, images: list[bytes], batch: int, seconds: float) -> dict[str, float]:
     """Call the adapter for a while with ``batch`` images at a time, from one thread."""
-    taken = []
+    taken: list[float] = []
     begin = now = time.perf_counter()
     while now - begin < seconds:
         first = len(taken) * batch

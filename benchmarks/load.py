@@ -136,7 +136,8 @@ class Client:
                 return connection
         parts = urlsplit(self.url)
         loop = asyncio.get_running_loop()
-        _, made = await loop.create_connection(Connection, parts.hostname, parts.port)
+        host, port = parts.hostname or "", parts.port or 80
+        _, made = await loop.create_connection(Connection, host, port)
         return made
 
     def close(self) -> None:

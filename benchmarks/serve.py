@@ -79,8 +79,8 @@ def measure(
         outcomes = asyncio.run(open_loop(service.url, ours, rate=rate, seconds=2 * seconds))
         opened = figures(outcomes, 2 * seconds)
     table: dict[str, dict[str, Figures]] = {}
-    for (kind, concurrency), many in found.items():
-        table.setdefault(kind, {})[concurrency] = _median(many)
+    for (kind, clients), many in found.items():
+        table.setdefault(kind, {})[clients] = _median(many)
     table["snellen serve"][f"open {rate:.0f}/s"] = opened
     return table
 

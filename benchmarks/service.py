@@ -171,9 +171,8 @@ class Lit:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             with suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
-                    if answer.status == 200:
-                        return
+                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
+                return
             time.sleep(0.2)
         raise RuntimeError("LitServe does not start; see litserve.log")
 
