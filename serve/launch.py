@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ import psutil
 from adapters.types import InputError, RunError
 from pipelines.engines.ray_session import RaySession
 from pipelines.reporter import Reporter
+from serve.api.models import ModelResolver
 from serve.config import ServeConfig
 from serve.logs import log_file
 from serve.ray_token import share_token
@@ -73,12 +75,13 @@ class Service:
 
         Raises:
             ConfigError: API_KEYS_MISSING.
-            InputError: PORT_TAKEN, or what is wrong with the run tables.
-            RunError: SERVE_START, with Ray's own reason.
+            InputError: PORT_TAKEN, what is wrong with the run tables, or a model of ``preload``
+                that they do not have.
+            RunError: SERVE_START, with Ray's own reason; SERVE_PRELOAD.
         """
         config = self._config
         _check_port(config.host, config.port)
-        Database.open(config.database).close()
+        self._check_tables(config)
         _quiet()
         if config.ray.address is None:
             share_token()
@@ -113,6 +116,16 @@ class Service:
         self._handle = serve.get_deployment_handle(INGRESS, _APPLICATION)
         self._wait_ready()
 
+    def _check_tables(self, config: ServeConfig) -> None:
+        """The run tables answer, and have the models that are to be loaded."""
+        db = Database.open(config.database)
+        try:
+            resolver = ModelResolver(db, config.model)
+            for wanted in config.preload:
+                resolver.resolve(wanted.job, str(wanted.checkpoint))
+        finally:
+            db.close()
+
     def _wait_ready(self) -> None:
         self._reporter.status("waiting for the service to be ready")
         deadline = time.monotonic() + _READY_SECONDS
@@ -123,6 +136,8 @@ class Service:
                 with opener.open(f"{self.url}/health/ready", timeout=10) as answer:
                     if answer.status == 200:
                         return
+            except urllib.error.HTTPError as error:
+                _check_preload(error.read(), self.log)
             except (urllib.error.URLError, OSError):
                 pass
             time.sleep(_POLL)
@@ -258,6 +273,20 @@ def _quiet() -> None:
     """Switches that Ray Serve's processes read from the environment that Ray is started in."""
     for name in ("RAY_SERVE_LOG_TO_STDERR", *_WORKER_SWITCHES):
         os.environ.setdefault(name, "0")
+
+
+def _check_preload(body: bytes, log: Path) -> None:
+    """End the start where a model that was to be loaded cannot be.
+
+    Raises:
+        RunError: SERVE_PRELOAD.
+    """
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        return
+    if problem.get("code") == "PRELOAD_FAILED":
+        raise RunError("SERVE_PRELOAD", f"preload: {problem['detail']} '{log}' says why.")
 
 
 def _reason(error: Exception) -> str:

@@ -95,10 +95,16 @@ async def _loaded(state: State, job: int | str, checkpoint: str) -> bool:
         resolved = await asyncio.to_thread(state.resolver.resolve, job, checkpoint)
         answer = await state.backend.preload(resolved.model)
     except SnellenError as error:
-        problems.log.error("preload of job %s: %s", job, error.message)
-        return False
+        return _failed(state, job, error.code, error.message)
     except (Unavailable, Busy):
         return False
     if answer.failure is not None:
-        problems.log.error("preload of job %s: %s", job, answer.failure.message)
-    return answer.failure is None
+        return _failed(state, job, answer.failure.code, answer.failure.message)
+    return True
+
+
+def _failed(state: State, job: int | str, code: str, message: str) -> bool:
+    if state.preload_failure is None:
+        problems.log.error("preload of job %s: %s: %s", job, code, message)
+    state.preload_failure = code
+    return False

@@ -19,7 +19,11 @@ from store.database import Database
 
 @dataclass(slots=True)
 class State:
-    """Everything below the routes; ``preloaded`` turns true once, when all of it is there."""
+    """Everything below the routes.
+
+    ``preloaded`` turns true once, when all that is to be loaded is; until then
+    ``preload_failure`` is the code of the last attempt that failed.
+    """
 
     config: ServeConfig
     db: Database
@@ -30,6 +34,7 @@ class State:
     recorder: Recorder
     cache: AnswerCache
     preloaded: bool = False
+    preload_failure: str | None = None
 
 
 def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:

@@ -228,3 +228,10 @@ def test_a_configuration_that_cannot_be(folder: Path) -> None:
     code, text = told(folder, "serve.yaml")
     assert code == 2
     assert "limits.max_queue: unknown key. Did you mean" in text
+
+
+def test_a_model_to_be_loaded_that_is_not_there(folder: Path) -> None:
+    code, text = told(folder, "preload=[{job: no such}]")
+    assert code == 2
+    assert "JOB_NOT_FOUND" in text
+    assert "tiny-detect" in text

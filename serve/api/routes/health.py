@@ -48,6 +48,9 @@ async def ready(state: Annotated[State, Depends(state_of)]) -> HealthResponse:
     if state.admission.draining:
         raise overloaded(after, "DRAINING", "The service is being stopped.")
     if not state.preloaded:
+        failure = state.preload_failure
+        if failure is not None:
+            raise overloaded(after, "PRELOAD_FAILED", f"A model cannot be loaded: {failure}.")
         raise overloaded(after, "LOADING", "Models are being loaded.")
     try:
         async with asyncio.timeout(_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import os
@@ -157,9 +158,12 @@ async def test_class_names_that_do_not_fit(db: Database, tmp_path: Path) -> None
     )  # fmt: skip
     async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
         answer = await service.single(picture(), job.id)
+        while service.state.preload_failure is None:
+            await asyncio.sleep(0.01)
         ready = await service.client.get("/health/ready")
     assert (answer.status_code, answer.json()["code"]) == (409, "CLASS_COUNT")
-    assert (ready.status_code, ready.json()["code"]) == (503, "LOADING")
+    assert (ready.status_code, ready.json()["code"]) == (503, "PRELOAD_FAILED")
+    assert "CLASS_COUNT" in ready.json()["detail"]
 
 
 async def test_an_onnx_file_with_data_outside_of_it(db: Database, tmp_path: Path) -> None:
