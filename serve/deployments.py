@@ -93,6 +93,10 @@ class Ingress:
         """Called by Ray Serve, once, in the replica."""
         return create_app(self._state, keys=api_keys(), loopback=not needs_keys(self._config))
 
+    async def open_requests(self) -> int:
+        """Requests between their first byte and their answer."""
+        return self._state.admission.open
+
     async def drain(self) -> int:
         """Take on nothing more and wait for what is open; how many requests were left."""
         return await self._state.admission.drain(self._config.limits.drain_timeout_s)

@@ -114,6 +114,8 @@ class Service:
         except Exception as error:
             raise RunError("SERVE_START", f"Ray Serve could not start: {_reason(error)}") from error
         self._handle = serve.get_deployment_handle(INGRESS, _APPLICATION)
+        # Now the handle knows the processes, and draining reaches all of them.
+        self._handle.open_requests.remote().result()
         self._wait_ready()
 
     def _check_tables(self, config: ServeConfig) -> None:
@@ -170,7 +172,8 @@ class Service:
     def _drain(self, left: list[int]) -> None:
         # A process that is gone has nothing to drain.
         with suppress(Exception):
-            left[0] = int(self._handle.drain.remote().result())
+            answers = self._handle.broadcast("drain").results(return_exceptions=True)
+            left[0] = sum(answer for answer in answers if isinstance(answer, int))
 
     def __enter__(self) -> Service:
         return self
