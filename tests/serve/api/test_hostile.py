@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store.database import Database
 from store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local import served
+from tests.serve.local import Service, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
+HEAD = b"Content-Disposition: form-data; name=image; filename=a\r\n\r\n"
 SINGLE, TRAINING = "/inference/single", "/inference/training-jobs"
 
 
@@ -63,3 +66,44 @@ async def test_line_breaks_do_not_get_into_the_log(
     (record,) = [one for one in caplog.records if one.name == "snellen.serve"]
     assert f"\\n{fake}" in record.getMessage()
     assert "\n" not in record.getMessage()
+
+
+async def hung_up(service: Service, body: bytes) -> list[str]:
+    """What the application sends to a client that sends this much of its body and goes."""
+    messages = iter(
+        [
+            {"type": "http.request", "body": body, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+    sent: list[str] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {
+        "type": "http", "method": "POST", "path": SINGLE, "raw_path": SINGLE.encode(),
+        "query_string": b"", "headers": headers, "http_version": "1.1", "scheme": "http",
+        "root_path": "", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    await service.app(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("body", [b"", b"--x\r\nContent-Disp", b"--x\r\n" + HEAD + bytes(5000)])
+async def test_who_hangs_up_while_it_sends_is_no_fault_of_ours(
+    body: bytes, db: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(db, tmp_path) as service:
+        with caplog.at_level(logging.INFO, "snellen.serve"):
+            await hung_up(service, body)
+        metrics = (await service.client.get("/metrics")).text
+        admission = service.state.admission
+        assert (admission.running, admission.open, admission.buffered) == (0, 0, 0)
+    assert [one for one in caplog.records if one.name == "snellen.serve"] == []
+    assert f'route="{SINGLE}",status="499"}} 1.0' in metrics
