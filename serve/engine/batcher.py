@@ -37,7 +37,6 @@ class Batcher(Generic[Item, Out]):
         self._max_size = max_size
         self._window_s = window_s
         self._waiting: deque[tuple[Item, asyncio.Future[tuple[Out, int]]]] = deque()
-        self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> tuple[Out, int]:
@@ -48,11 +47,10 @@ class Batcher(Generic[Item, Out]):
         Raises:
             whatever ``work`` raised for the batch.
         """
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
         future: asyncio.Future[tuple[Out, int]] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        self._arrived.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
         return await future
 
     async def close(self) -> None:
@@ -66,15 +64,17 @@ class Batcher(Generic[Item, Out]):
             self._waiting.popleft()[1].cancel()
 
     async def _run(self) -> None:
-        while True:
-            await self._arrived.wait()
-            if self._window_s and len(self._waiting) < self._max_size:
-                await asyncio.sleep(self._window_s)
-            batch = self._take()
-            if not self._waiting:
-                self._arrived.clear()
-            if batch:
-                await self._answer(batch)
+        # It ends when nothing waits: a task that waited on would keep a model that has made room
+        # for another in memory.
+        try:
+            while self._waiting:
+                if self._window_s and len(self._waiting) < self._max_size:
+                    await asyncio.sleep(self._window_s)
+                batch = self._take()
+                if batch:
+                    await self._answer(batch)
+        finally:
+            self._task = None
 
     def _take(self) -> list[tuple[Item, asyncio.Future[tuple[Out, int]]]]:
         batch: list[tuple[Item, asyncio.Future[tuple[Out, int]]]] = []

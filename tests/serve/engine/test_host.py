@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -84,6 +86,23 @@ async def test_limits_of_images_are_the_configurations() -> None:
     assert answer.result is not None
     assert answer.result.status is ImageStatus.FAILED
     assert answer.result.error_code is ErrorCode.PIXEL_LIMIT
+    await host.close()
+
+
+async def test_a_model_that_makes_room_is_freed_at_once() -> None:
+    """Not when Python next looks for cycles: until then two models would be in memory."""
+    host = ModelHost(host_settings(ServeConfig()))
+    spec = spec_of("classify")
+    model = await host.load(spec)
+    await host.answer(model, Query(ModelRef("k", spec), picture(), "a.png"))
+    adapter = weakref.ref(model.adapter)
+    gc.collect()
+    gc.disable()
+    try:
+        del model
+        assert adapter() is None
+    finally:
+        gc.enable()
     await host.close()
 
 
