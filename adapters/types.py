@@ -178,6 +178,8 @@ class Preprocessed:
         extra: ``n_frames`` and ``warnings`` where there are any; goes to ``extra_data``.
         min_confidence: detections of this image at or below it are left out; None keeps the
             model's own setting. So images of one batch may have limits of their own.
+        max_mask_pixels: masks of this image are made for the surest detections alone whose number
+            times the image's pixels is at most this; None makes all. The result warns of it.
     """
 
     array: npt.NDArray[np.uint8]
@@ -186,6 +188,7 @@ class Preprocessed:
     geometry: tuple[float, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
     min_confidence: float | None = None
+    max_mask_pixels: int | None = None
 
 
 @dataclass(slots=True)

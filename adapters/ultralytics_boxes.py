@@ -115,10 +115,21 @@ def masks_of(found: Tensor, protos: Tensor, size: tuple[int, int]) -> tuple[list
     for start, chunk in _mask_chunks(found, protos, size):
         for offset, one in enumerate(chunk):
             if one.any():
-                counts: Any = rle.encode(np.asfortranarray(one))["counts"]
+                counts: Any = rle.encode(_by_columns(one))["counts"]
                 masks.append(counts.encode() if isinstance(counts, str) else bytes(counts))
                 kept.append(start + offset)
     return masks, kept
+
+
+def _by_columns(mask: Any) -> Any:
+    """The mask in Fortran's order. Only what is set is copied: the rest is most of the time."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    top, bottom = rows[0], rows[-1] + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    part = np.s_[top:bottom, columns[0] : columns[-1] + 1]
+    found = np.zeros(mask.shape, mask.dtype, order="F")
+    found[part] = mask[part]
+    return found
 
 
 def _mask_chunks(found: Tensor, protos: Tensor, size: tuple[int, int]) -> Iterator[tuple[int, Any]]:

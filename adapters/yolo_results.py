@@ -112,13 +112,20 @@ def _result(
     found: Tensor, item: Preprocessed, protos: Tensor | None, head: YoloHead
 ) -> InferenceResult:
     size = (item.width, item.height)
+    extra = dict(item.extra)
+    if protos is not None and item.max_mask_pixels is not None:
+        most = max(1, item.max_mask_pixels // (item.width * item.height))
+        if len(found) > most:
+            warning = f"of {len(found)} detections on so large an image the {most} surest are given"
+            extra["warnings"] = [*extra.get("warnings", ()), warning]
+            found = found[:most]
     result = InferenceResult(
         image_path="",
         image_name="",
         task_type=head.task,
         width=item.width,
         height=item.height,
-        extra_data=dict(item.extra),
+        extra_data=extra,
     )
     boxes = boxes_of(found, head.input_shape, size)
     if head.task is TaskType.POSE_ESTIMATION and head.kpt_shape is not None:

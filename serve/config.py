@@ -73,6 +73,11 @@ class LimitsConfig(Section):
 
     max_image_bytes: PositiveInt = MAX_BYTES
     max_pixels: PositiveInt = MAX_PIXELS
+    max_mask_pixels: PositiveInt = Field(
+        2_000_000_000,
+        description="Masks of an image times its pixels; what is over it, the least sure, is left "
+        "out: making masks keeps all other requests waiting.",
+    )
     max_queued: PositiveInt = Field(
         64, description="Requests at work or waiting; further ones get 503 with Retry-After."
     )

@@ -249,4 +249,5 @@ def host_settings(config: ServeConfig) -> HostSettings:
         threads=None if model.threads == "auto" else model.threads,
         max_pixels=config.limits.max_pixels,
         max_bytes=config.limits.max_image_bytes,
+        max_mask_pixels=config.limits.max_mask_pixels,
     )

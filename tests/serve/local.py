@@ -76,6 +76,7 @@ def host_settings(config: ServeConfig) -> HostSettings:
         threads=1,
         max_pixels=config.limits.max_pixels,
         max_bytes=config.limits.max_image_bytes,
+        max_mask_pixels=config.limits.max_mask_pixels,
     )
 
 
