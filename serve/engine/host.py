@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 _MOST_THREADS = 4
 """Above it a forward pass of one image gains little and takes much from its neighbours."""
 CPU_BATCH, GPU_BATCH = 8, 32
+_KEPT_PIXELS = 4_000_000
+"""Larger images are decoded again to be drawn on: 200 KB of PNG can be 190 MB of pixels, and as
+many of them as may wait would be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class HostSettings:
         batch_window_s: seconds that a batch which is not full waits for company.
         threads: of one forward pass on CPUs.
         max_pixels, max_bytes: of an image.
+        max_mask_pixels: of all masks of an image.
     """
 
     device: str | None
@@ -59,6 +63,7 @@ class HostSettings:
     threads: int | None
     max_pixels: int
     max_bytes: int
+    max_mask_pixels: int
 
 
 @dataclass(slots=True)
@@ -129,7 +134,7 @@ class ModelHost:
         result.image_path = result.image_name = query.name
         picture = None
         if query.visualize and result.status is ImageStatus.OK:
-            draw = partial(_draw, image, result, model.names)
+            draw = partial(self._draw, image, query, result, model.names)
             picture = await loop.run_in_executor(self._decoders, draw)
         return Answer(
             result=result,
@@ -139,14 +144,8 @@ class ModelHost:
             batch_size=size,
         )
 
-    def _prepare(self, adapter: Adapter, query: Query) -> tuple[DecodedImage, Preprocessed]:
-        settings = self._settings
-        image = decode_image(
-            query.data,
-            name=query.name,
-            max_pixels=settings.max_pixels,
-            max_bytes=settings.max_bytes,
-        )
+    def _prepare(self, adapter: Adapter, query: Query) -> tuple[DecodedImage | None, Preprocessed]:
+        image = self._decode(query)
         try:
             item = adapter.preprocess(image)
         except ImageError:
@@ -158,7 +157,31 @@ class ModelHost:
                 f"preprocessing failed: {type(error).__name__}",
             ) from error
         item.min_confidence = query.confidence
-        return image, item
+        item.max_mask_pixels = self._settings.max_mask_pixels
+        small = image.width * image.height <= _KEPT_PIXELS
+        return image if query.visualize and small else None, item
+
+    def _decode(self, query: Query) -> DecodedImage:
+        settings = self._settings
+        return decode_image(
+            query.data,
+            name=query.name,
+            max_pixels=settings.max_pixels,
+            max_bytes=settings.max_bytes,
+        )
+
+    def _draw(
+        self,
+        image: DecodedImage | None,
+        query: Query,
+        result: InferenceResult,
+        names: Sequence[str],
+    ) -> bytes:
+        from pipelines.drawing.draw import draw_result
+        from pipelines.drawing.encode import encode_jpeg
+
+        pixels = (image or self._decode(query)).pixels
+        return encode_jpeg(draw_result(pixels, result, names))
 
     async def close(self) -> None:
         """End the threads."""
@@ -169,10 +192,3 @@ class ModelHost:
 def _labels(result: InferenceResult, names: Sequence[str]) -> dict[int, str]:
     ids = {box["class_id"] for box in result.predicted_boxes or ()}
     return {i: names[i] if i < len(names) else str(i) for i in sorted(ids)}
-
-
-def _draw(image: DecodedImage, result: InferenceResult, names: Sequence[str]) -> bytes:
-    from pipelines.drawing.draw import draw_result
-    from pipelines.drawing.encode import encode_jpeg
-
-    return encode_jpeg(draw_result(image.pixels, result, names))

@@ -89,6 +89,42 @@ async def test_limits_of_images_are_the_configurations() -> None:
     await host.close()
 
 
+async def test_masks_of_one_image_do_not_keep_everybody_waiting() -> None:
+    """At confidence 0 a large image has 300 masks of 64 megapixels: minutes of the one thread."""
+    spec, data = spec_of("segment"), picture()
+    ref = ModelRef("k", spec)
+    found = []
+    for most in (10**9, 2 * 150 * 110 + 1):
+        config = ServeConfig.model_validate({"limits": {"max_mask_pixels": most}})
+        host = ModelHost(host_settings(config))
+        answer = await host.answer(await host.load(spec), Query(ref, data, "a", confidence=0.01))
+        found.append(told(answer.result))
+        await host.close()
+    every, few = found
+    assert len(every.predicted_masks or ()) > 2
+    assert few.predicted_boxes == (every.predicted_boxes or [])[:2]
+    assert few.predicted_masks == (every.predicted_masks or [])[:2]
+    assert "2 surest are given" in few.extra_data["warnings"][-1]
+    assert "warnings" not in every.extra_data
+
+
+async def test_pixels_of_large_images_are_not_kept_while_they_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host, spec = ModelHost(host_settings(ServeConfig())), spec_of("detect")
+    model = await host.load(spec)
+    plain = Query(ModelRef("k", spec), picture(), "a.png")
+    drawn = replace(plain, visualize=True)
+    assert host._prepare(model.adapter, plain)[0] is None
+    assert host._prepare(model.adapter, drawn)[0] is not None
+    small = await host.answer(model, drawn)
+    monkeypatch.setattr("serve.engine.host._KEPT_PIXELS", 1)
+    assert host._prepare(model.adapter, drawn)[0] is None
+    large = await host.answer(model, drawn)
+    assert large.picture == small.picture is not None
+    await host.close()
+
+
 async def test_a_model_that_makes_room_is_freed_at_once() -> None:
     """Not when Python next looks for cycles: until then two models would be in memory."""
     host = ModelHost(host_settings(ServeConfig()))
