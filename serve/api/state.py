@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from serve.api.admission import Admission
@@ -16,13 +18,18 @@ from serve.api.recording import Recorder
 from serve.config import ServeConfig
 from store.database import Database
 
+_RECORDING = 4
+"""Who waits for a locked database must not take the threads that other requests need. SQLite
+takes one writer at a time anyway."""
+
 
 @dataclass(slots=True)
 class State:
     """Everything below the routes.
 
     ``preloaded`` turns true once, when all that is to be loaded is; until then
-    ``preload_failure`` is the code of the last attempt that failed.
+    ``preload_failure`` is the code of the last attempt that failed. ``recording`` are the threads
+    that write to the run tables, ``probe`` is the look at them that ``/health/ready`` has under way.
     """
 
     config: ServeConfig
@@ -35,6 +42,8 @@ class State:
     cache: AnswerCache
     preloaded: bool = False
     preload_failure: str | None = None
+    recording: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_RECORDING))
+    probe: asyncio.Task[None] | None = None
 
 
 def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:

@@ -54,14 +54,27 @@ async def ready(state: Annotated[State, Depends(state_of)]) -> HealthResponse:
         raise overloaded(after, "LOADING", "Models are being loaded.")
     try:
         async with asyncio.timeout(_SECONDS):
-            await asyncio.gather(
-                run_in_threadpool(count_training_jobs, state.db), state.backend.ping()
-            )
+            await _probed(state)
     except SnellenError:
         raise overloaded(after, "DATABASE", "The run tables do not answer.") from None
     except (Unavailable, Busy, TimeoutError):
         raise overloaded(after, "MODELS", "The model process does not answer.") from None
     return HealthResponse(status="ready", checks={"database": "ok", "models": "ok"})
+
+
+async def _probed(state: State) -> None:
+    """One look at a time, however many ask: each takes a thread for as long as a database is
+    locked, and nobody needs a key to ask.
+    """
+    probe = state.probe
+    if probe is None or probe.done():
+        probe = state.probe = asyncio.create_task(_look(state))
+        probe.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await asyncio.shield(probe)
+
+
+async def _look(state: State) -> None:
+    await asyncio.gather(run_in_threadpool(count_training_jobs, state.db), state.backend.ping())
 
 
 @router.get(

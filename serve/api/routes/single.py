@@ -6,6 +6,7 @@ import asyncio
 import re
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
@@ -174,7 +175,9 @@ async def _predict(
     record = state.config.record if asked.record is None else asked.record
     ids, picture_path = None, None
     if record:
-        ids, picture_path = await run_in_threadpool(state.recorder.record, answer, resolved, name)
+        ids, picture_path = await to_thread.run_sync(
+            state.recorder.record, answer, resolved, name, limiter=state.recording
+        )
     if result.status is ImageStatus.FAILED:
         raise problems.problem_of_image(result)
     _measure(state, resolved, answer)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.types import RunError
+from serve.api.recording import Recorder
 from store.database import Database
 from store.views import JobView
 from tests.serve.conftest import picture
@@ -107,3 +110,55 @@ async def test_who_hangs_up_while_it_sends_is_no_fault_of_ours(
         assert (admission.running, admission.open, admission.buffered) == (0, 0, 0)
     assert [one for one in caplog.records if one.name == "snellen.serve"] == []
     assert f'route="{SINGLE}",status="499"}} 1.0' in metrics
+
+
+async def test_recordings_that_wait_for_the_database_hold_nobody_else_up(
+    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = threading.Event()
+
+    def waits(*_: object) -> None:
+        locked.wait(30)
+        raise RunError("DATABASE_LOCKED", "locked")
+
+    monkeypatch.setattr(Recorder, "record", waits)
+    async with served(db, tmp_path, limits={"max_queued": 100}) as service:
+        job = jobs["classify"].id
+        await service.single(picture(), job)
+        recorded = [
+            asyncio.create_task(service.single(picture(), job, record="true")) for _ in range(60)
+        ]
+        while len(service.backend.queries) < 61:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(5):
+            plain = await service.single(picture(), job)
+            ready = await service.client.get("/health/ready")
+            listed = await service.client.get(TRAINING)
+        locked.set()
+        answers = await asyncio.gather(*recorded)
+    assert [plain.status_code, ready.status_code, listed.status_code] == [200] * 3
+    assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "DATABASE_LOCKED")}
+
+
+async def test_asking_for_health_takes_one_thread_however_often(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, looks = threading.Event(), []
+
+    def waits(_: object) -> int:
+        looks.append(1)
+        locked.wait(30)
+        return 0
+
+    monkeypatch.setattr("serve.api.routes.health.count_training_jobs", waits)
+    monkeypatch.setattr("serve.api.routes.health._SECONDS", 0.3)
+    async with served(db, tmp_path) as service:
+        get = service.client.get
+        answers = await asyncio.gather(*(get("/health/ready") for _ in range(100)))
+        listed = await get(TRAINING)
+        locked.set()
+        await asyncio.sleep(0.1)
+        after = await get("/health/ready")
+    assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "MODELS")}
+    assert (listed.status_code, after.status_code, len(looks)) == (200, 200, 2)
