@@ -22,11 +22,12 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from adapters.types import ConfigError, SnellenError
+from adapters.types import SnellenError
 from pipelines.config_load import build_as
+from serve.access import check_keys, needs_keys
 from serve.api.app import create_app
 from serve.api.backend import Busy, Unavailable
-from serve.api.middleware import KEYS_VARIABLE, api_keys, is_loopback
+from serve.api.middleware import api_keys
 from serve.api.state import make_state
 from serve.config import ServeConfig
 from serve.engine.failures import KnownFailures
@@ -100,26 +101,6 @@ class Ingress:
     async def drain(self) -> int:
         """Take on nothing more and wait for what is open; how many requests were left."""
         return await self._state.admission.drain(self._config.limits.drain_timeout_s)
-
-
-def needs_keys(config: ServeConfig) -> bool:
-    """Whether callers must show a key: always, unless only this machine can reach the service."""
-    wanted = config.security.require_keys
-    return not is_loopback(config.host) if wanted == "auto" else wanted
-
-
-def check_keys(config: ServeConfig) -> None:
-    """Refuse to serve strangers without keys.
-
-    Raises:
-        ConfigError: API_KEYS_MISSING.
-    """
-    if needs_keys(config) and not api_keys():
-        raise ConfigError(
-            "API_KEYS_MISSING",
-            f"host: others can reach '{config.host}', so callers need API keys. Set "
-            f"{KEYS_VARIABLE} to one or several keys, separated by commas; or listen on 127.0.0.1.",
-        )
 
 
 def _models_class(config: ServeConfig) -> type:

@@ -22,6 +22,7 @@ import psutil
 from adapters.types import InputError, RunError
 from pipelines.engines.ray_session import RaySession
 from pipelines.reporter import Reporter
+from serve.access import check_keys
 from serve.api.models import ModelResolver
 from serve.config import ServeConfig
 from serve.logs import log_file
@@ -80,6 +81,7 @@ class Service:
             RunError: SERVE_START, with Ray's own reason; SERVE_PRELOAD.
         """
         config = self._config
+        check_keys(config)
         _check_port(config.host, config.port)
         self._check_tables(config)
         _quiet()
@@ -91,10 +93,9 @@ class Service:
         for name in _WORKER_SWITCHES:
             # This process has no event loop, so a handle of it needs a thread of its own.
             os.environ.pop(name, None)
-        from serve.deployments import INGRESS, application, check_keys
-
-        check_keys(config)
         from ray import serve
+
+        from serve.deployments import INGRESS, application
 
         self._reporter.status("starting the processes, which load torch")
         logging.getLogger("ray.serve").setLevel(logging.ERROR)

@@ -29,7 +29,8 @@ class State:
 
     ``preloaded`` turns true once, when all that is to be loaded is; until then
     ``preload_failure`` is the code of the last attempt that failed. ``recording`` are the threads
-    that write to the run tables, ``probe`` is the look at them that ``/health/ready`` has under way.
+    that write to the run tables, ``probe`` is the look at them that ``/health/ready`` has under
+    way.
     """
 
     config: ServeConfig

@@ -8,6 +8,7 @@ import pytest
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from adapters.types import ConfigError
+from serve.access import check_keys, needs_keys
 from serve.api.backend import Busy, Unavailable
 from serve.config import ServeConfig
 from serve.deployments import (
@@ -15,9 +16,7 @@ from serve.deployments import (
     _models_options,
     application,
     build,
-    check_keys,
     host_settings,
-    needs_keys,
 )
 
 
