@@ -17,7 +17,7 @@ from typing import Any
 import ray
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError, RayError, TaskCancelledError
+from ray.exceptions import RayActorError, RayError, RayTaskError, TaskCancelledError
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
@@ -74,6 +74,8 @@ class RayBackend:
             raise Busy(str(error)) from error
         except (RayActorError, RayServeException, TaskCancelledError) as error:
             raise Unavailable(str(error)) from error
+        except RayTaskError:
+            raise  # a fault of ours, not of a process: asking again does not help
         except RayError as error:
             logging.getLogger("snellen.serve").error("%s: %s", method, error)
             raise Unavailable(type(error).__name__) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from adapters.types import ConfigError
@@ -102,6 +103,9 @@ def test_the_process_that_speaks_http_refuses_later_than_admission_does() -> Non
     [
         (BackPressureError(num_queued_requests=1, max_queued_requests=1), Busy),
         (RayServeException("no replica"), Unavailable),
+        (ActorDiedError(), Unavailable),
+        # A fault of ours: 500, and not a process that ended.
+        (RayTaskError("answer", "traceback", ZeroDivisionError("x")), RayTaskError),
     ],
 )
 async def test_errors_of_ray_are_states_of_the_backend(
