@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -56,6 +57,14 @@ class Process:
             assert self.process.poll() is None, self.lines
             assert time.monotonic() < deadline, self.lines
             time.sleep(0.1)
+
+    def processes(self, title: str) -> list[psutil.Process]:
+        """Its processes of a title, and not those of another service on this machine."""
+        return [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if " ".join(process.cmdline()).startswith(title)
+        ]
 
     @property
     def ray_address(self) -> str:

@@ -121,17 +121,8 @@ def test_an_evaluation_runs_beside_it(service: Process, folder: Path) -> None:
     assert set(answers) == {200}
 
 
-def replicas(kind: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = " ".join(process.info["cmdline"] or ())
-        if words.startswith(f"ray::ServeReplica:snellen:{kind}"):
-            found.append(process)
-    return found
-
-
 def test_a_killed_model_process_comes_back_within_30_seconds(service: Process) -> None:
-    (model,) = replicas("Models")
+    (model,) = service.processes("ray::ServeReplica:snellen:Models")
     os.kill(model.pid, signal.SIGKILL)
     killed = time.monotonic()
     statuses = []
