@@ -15,6 +15,8 @@ import shutil
 import sys
 import tempfile
 import threading
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 
 from adapters.types import ConfigError, InputError
@@ -26,6 +28,7 @@ _SWITCHES = {
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
     "YOLO_VERBOSE": "False",
 }
+_PREFIX = "snellen-ultralytics-"
 _lock = threading.Lock()
 
 
@@ -74,6 +77,23 @@ def import_ultralytics() -> ModuleType:
 
 
 def _config_folder() -> str:
-    folder = tempfile.mkdtemp(prefix="snellen-ultralytics-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """A folder of this process; those of processes that were killed are swept here."""
+    place = Path(tempfile.gettempdir())
+    for folder in place.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):
+            if folder.stat().st_uid == os.getuid() and not _lives(owner):
+                shutil.rmtree(folder, ignore_errors=True)
+    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):
+        return True  # not one of ours, or somebody else's
+    return True
