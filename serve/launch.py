@@ -277,6 +277,8 @@ def _quiet() -> None:
     """Switches that Ray Serve's processes read from the environment that Ray is started in."""
     for name in ("RAY_SERVE_LOG_TO_STDERR", *_WORKER_SWITCHES):
         os.environ.setdefault(name, "0")
+    # Three times in vain, and a proxy that died is replaced: with Ray's 10 s half a minute is over.
+    os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "2")
 
 
 def _check_preload(body: bytes, log: Path) -> None:
