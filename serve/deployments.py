@@ -121,18 +121,15 @@ def _models_class(config: ServeConfig) -> type:
             max_num_models_per_replica=config.model.max_loaded
         )
         async def _get(self, key: str) -> LoadedModel:
-            return await self._host.load(self._refs[key].spec)
+            spec = self._refs[key].spec
+            return await self._failed.load(key, lambda: self._host.load(spec))
 
         async def _model(self, ref: ModelRef) -> LoadedModel:
             self._failed.check(ref.key)
             self._refs[ref.key] = ref
             while len(self._refs) > _REFS:
                 self._refs.pop(next(iter(self._refs)))
-            try:
-                model: LoadedModel = await self._get(ref.key)
-            except SnellenError as error:
-                self._failed.add(ref.key, error)
-                raise
+            model: LoadedModel = await self._get(ref.key)
             return model
 
         async def answer(self, query: Query) -> Answer:

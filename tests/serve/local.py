@@ -15,6 +15,7 @@ from adapters.types import SnellenError
 from serve.api.app import create_app
 from serve.api.state import State, make_state
 from serve.config import ServeConfig
+from serve.engine.failures import KnownFailures
 from serve.engine.host import HostSettings, LoadedModel, ModelHost
 from serve.engine.query import Answer, Failure, ModelRef, Query
 from store.database import Database
@@ -39,6 +40,7 @@ class LocalBackend:
         self.queries: MutableSequence[Query] = []
         self.problem: Exception | None = None
         self._lock = asyncio.Lock()
+        self._failed = KnownFailures()
 
     async def answer(self, query: Query) -> Answer:
         self.queries.append(query)
@@ -64,7 +66,9 @@ class LocalBackend:
     async def _model(self, model: ModelRef) -> LoadedModel:
         async with self._lock:
             if model.key not in self.loaded:
-                self.loaded[model.key] = await self.host.load(model.spec)
+                self.loaded[model.key] = await self._failed.load(
+                    model.key, lambda: self.host.load(model.spec)
+                )
             return self.loaded[model.key]
 
 

@@ -158,3 +158,41 @@ def test_a_failure_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) ->
     known.check("b")
     monkeypatch.setattr("serve.engine.failures.SECONDS", 0.0)
     known.check("a")
+
+
+async def test_many_who_ask_for_a_broken_model_load_it_once() -> None:
+    known, one_at_a_time, tries = KnownFailures(), asyncio.Lock(), []
+
+    async def load() -> int:
+        tries.append(1)
+        await asyncio.sleep(0.01)
+        raise InputError("X", "broken")
+
+    async def ask() -> int:
+        async with one_at_a_time:
+            return await known.load("a", load)
+
+    answers = await asyncio.gather(*(ask() for _ in range(20)), return_exceptions=True)
+    assert [str(one) for one in answers] == ["broken"] * 20
+    assert len(tries) == 1
+
+
+def test_a_remembered_failure_holds_no_request() -> None:
+    class Query:
+        """In the frame of a traceback that the remembered error would have."""
+
+    known, held = KnownFailures(), []
+
+    def ask() -> None:
+        query = Query()
+        held.append(weakref.ref(query))
+        known.check("a")
+
+    try:
+        raise InputError("X", "broken")
+    except InputError as error:
+        known.add("a", error)
+    for _ in range(3):
+        with pytest.raises(InputError, match="broken"):
+            ask()
+    assert [one() for one in held] == [None] * 3
