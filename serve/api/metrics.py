@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.api.admission import Admission
 
+HUNG_UP = 499
+"""What others call it, too, when the client has gone before it was answered."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -73,7 +76,7 @@ class Measure:
             await self._app(scope, receive, send)
             return
         begin = time.perf_counter()
-        status = 500
+        status = 0
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -83,7 +86,11 @@ class Measure:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            status = status or HUNG_UP  # Ray Serve ends what nobody waits for any more
+            raise
         finally:
+            status = status or 500
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - begin)

@@ -14,13 +14,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.api.metrics import HUNG_UP
 from serve.api.problems import Problem, log, unforeseen
 
 KEYS_VARIABLE = "SNELLEN_API_KEYS"
 OPEN_PATHS = ("/health/live", "/health/ready")
 """Answered without a key: load balancers and people who wait have none."""
-_HUNG_UP = 499
-"""What others call it, too, when the client has gone before it was answered."""
 _MAX_JSON = 4 * 2**20
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -143,7 +142,7 @@ class Guard:
             await self._app(scope, receive, send_safe)
         except ClientDisconnect:
             if not started:  # nobody reads it, but it is counted
-                await Response(status_code=_HUNG_UP)(scope, receive, send_safe)
+                await Response(status_code=HUNG_UP)(scope, receive, send_safe)
         except Exception:
             log.exception("unforeseen error at %s", scope["path"])
             if started:

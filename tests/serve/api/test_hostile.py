@@ -162,3 +162,23 @@ async def test_asking_for_health_takes_one_thread_however_often(
         after = await get("/health/ready")
     assert {(one.status_code, one.json()["code"]) for one in answers} == {(503, "MODELS")}
     assert (listed.status_code, after.status_code, len(looks)) == (200, 200, 2)
+
+
+async def test_who_hangs_up_while_it_waits_is_counted_as_such(
+    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Serve cancels the request: it was a 500 in the metrics."""
+    async with served(db, tmp_path) as service:
+
+        async def slow(_: object) -> None:
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(service.backend, "answer", slow)
+        task = asyncio.create_task(service.single(picture(), jobs["classify"].id))
+        while not service.state.admission.running:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        metrics = (await service.client.get("/metrics")).text
+    assert f'route="{SINGLE}",status="499"}} 1.0' in metrics
+    assert 'status="500"' not in metrics
