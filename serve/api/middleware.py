@@ -80,7 +80,7 @@ class HostCheck:
 
     def __call__(self, scope: Scope, headers: Headers) -> Problem | None:
         """None, 400 or 403."""
-        host = headers.get("host", "")
+        host = ",".join(headers.getlist("host"))  # of two, another one may be read by others
         if self._hosts and _name_of(host) not in self._hosts:
             return Problem(400, "HOST", "This host name is not served here.")
         origin = headers.get("origin", "").lower()

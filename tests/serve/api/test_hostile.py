@@ -182,3 +182,11 @@ async def test_who_hangs_up_while_it_waits_is_counted_as_such(
         metrics = (await service.client.get("/metrics")).text
     assert f'route="{SINGLE}",status="499"}} 1.0' in metrics
     assert 'status="500"' not in metrics
+
+
+@pytest.mark.parametrize("hosts", [("localhost", "evil"), ("evil", "localhost")])
+async def test_two_hosts_are_none(hosts: tuple[str, str], db: Database, tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        headers = [("Host", host) for host in hosts]
+        answer = await service.client.get("/health/live", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "HOST")
