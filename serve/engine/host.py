@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class ModelHost:
         self._threads = settings.threads or min(cpus, _MOST_THREADS)
         self._decoders = ThreadPoolExecutor(max(1, min(cpus, 8)), "snellen-decode")
         self._runner = ThreadPoolExecutor(1, "snellen-infer")
+        # Python remembers each text that it has warned with, and these hold numbers of the upload.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
 
     async def load(self, spec: AdapterSpec) -> LoadedModel:
         """Load a model and run it once, so that the first request is not slower.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import warnings
 import weakref
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -146,6 +148,16 @@ async def test_a_model_that_cannot_be_loaded_says_why() -> None:
     host = ModelHost(host_settings(ServeConfig()))
     with pytest.raises(InputError, match=r"nothing\.pt"):
         await host.load(AdapterSpec("ultralytics", checkpoint="/nothing.pt"))
+    await host.close()
+
+
+async def test_warnings_of_decoders_are_not_collected() -> None:
+    host = ModelHost(host_settings(ServeConfig()))
+    seen: dict[str, Any] = {}
+    for number in range(3):
+        text = f"Corrupt EXIF data. Expecting to read {number} bytes"
+        warnings.warn_explicit(text, UserWarning, "f.py", 1, "PIL.TiffImagePlugin", seen)
+    assert [key for key in seen if key != "version"] == []
     await host.close()
 
 
