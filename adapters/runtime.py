@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 _threads: int | None = None
 
 
@@ -13,6 +16,19 @@ def set_compute_threads(count: int) -> None:
     _threads = count
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
+
+
+def let_threads_sleep() -> bool:
+    """Let the threads of a forward pass sleep while they wait for one another.
+
+    By default they spin: on cores that others use too, a forward pass then takes ten times as long
+    and more. OpenMP reads this once, when it is loaded.
+
+    Returns:
+        Whether it came in time: torch was not imported yet.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    return "torch" not in sys.modules
 
 
 def compute_threads() -> int:

@@ -70,9 +70,10 @@ class Direct:
 def main() -> None:
     """Load the model as the service does, and answer lines."""
     from adapters.registry import load_adapter_class
-    from adapters.runtime import set_compute_threads
+    from adapters.runtime import let_threads_sleep, set_compute_threads
 
     spec = pickle.loads(Path(sys.argv[1]).read_bytes())
+    let_threads_sleep()
     images = [path.read_bytes() for path in sorted(Path(sys.argv[2]).rglob("*.jpg"))]
     set_compute_threads(min(len(os.sched_getaffinity(0)), 4))
     adapter = load_adapter_class(spec.adapter).from_spec(spec, device="cpu")

@@ -17,7 +17,7 @@ import litserve
 from fastapi import Request
 
 from adapters.registry import load_adapter_class
-from adapters.runtime import set_compute_threads
+from adapters.runtime import let_threads_sleep, set_compute_threads
 from adapters.types import AdapterSpec, InferenceResult, Preprocessed
 
 BATCH_TIMEOUT_S = 0.002
@@ -67,6 +67,7 @@ class Api(litserve.LitAPI):
 
 def main() -> None:
     """Serve until it is killed."""
+    let_threads_sleep()  # as the service does: what is compared is the way to the model
     path, port, batch = sys.argv[1:]
     spec = pickle.loads(Path(path).read_bytes())
     server = litserve.LitServer(Api(spec, int(batch)), accelerator="cpu", timeout=120)

@@ -110,8 +110,10 @@ class ModelHost:
         return LoadedModel(adapter, names, batcher)
 
     def _load(self, spec: AdapterSpec) -> Adapter:
-        from adapters.runtime import set_compute_threads
+        from adapters.runtime import let_threads_sleep, set_compute_threads
 
+        # The processes that speak HTTP want the same cores.
+        let_threads_sleep()
         set_compute_threads(self._threads)
         loaded = load_adapter_class(spec.adapter).from_spec(spec, device=self._settings.device)
         if loaded.reads_images:
