@@ -34,6 +34,7 @@ from serve.engine.failures import KnownFailures
 from serve.engine.host import CPU_BATCH, GPU_BATCH, HostSettings, LoadedModel, ModelHost
 from serve.engine.query import Answer, Failure, ModelRef, Query
 from serve.logs import log_to_file
+from serve.loopback import keep_to_loopback
 from store.database import Database
 
 INGRESS = "Ingress"
@@ -85,7 +86,11 @@ class RayBackend:
 class Ingress:
     """Speaks HTTP."""
 
-    def __init__(self, config: ServeConfig, root: str, models: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self, config: ServeConfig, root: str, models: DeploymentHandle[Any], *, loopback: bool
+    ) -> None:
+        if loopback:
+            keep_to_loopback()
         check_keys(config)
         log_to_file(config)
         db = Database.open(config.database)
@@ -105,7 +110,7 @@ class Ingress:
         return await self._state.admission.drain(self._config.limits.drain_timeout_s)
 
 
-def _models_class(config: ServeConfig) -> type:
+def _models_class(config: ServeConfig, *, loopback: bool) -> type:
     """The class that holds models; its limit of models is fixed when it is made."""
     settings = host_settings(config)
 
@@ -113,6 +118,8 @@ def _models_class(config: ServeConfig) -> type:
         """Holds models; the one that was not used for longest makes room for another."""
 
         def __init__(self) -> None:
+            if loopback:
+                keep_to_loopback()
             self._host = ModelHost(settings)
             self._refs: dict[str, ModelRef] = {}
             self._failed = KnownFailures()
@@ -168,14 +175,18 @@ def build(args: dict[str, Any]) -> serve.Application:
     return application(config)
 
 
-def application(config: ServeConfig) -> serve.Application:
+def application(config: ServeConfig, *, loopback: bool = False) -> serve.Application:
     """The deployments of a configuration, bound together. Ray has to run.
+
+    Args:
+        config: of the service.
+        loopback: all processes are on this machine, and need nobody else to reach them.
 
     Raises:
         ConfigError: a folder that cannot be.
     """
     root = Path("runs" if config.output_dir == "auto" else config.output_dir).expanduser()
-    models = serve.deployment(**_models_options(config))(_models_class(config))
+    models = serve.deployment(**_models_options(config))(_models_class(config, loopback=loopback))
     ingress = serve.deployment(
         name=INGRESS,
         num_replicas=config.ingress_replicas,
@@ -186,7 +197,9 @@ def application(config: ServeConfig) -> serve.Application:
         backpressure_config=BackpressureConfig(retry_after_s=config.limits.retry_after_s),
         **_HEALTH,
     )(Ingress)
-    bound: serve.Application = ingress.bind(config, str(root.absolute()), models.bind())
+    bound: serve.Application = ingress.bind(
+        config, str(root.absolute()), models.bind(), loopback=loopback
+    )
     return bound
 
 

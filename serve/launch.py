@@ -111,7 +111,8 @@ class Service:
                 proxy_location="HeadOnly",
                 logging_config={"enable_access_log": False, "log_level": "WARNING"},
             )
-            serve.run(application(config), name=_APPLICATION, route_prefix="/")
+            made = application(config, loopback=config.ray.address is None)
+            serve.run(made, name=_APPLICATION, route_prefix="/")
         except Exception as error:
             raise RunError("SERVE_START", f"Ray Serve could not start: {_reason(error)}") from error
         self._handle = serve.get_deployment_handle(INGRESS, _APPLICATION)

@@ -164,14 +164,16 @@ def slowly(service: Process, image: bytes) -> httpx.Response:
 
 def test_nothing_but_loopback_is_listened_on_and_nothing_is_left(service: Process) -> None:
     """The last test: it ends the service while requests are under way."""
-    bad = [
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    known = {service.process.pid, *(child.pid for child in children)}
+    listening = [
         connection.laddr
         for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == service.port
-        and connection.laddr.ip not in {"127.0.0.1", "::1"}
-    ]  # fmt: skip
-    assert bad == []
-    children = psutil.Process(service.process.pid).children(recursive=True)
+        if connection.status == psutil.CONN_LISTEN and connection.pid in known
+    ]
+    assert service.port in {address.port for address in listening}
+    loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert [address for address in listening if address.ip not in loopback] == []
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(slowly, service, picture()) for _ in range(4)]
         while "snellen_requests_open 4.0" not in httpx.get(f"{service.url}/metrics").text:
