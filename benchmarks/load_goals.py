@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.goals import Gate, calm, capacity, drift, overload, shutdown, slow_loris
+from benchmarks.goals import ALLOCATOR, Gate, calm, capacity, drift, overload, shutdown, slow_loris
 from benchmarks.service import MODELS, Bench, bench, served
 
 GOALS = ("calm", "overload", "slow", "drift", "shutdown")
@@ -53,7 +53,9 @@ def measure(made: Bench, arguments: argparse.Namespace, console: Console) -> lis
             gates += overload(service, requests, rate, times, seconds)
         if "slow" in goals:
             gates += slow_loris(service, requests, rate, min(30.0, seconds))
-        if "drift" in goals:
+    if "drift" in goals:
+        with served(made, model, *arguments.set, **ALLOCATOR) as service:
+            requests = made.requests(model, service.port)
             gates += drift(service, requests, arguments.requests, note)
     if "shutdown" in goals:
         gates += shutdown(made, model, rate, arguments.signals, note)

@@ -88,11 +88,12 @@ def write_lite0(folder: Path) -> Path:
 class Served:
     """The running command and everything that it started."""
 
-    def __init__(self, made: Bench, *words: str) -> None:
+    def __init__(self, made: Bench, *words: str, **environment: str) -> None:
         # Temporary files of its own, so that what is left behind can be seen.
         self.temporary = made.folder / "t"
         self.temporary.mkdir(exist_ok=True)
-        self.command = Process(made.folder, *words, TMPDIR=str(self.temporary))
+        environment["TMPDIR"] = str(self.temporary)
+        self.command = Process(made.folder, *words, **environment)
         self.url, self.port = self.command.url, self.command.port
 
     def processes(self) -> list[psutil.Process]:
@@ -102,15 +103,14 @@ class Served:
             return [root, *root.children(recursive=True)]
         return []
 
-    def memory(self) -> int:
-        """Bytes that would be free if all of it ended; pages that processes share count once
-        at most.
-        """
-        total = 0
+    def memory(self) -> dict[str, int]:
+        """Bytes by process, without pages that it shares with others."""
+        found: dict[str, int] = {}
         for process in self.processes():
             with suppress(psutil.Error):
-                total += process.memory_full_info().uss
-        return total
+                name = f"{process.pid} {_short(process.cmdline())}"
+                found[name] = process.memory_full_info().uss
+        return found
 
     def descriptors(self) -> int:
         """Open files and sockets of all processes."""
@@ -134,10 +134,21 @@ class Served:
         return self.command.end(), time.monotonic() - begin
 
 
+def _short(words: list[str]) -> str:
+    """What a process is called: Ray's say it themselves, others by their program or module."""
+    name = words[0].strip() if words else ""
+    if name.startswith("ray::"):
+        return name.split(".")[0]
+    if "-m" in words:
+        return words[words.index("-m") + 1]
+    scripts = [word for word in words if word.endswith(".py")]
+    return Path((scripts or [name])[-1]).name
+
+
 @contextmanager
-def served(made: Bench, model: str, *words: str) -> Iterator[Served]:
+def served(made: Bench, model: str, *words: str, **environment: str) -> Iterator[Served]:
     """The service with one model loaded; it is ended in any case."""
-    running = Served(made, f"preload=[{{job: {model}}}]", *words)
+    running = Served(made, f"preload=[{{job: {model}}}]", *words, **environment)
     try:
         running.command.wait_ready()
         yield running
