@@ -276,7 +276,8 @@ def _check_port(host: str, port: int) -> None:
 
 def _quiet() -> None:
     """Switches that Ray Serve's processes read from the environment that Ray is started in."""
-    for name in ("RAY_SERVE_LOG_TO_STDERR", *_WORKER_SWITCHES):
+    # Ray gives its workers the lowest priority but four: right for batches, not for a server.
+    for name in ("RAY_SERVE_LOG_TO_STDERR", "RAY_worker_niceness", *_WORKER_SWITCHES):
         os.environ.setdefault(name, "0")
     # Three times in vain, and a proxy that died is replaced: with Ray's 10 s half a minute is over.
     os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "2")
