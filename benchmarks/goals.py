@@ -172,12 +172,12 @@ def drift(service: Served, requests: Sequence[bytes], count: int, note: Note) ->
         total = sum(memories[-1].values()) / 2**20
         note(f"{asked[-1]} requests: {total:.1f} MB, {service.descriptors()} files")
     totals = [sum(one.values()) for one in memories]
-    slope = _slope(asked, totals)
     grown = {
         name: _slope(asked, [one.get(name, 0) for one in memories])
         for name in memories[0]
         if name in memories[-1]
     }
+    slope = sum(grown.values())
     most = sorted(grown.items(), key=lambda one: -one[1])
     note("bytes a request: " + ", ".join(f"{name} {value:.0f}" for name, value in most))
     new = service.files() - files
