@@ -81,6 +81,9 @@ class LimitsConfig(Section):
     max_queued: PositiveInt = Field(
         64, description="Requests at work or waiting; further ones get 503 with Retry-After."
     )
+    max_connections: PositiveInt = Field(
+        1000, description="Of clients, open at a time in each process; further ones get 503."
+    )
     max_buffered_bytes: PositiveInt = Field(
         256 * 2**20, description="Bytes of uploads held at a time, those still arriving included."
     )

@@ -9,6 +9,7 @@ free; the operating system shares them out.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from pathlib import Path
@@ -33,6 +34,7 @@ from serve.config import ServeConfig
 from serve.engine.failures import KnownFailures
 from serve.engine.host import CPU_BATCH, GPU_BATCH, HostSettings, LoadedModel, ModelHost
 from serve.engine.query import Answer, Failure, ModelRef, Query
+from serve.listener.listener import Listener
 from serve.logs import log_to_file
 from serve.loopback import keep_to_loopback
 from store.database import Database
@@ -69,8 +71,13 @@ class RayBackend:
 
     async def _call(self, method: str, key: str, *arguments: Any) -> Any:
         handle = self._models.options(method_name=method, multiplexed_model_id=key)
+        response = handle.remote(*arguments)
         try:
-            return await handle.remote(*arguments)
+            return await response
+        except asyncio.CancelledError:
+            # Nobody waits for it: the model is free for others.
+            response.cancel()  # type: ignore[no-untyped-call]
+            raise
         except BackPressureError as error:
             raise Busy(str(error)) from error
         except (RayActorError, RayServeException, TaskCancelledError) as error:
@@ -82,23 +89,17 @@ class RayBackend:
             raise Unavailable(type(error).__name__) from error
 
 
-@serve.ingress()
-class Ingress:
-    """Speaks HTTP."""
+class _Http:
+    """What speaks HTTP, in whichever way requests get to it."""
 
-    def __init__(
-        self, config: ServeConfig, root: str, models: DeploymentHandle[Any], *, loopback: bool
-    ) -> None:
-        if loopback:
-            keep_to_loopback()
+    def __init__(self, config: ServeConfig, root: str, models: DeploymentHandle[Any]) -> None:
         check_keys(config)
         log_to_file(config)
         db = Database.open(config.database)
         self._state = make_state(config, db, RayBackend(models), Path(root))
         self._config = config
 
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        """Called by Ray Serve, once, in the replica."""
+    def _app(self) -> FastAPI:
         return create_app(self._state, keys=api_keys(), loopback=not needs_keys(self._config))
 
     async def open_requests(self) -> int:
@@ -108,6 +109,44 @@ class Ingress:
     async def drain(self) -> int:
         """Take on nothing more and wait for what is open; how many requests were left."""
         return await self._state.admission.drain(self._config.limits.drain_timeout_s)
+
+
+@serve.ingress()
+class ProxiedIngress(_Http):
+    """Gets its requests from Ray Serve's proxies, which listen on the nodes of a cluster."""
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        """Called by Ray Serve, once, in the replica."""
+        return self._app()
+
+
+class ListeningIngress(_Http):
+    """Listens itself: on one machine a proxy is a process more that every byte goes through."""
+
+    async def __init__(  # type: ignore[misc]  # Ray awaits it
+        self, config: ServeConfig, root: str, models: DeploymentHandle[Any]
+    ) -> None:
+        keep_to_loopback()
+        super().__init__(config, root, models)
+        self._listener = Listener(
+            self._app(),
+            host=config.host,
+            port=config.port,
+            limits=config.limits,
+            shared=config.ingress_replicas > 1,
+        )
+        await self._listener.start()
+
+    def check_health(self) -> None:
+        """Called by Ray Serve, which replaces the process where it raises."""
+        if not self._listener.alive:
+            raise RuntimeError("the HTTP server has ended")
+
+    async def drain(self) -> int:
+        """As above; then nobody can connect any more."""
+        left = await super().drain()
+        await self._listener.close()
+        return left
 
 
 def _models_class(config: ServeConfig, *, loopback: bool) -> type:
@@ -175,18 +214,19 @@ def build(args: dict[str, Any]) -> serve.Application:
     return application(config)
 
 
-def application(config: ServeConfig, *, loopback: bool = False) -> serve.Application:
+def application(config: ServeConfig, *, alone: bool = False) -> serve.Application:
     """The deployments of a configuration, bound together. Ray has to run.
 
     Args:
         config: of the service.
-        loopback: all processes are on this machine, and need nobody else to reach them.
+        alone: Ray is this machine alone. Then what speaks HTTP listens itself, at ``host`` and
+            ``port``, and Ray's own servers keep to loopback; else Ray Serve's proxies listen.
 
     Raises:
         ConfigError: a folder that cannot be.
     """
     root = Path("runs" if config.output_dir == "auto" else config.output_dir).expanduser()
-    models = serve.deployment(**_models_options(config))(_models_class(config, loopback=loopback))
+    models = serve.deployment(**_models_options(config))(_models_class(config, loopback=alone))
     ingress = serve.deployment(
         name=INGRESS,
         num_replicas=config.ingress_replicas,
@@ -196,10 +236,8 @@ def application(config: ServeConfig, *, loopback: bool = False) -> serve.Applica
         graceful_shutdown_timeout_s=config.limits.drain_timeout_s,
         backpressure_config=BackpressureConfig(retry_after_s=config.limits.retry_after_s),
         **_HEALTH,
-    )(Ingress)
-    bound: serve.Application = ingress.bind(
-        config, str(root.absolute()), models.bind(), loopback=loopback
-    )
+    )(ListeningIngress if alone else ProxiedIngress)
+    bound: serve.Application = ingress.bind(config, str(root.absolute()), models.bind())
     return bound
 
 

@@ -88,7 +88,7 @@ class Service:
         if config.ray.address is None:
             share_token()
         self._reporter.status("starting Ray")
-        self._ray = RaySession(config.ray).start()
+        self._ray = RaySession(config.ray, instead="").start()
         self._ray.ready()
         for name in _WORKER_SWITCHES:
             # This process has no event loop, so a handle of it needs a thread of its own.
@@ -100,19 +100,14 @@ class Service:
         self._reporter.status("starting the processes, which load torch")
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         try:
+            alone = config.ray.address is None
             serve.start(
-                http_options={
-                    "host": config.host,
-                    "port": config.port,
-                    # Behind our own limit, which answers with a problem document.
-                    "request_timeout_s": config.limits.request_timeout_s
-                    + config.limits.body_timeout_s,
-                },
-                proxy_location="HeadOnly",
+                http_options=None if alone else _proxy_options(config),
+                proxy_location="Disabled" if alone else "HeadOnly",
                 logging_config={"enable_access_log": False, "log_level": "WARNING"},
             )
-            made = application(config, loopback=config.ray.address is None)
-            serve.run(made, name=_APPLICATION, route_prefix="/")
+            made = application(config, alone=alone)
+            serve.run(made, name=_APPLICATION, route_prefix=None if alone else "/")
         except Exception as error:
             raise RunError("SERVE_START", f"Ray Serve could not start: {_reason(error)}") from error
         self._handle = serve.get_deployment_handle(INGRESS, _APPLICATION)
@@ -184,10 +179,19 @@ class Service:
         self.stop()
 
 
+def _proxy_options(config: ServeConfig) -> dict[str, Any]:
+    limits = config.limits
+    # Behind our own limit, which answers with a problem document.
+    seconds = limits.request_timeout_s + limits.body_timeout_s
+    return {"host": config.host, "port": config.port, "request_timeout_s": seconds}
+
+
 def _shutdown_serve() -> None:
+    import ray
     from ray import serve
 
-    serve.shutdown()  # type: ignore[no-untyped-call]
+    if ray.is_initialized():  # else it would start a Ray, only to find nothing there
+        serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _kill(processes: Sequence[psutil.Process]) -> None:
@@ -279,8 +283,6 @@ def _quiet() -> None:
     # Ray gives its workers the lowest priority but four: right for batches, not for a server.
     for name in ("RAY_SERVE_LOG_TO_STDERR", "RAY_worker_niceness", *_WORKER_SWITCHES):
         os.environ.setdefault(name, "0")
-    # Three times in vain, and a proxy that died is replaced: with Ray's 10 s half a minute is over.
-    os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "2")
 
 
 def _check_preload(body: bytes, log: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -19,7 +20,9 @@ _STORE_BYTES = 1 << 30
 _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Its name is about other systems; at 0 Ray's daemons listen on loopback alone, and a loopback
 address is not replaced by this machine's other one."""
-_PACKAGES = ("adapters", "metrics", "pipelines", "store", "snellen")
+_PACKAGES = ("adapters", "metrics", "pipelines", "serve", "store", "snellen")
+_REACH_S = 10.0
+_INSTEAD = "Set run.engine=inline to run without Ray."
 
 
 class RaySession:
@@ -31,8 +34,10 @@ class RaySession:
     by which Ray's daemons follow their parent, when the *thread* that forked them ends.
     """
 
-    def __init__(self, config: RayConfig) -> None:
+    def __init__(self, config: RayConfig, *, instead: str = _INSTEAD) -> None:
+        """``instead`` is said where Ray cannot be had: what else there is to do."""
         self._config = config
+        self._instead = instead
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._owned = False
@@ -61,8 +66,7 @@ class RaySession:
             where = self._config.address or "an embedded Ray on this machine"
             raise RunError(
                 "RAY_START",
-                f"could not start or join {where}: {self._error}. Set run.engine=inline to "
-                "run without Ray.",
+                f"could not start or join {where}: {self._error}. {self._instead}".rstrip(),
             ) from self._error
         return _available()
 
@@ -91,6 +95,7 @@ class RaySession:
             import ray
 
             if not ray.is_initialized():
+                _check_reachable(self._config.address)
                 ray.init(**self._arguments())
                 self._owned = True
             _configure_data(self._config)
@@ -116,6 +121,13 @@ class RaySession:
             "include_dashboard": False,
             "object_store_memory": config.object_store_memory or _STORE_BYTES,
         }
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray itself waits for minutes for an address at which nobody listens. Raises OSError."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
 
 
 def _module(name: str) -> ModuleType:

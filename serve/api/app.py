@@ -15,7 +15,15 @@ from serve.api import problems
 from serve.api.backend import Busy, Unavailable
 from serve.api.documented import complete
 from serve.api.metrics import Measure
-from serve.api.middleware import Check, Guard, HostCheck, JsonLimit, KeyCheck, loopback_hosts
+from serve.api.middleware import (
+    Check,
+    Guard,
+    HostCheck,
+    JsonLimit,
+    KeyCheck,
+    RoomCheck,
+    loopback_hosts,
+)
 from serve.api.routes import health, pages, single, training_jobs
 from serve.api.state import State
 
@@ -60,7 +68,7 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
             allow_headers=["Authorization", "X-API-Key"],
         )
     app.add_middleware(Guard, checks=_checks(state, keys, loopback=loopback))
-    app.add_middleware(Measure, metrics=state.metrics)
+    app.add_middleware(Measure, metrics=state.metrics, uploads=(single.PATH,))
     return app
 
 
@@ -69,7 +77,8 @@ def _checks(state: State, keys: Sequence[str], *, loopback: bool) -> list[Check]
     hosts: tuple[str, ...] = security.allowed_hosts
     if hosts or loopback:
         hosts = (*hosts, *loopback_hosts())  # by which health is asked for on this machine
-    return [HostCheck(hosts, security.cors_origins), KeyCheck(keys)]
+    room = RoomCheck(state.admission, (single.PATH,))
+    return [HostCheck(hosts, security.cors_origins), KeyCheck(keys), room]
 
 
 def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

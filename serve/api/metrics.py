@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -64,11 +64,18 @@ class Metrics:
 
 
 class Measure:
-    """Counts and times every request by its route's pattern; strangers make no new labels."""
+    """Counts and times every request by its route's pattern; strangers make no new labels.
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    Args:
+        app: what is measured.
+        metrics: where to.
+        uploads: paths of requests that may be refused before they reach a route.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, uploads: Sequence[str]) -> None:
         self._app = app
         self._metrics = metrics
+        self._uploads = frozenset(uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -91,6 +98,7 @@ class Measure:
             raise
         finally:
             status = status or 500
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", None)
+            route = route or (scope["path"] if scope["path"] in self._uploads else "other")
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - begin)

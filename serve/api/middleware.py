@@ -1,4 +1,4 @@
-"""What every request passes: security headers, host and origin, API keys, the size of bodies."""
+"""What every request passes: security headers, host and origin, API keys, room, sizes of bodies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.api.admission import Admission
 from serve.api.metrics import HUNG_UP
 from serve.api.problems import Problem, log, unforeseen
 
@@ -102,6 +103,26 @@ def _place_of(origin: str) -> str | None:
     try:
         return urlsplit(origin).netloc or None
     except ValueError:
+        return None
+
+
+class RoomCheck:
+    """Refuses uploads as early as can be where the queue is full: what a refusal costs is taken
+    from the work on those that were let in.
+    """
+
+    def __init__(self, admission: Admission, uploads: Sequence[str]) -> None:
+        self._admission = admission
+        self._uploads = frozenset(uploads)
+
+    def __call__(self, scope: Scope, _: Headers) -> Problem | None:
+        """None, or 503."""
+        if scope["method"] != "POST" or scope["path"] not in self._uploads:
+            return None
+        try:
+            self._admission.check()
+        except Problem as problem:
+            return problem
         return None
 
 

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -24,13 +26,69 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Cluster:
+    """A Ray of its own, as an operator starts it, with the home, and so the token, of ``folder``.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        ray = str(Path(sys.executable).parent / "ray")
+        port = self.address.rpartition(":")[2]
+        self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+        self._process = subprocess.Popen(
+            [ray, "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
+             "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+             "--disable-usage-stats", f"--temp-dir={self._folder.name}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            # As docs/serve.md recommends.
+            env={**os.environ, "HOME": str(folder), "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2"},
+        )  # fmt: skip
+        self._wait(60)
+
+    def _wait(self, seconds: float) -> None:
+        host, _, port = self.address.rpartition(":")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+            time.sleep(0.1)
+        raise AssertionError("ray start did not start")
+
+    def processes(self) -> list[psutil.Process]:
+        """All of its processes."""
+        return psutil.Process(self._process.pid).children(recursive=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        left = self.processes()
+        self._process.kill()
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+
 class Process:
     """The command, its lines so far, and where it listens."""
 
-    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *words: str, cluster: Cluster | None = None, **environment: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
+        self.cluster = cluster
         self.client = httpx.Client(timeout=90)
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
         self.environment = {**os.environ, "PYTHONPATH": path, "HOME": str(folder), **environment}
@@ -60,9 +118,11 @@ class Process:
 
     def processes(self, title: str) -> list[psutil.Process]:
         """Its processes of a title, and not those of another service on this machine."""
+        cluster = self.cluster
+        own = psutil.Process(self.process.pid).children(recursive=True)
         return [
             process
-            for process in psutil.Process(self.process.pid).children(recursive=True)
+            for process in (own if cluster is None else cluster.processes())
             if " ".join(process.cmdline()).startswith(title)
         ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +16,15 @@ from serve.access import check_keys, needs_keys
 from serve.api.backend import Busy, Unavailable
 from serve.config import ServeConfig
 from serve.deployments import (
+    ListeningIngress,
+    ProxiedIngress,
     RayBackend,
     _models_options,
     application,
     build,
     host_settings,
 )
+from tests.serve.service import free_port
 
 
 def config(**settings: Any) -> ServeConfig:
@@ -95,6 +101,51 @@ def test_the_process_that_speaks_http_refuses_later_than_admission_does() -> Non
     deployment = bound._bound_deployment
     assert deployment.max_ongoing_requests > 64
     assert deployment._deployment_config.backpressure_config.retry_after_s == 3
+
+
+def test_on_one_machine_the_process_that_speaks_http_listens_itself() -> None:
+    alone = application(config(model={"device": "cpu"}), alone=True)._bound_deployment
+    behind = application(config(model={"device": "cpu"}))._bound_deployment
+    assert alone.func_or_class is ListeningIngress
+    assert issubclass(behind.func_or_class, ProxiedIngress)
+    assert alone.name == behind.name == "Ingress"
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_has_ended_is_no_health(tmp_path: Path) -> None:
+    settings = {"port": free_port(), "database": f"sqlite:///{tmp_path / 'runs.db'}"}
+    ingress = ListeningIngress.__new__(ListeningIngress)
+    await ingress.__init__(config(**settings), str(tmp_path), None)  # type: ignore[misc, arg-type]
+    ingress.check_health()
+    assert await ingress.drain() == 0
+    with pytest.raises(RuntimeError, match="ended"):
+        ingress.check_health()
+
+
+@pytest.mark.anyio
+async def test_a_call_that_nobody_waits_for_is_cancelled_in_the_model_process() -> None:
+    cancelled: list[str] = []
+
+    class Response:
+        def __await__(self) -> Iterator[None]:
+            return asyncio.sleep(60).__await__()
+
+        def cancel(self) -> None:
+            cancelled.append("ping")
+
+    class Handle:
+        def options(self, **_: Any) -> Handle:
+            return self
+
+        def remote(self, *_: Any) -> Response:
+            return Response()
+
+    task = asyncio.create_task(RayBackend(Handle()).ping())  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancelled == ["ping"]
 
 
 @pytest.mark.anyio

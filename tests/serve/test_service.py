@@ -23,7 +23,7 @@ from store.database import Database
 from tests.pipelines.making import grey_folder
 from tests.serve.conftest import picture
 from tests.serve.local import FIXTURES, TASKS, fixture_job
-from tests.serve.service import Process
+from tests.serve.service import Process, free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 JOBS = {task: number for number, task in enumerate(TASKS, 1)}
@@ -214,6 +214,16 @@ def test_a_port_that_is_taken(folder: Path) -> None:
         code, text = told(folder, "--port", str(taken.getsockname()[1]))
     assert code == 2
     assert "PORT_TAKEN" in text
+
+
+def test_a_ray_that_is_not_there(folder: Path) -> None:
+    code, text = told(folder, f"ray.address=127.0.0.1:{free_port()}")
+    assert code == 1
+    assert "RAY_START" in text
+    assert "could not start or join 127.0.0.1:" in text
+    assert "Connection refused" in text
+    # Ray Serve would start a Ray of its own to find that nothing has to be stopped.
+    assert "Started a local Ray" not in text
 
 
 def test_a_configuration_that_cannot_be(folder: Path) -> None:

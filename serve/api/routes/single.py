@@ -16,6 +16,7 @@ from serve.api.answers import response_of
 from serve.api.backend import Busy, Unavailable
 from serve.api.documented import problems as documented
 from serve.api.documented import without_null
+from serve.api.hang_up import unless_hung_up
 from serve.api.models import Resolved
 from serve.api.names import display_name
 from serve.api.problems import Problem
@@ -99,7 +100,7 @@ async def infer_single(
         asked = _asked({name: value for name, value in given.items() if value is not None}, form)
         upload = _image_of(form)
         with state.admission.slot():
-            return await _within(state, asked, upload)
+            return await unless_hung_up(request.receive, _within(state, asked, upload))
 
 
 def _check_query(request: Request) -> None:
