@@ -52,11 +52,10 @@ class ModelResolver:
             InputError: JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND.
             RunError: the database does not answer.
         """
+        known = self.known(job, checkpoint)
+        if known is not None:
+            return known
         key = (job, checkpoint)
-        with self._lock:
-            known = self._known.get(key)
-            if known is not None and time.monotonic() - known[0] < _SECONDS:
-                return known[1]
         resolved = self._look_up(job, checkpoint)
         with self._lock:
             self._known[key] = (time.monotonic(), resolved)
@@ -64,6 +63,14 @@ class ModelResolver:
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
         return resolved
+
+    def known(self, job: int | str, checkpoint: str) -> Resolved | None:
+        """What was looked up within the last second; takes no time, and so needs no thread."""
+        with self._lock:
+            known = self._known.get((job, checkpoint))
+        if known is None or time.monotonic() - known[0] >= _SECONDS:
+            return None
+        return known[1]
 
     def _look_up(self, job: int | str, checkpoint: str) -> Resolved:
         settings = self._settings

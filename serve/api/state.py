@@ -69,7 +69,7 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
     )
 
 
-def state_of(request: Request) -> State:
-    """The state, for ``Depends``."""
+async def state_of(request: Request) -> State:
+    """The state, for ``Depends``, which would give a plain function a thread for each request."""
     state: State = request.app.state.snellen
     return state

@@ -157,9 +157,10 @@ async def _within(
 async def _predict(
     state: State, asked: SingleInferenceRequest, upload: Upload
 ) -> InferenceResultResponse:
-    resolved = await run_in_threadpool(
-        state.resolver.resolve, asked.training_job_id, asked.checkpoint
-    )
+    wanted = (asked.training_job_id, asked.checkpoint)
+    resolved = state.resolver.known(*wanted)
+    if resolved is None:
+        resolved = await run_in_threadpool(state.resolver.resolve, *wanted)
     name = display_name(upload.name)
     query = ModelQuery(
         resolved.model, bytes(upload.data), name, asked.confidence, visualize=asked.visualize
