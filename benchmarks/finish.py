@@ -96,7 +96,7 @@ def write_units(folder: Path, images: int) -> list[Path]:
 def finish(folder: str) -> None:
     """Measure the files of a folder as a run's end does; print seconds and memory."""
     from adapters.types import TaskType
-    from pipelines.config import MetricsConfig
+    from pipelines.config_metrics import MetricsConfig
     from pipelines.measure import measure
     from store.records import UnitRecord
     from store.results import Results

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.types import RunError
-from pipelines.config import MaxFailed
+from pipelines.config_base import MaxFailed
 from pipelines.engines.base import Engine
 from pipelines.heartbeat import Heartbeat
 from pipelines.reporter import Reporter

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from adapters.types import TaskType
 from metrics.registry import load
-from pipelines.config import MetricsConfig
+from pipelines.config_metrics import MetricsConfig
 from store.results import Results
 
 _STATUS_AND_TIME = ("status", "inference_time_ms")

@@ -10,7 +10,7 @@ import pyarrow as pa
 from adapters.types import InferenceResult, InputError
 from metrics.registry import load
 from pipelines.class_map import ClassMap, align_classes
-from pipelines.config import MetricsConfig
+from pipelines.config_metrics import MetricsConfig
 from pipelines.model import ResolvedModel
 from pipelines.reporter import Reporter
 from pipelines.sources.base import DatasetInfo

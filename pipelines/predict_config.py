@@ -15,14 +15,13 @@ from pipelines.config import (
     Location,
     ModelConfig,
     OutputConfig,
-    PositiveInt,
     PreprocessConfig,
     RayConfig,
     RunConfig,
     RunSection,
-    Section,
     StorageOptions,
 )
+from pipelines.config_base import PositiveInt, Section
 from pipelines.presets import PREDICTION, Preset
 
 Visualize = Literal["none", "failed", "all"] | PositiveInt

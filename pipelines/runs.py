@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.types import ConfigError, InputError
-from pipelines.config import SliceBy
 from pipelines.config_load import apply_overrides, build_config
+from pipelines.config_metrics import SliceBy
 from pipelines.fingerprint import snellen_version
 from pipelines.finish import measure_run
 from pipelines.finishing import results_folder, sql_rows

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from adapters.nearest import nearest
 from adapters.types import ConfigError
 from metrics.slices import BINS, SlicedMetrics
-from pipelines.config import MetricsConfig, SliceBy
+from pipelines.config_metrics import MetricsConfig, SliceBy
 from pipelines.reporter import Reporter
 from store.results import Results
 from store.schema import META_PREFIX, RESULT_SCHEMA

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from adapters.images import MAX_BYTES, MAX_PIXELS
-from pipelines.config import Auto, AutoInt, Fraction, PositiveInt, RayConfig, Section
+from pipelines.config import RayConfig
+from pipelines.config_base import Auto, AutoInt, Fraction, PositiveInt, Section
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NotNegativeInt = Annotated[StrictInt, Field(ge=0)]

@@ -119,7 +119,8 @@ def schema_command(
     debug: DebugOption = False,
 ) -> None:
     """Print the JSON Schema of the configuration of `eval`, `predict` or `serve`, for editors."""
-    from pipelines.config import RunConfig, Section
+    from pipelines.config import RunConfig
+    from pipelines.config_base import Section
     from pipelines.predict_config import PredictConfig
     from serve.config import ServeConfig
 

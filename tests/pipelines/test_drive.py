@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.types import RunError
-from pipelines.config import MaxFailed
+from pipelines.config_base import MaxFailed
 from pipelines.drive import Drive
 from pipelines.engines.base import Engine
 from pipelines.heartbeat import Heartbeat

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.types import ConfigError, TaskType
 from metrics.detection_options import KINDS
-from pipelines.config import MetricsConfig
+from pipelines.config_metrics import MetricsConfig
 from pipelines.engines.ray_tasks import ray_map
 from pipelines.measure import Counted, measure
 from store.files import write_unit_file
