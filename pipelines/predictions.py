@@ -16,6 +16,7 @@ from pipelines.stages.prepare import manifest_rows, read_row
 from pipelines.storage.address import frozen_options
 from pipelines.storage.remote_path import place_of
 from store.database import Database
+from store.files import UnitProblem, verify_units
 from store.kinds import INFERENCE_JOB
 from store.ledger import committed_units
 from store.results import Results
@@ -32,6 +33,16 @@ def job_files(db: Database, job: InferenceJobView) -> list[Path]:
     """Absolute paths of the job's files in unit order."""
     records = committed_units(db, INFERENCE_JOB, job.id)
     return [results_folder(job) / record.file for record in records] if records else []
+
+
+def verify_job(db: Database, job: InferenceJobView) -> tuple[int, list[UnitProblem]]:
+    """Hash every file of a job again and compare with the ledger.
+
+    Returns:
+        The number of files, and what differs.
+    """
+    records = committed_units(db, INFERENCE_JOB, job.id)
+    return len(records), verify_units(results_folder(job), records) if records else []
 
 
 def draw_image(

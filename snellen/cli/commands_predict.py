@@ -19,8 +19,10 @@ from snellen.cli.options import (
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.progress import make_reporter
+from snellen.cli.verified import print_verified
 
 if TYPE_CHECKING:
+    from store.database import Database
     from store.views import InferenceJobView
 
 _OVERRIDE = re.compile(r"[A-Za-z_]+(\.[A-Za-z_]+)*=")
@@ -138,6 +140,9 @@ def predictions_command(
     error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
     sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
     desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the job's files again; exit 1 if any differs.")
+    ] = False,
     limit: LimitOption = _LISTED,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
@@ -150,6 +155,8 @@ def predictions_command(
     from store.runs import get_inference_job, list_inference_jobs
 
     if job is None:
+        if verify:
+            raise typer.BadParameter("--verify: name the job whose files are to be hashed")
         _check_status(status, jobs=True)
         db = open_database(database)
         jobs = list_inference_jobs(db, status=status, limit=limit, offset=offset)
@@ -162,6 +169,9 @@ def predictions_command(
     _check_status(status, jobs=False)
     db = open_database(database)
     found = get_inference_job(db, job)
+    if verify:
+        _verify(db, found, as_json=as_json, debug=debug)
+        return
     from pipelines.class_choice import choose_class
     from pipelines.predictions import open_job_results
 
@@ -182,6 +192,15 @@ def predictions_command(
         return
     for table in job_tables(document, offset=offset, details=True):
         stdout_console().print(table)
+
+
+def _verify(db: Database, job: InferenceJobView, *, as_json: bool, debug: bool) -> None:
+    from pipelines.predictions import verify_job
+
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("hashing the result files")
+        checked, problems = verify_job(db, job)
+    print_verified("inference job", job.id, checked, problems, as_json=as_json)
 
 
 def _check_status(status: str | None, *, jobs: bool) -> None:

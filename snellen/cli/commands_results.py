@@ -18,8 +18,9 @@ from snellen.cli.options import (
     open_database,
     open_run,
 )
-from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.output import print_json, stdout_console
 from snellen.cli.progress import make_reporter
+from snellen.cli.verified import print_verified
 
 
 def _run_statuses() -> tuple[str, ...]:
@@ -215,17 +216,4 @@ def verify_command(
     with make_reporter(debug=debug) as reporter:
         reporter.status("hashing the result files")
         checked, problems = verify_run(db, found)
-    if as_json:
-        listed = [{"unit_id": p.unit_id, "file": p.file, "problem": p.problem} for p in problems]
-        print_json({"id": found.id, "files": checked, "ok": not problems, "problems": listed})
-    elif not problems:
-        stdout_console().print(f"run {found.id}: {checked} files are as they were committed")
-    else:
-        for problem in problems:
-            stdout_console().print(f"{problem.file}: {problem.problem}")
-        stderr_console().print(
-            f"{len(problems)} of {checked} files are damaged; `snellen resume {found.id}` makes "
-            "them again, and only them."
-        )
-    if problems:
-        raise typer.Exit(1)
+    print_verified("run", found.id, checked, problems, as_json=as_json)

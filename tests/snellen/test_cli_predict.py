@@ -152,6 +152,30 @@ def test_predictions_lists_and_shows(cli: Cli) -> None:
         assert "b" in out
 
 
+def test_damaged_files_are_found_and_only_they_are_made_again(cli: Cli) -> None:
+    done = cli.json("predict", cli.config(dataset={"path": "data"}))
+    whole = {"id": 1, "files": 3, "ok": True, "problems": []}
+    assert cli.json("predictions", "1", "--verify") == whole
+    first, second, _ = map(Path, done["files"])
+    kept = first.stat().st_mtime_ns
+    second.write_bytes(second.read_bytes()[:-3])
+    damaged = cli.json("predictions", "1", "--verify", code=1)
+    assert [(p["unit_id"], p["problem"]) for p in damaged["problems"]] == [(1, "truncated")]
+    code, out, err = cli("predictions", "1", "--verify")
+    assert code == 1
+    assert "truncated" in out
+    assert "`snellen predict --resume 1` makes them again" in err
+    again = cli.json("predict", "--resume", "1")
+    assert [row["image_id"] for row in again["results"]] == [
+        row["image_id"] for row in done["results"]
+    ]
+    assert cli.json("predictions", "1", "--verify") == whole
+    assert first.stat().st_mtime_ns == kept
+    code, _, err = cli("predictions", "--verify")
+    assert code == 2
+    assert "name the job" in err
+
+
 def test_resume(cli: Cli) -> None:
     document = cli.json("predict", cli.config(dataset={"path": "data"}))
     Path(document["files"][0]).unlink()
