@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import onnx
 
 from adapters.base import Adapter
 from adapters.exported.export import write_export
@@ -60,3 +62,11 @@ def pictures() -> list[Any]:
 
 def objects(results: Sequence[InferenceResult]) -> int:
     return sum(len(result.predicted_boxes or ()) for result in results)
+
+
+def changed(path: Path, target: Path, change: Callable[[Any], None]) -> Path:
+    """A copy of a file with something else in it."""
+    model = onnx.load(path)
+    change(model)
+    target.write_bytes(model.SerializeToString())
+    return target
