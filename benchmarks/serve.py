@@ -2,7 +2,8 @@
 
 The three are measured in turn, round after round, with the same images on the same cores, so that
 ratios hold on a noisy machine although milliseconds do not. Closed loops of 1, 8 and 32 clients;
-directly, batches of as many images. Then an open loop at half of the capacity that was found.
+directly, batches of as many images. Then open loops at 0.3 and 0.7 of the capacity that the service
+had with 32 clients: requests come at random and wait for nobody, as those of strangers do.
 
 Gates: at most 100 ms an image beside the model (median over HTTP of one client, less that of
 direct calls), and more than 10 images/s with 32 clients.
@@ -30,6 +31,8 @@ MIN_RATE = 10.0
 CONCURRENCY = (1, 8, 32)
 BATCH = 8
 """Of the service on CPUs; LitServe gets the same."""
+SHARES = (0.3, 0.7)
+"""Of the capacity, in the open loops."""
 Figures = dict[str, float]
 
 
@@ -49,6 +52,11 @@ def ask(url: str, requests: Sequence[bytes], concurrency: int, seconds: float) -
     outcomes = asyncio.run(closed_loop(url, requests, concurrency=concurrency, seconds=seconds))
     begin = min(one.sent for one in outcomes)
     return figures(outcomes, max(one.done for one in outcomes) - begin)
+
+
+def ask_openly(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> Figures:
+    """An open loop."""
+    return figures(asyncio.run(open_loop(url, requests, rate=rate, seconds=seconds)), seconds)
 
 
 def measure(
@@ -75,13 +83,20 @@ def measure(
                 for kind, one in once.items():
                     if number:
                         found.setdefault((kind, str(concurrency)), []).append(one)
-        rate = _median(found["snellen serve", "32"])["rate"] / 2
-        outcomes = asyncio.run(open_loop(service.url, ours, rate=rate, seconds=2 * seconds))
-        opened = figures(outcomes, 2 * seconds)
+        capacity = _median(found["snellen serve", "32"])["rate"]
+        for share in SHARES:
+            rate = share * capacity
+            name = f"open, {rate:.0f}/s"
+            for _ in range(rounds):
+                once = {"snellen serve": ask_openly(service.url, ours, rate, seconds)}
+                lit.halt(on=False)
+                once["LitServe"] = ask_openly(lit.url, theirs, rate, seconds)
+                lit.halt(on=True)
+                for kind, one in once.items():
+                    found.setdefault((kind, name), []).append(one)
     table: dict[str, dict[str, Figures]] = {}
     for (kind, clients), many in found.items():
         table.setdefault(kind, {})[clients] = _median(many)
-    table["snellen serve"][f"open {rate:.0f}/s"] = opened
     return table
 
 
