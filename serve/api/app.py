@@ -18,6 +18,7 @@ from serve.api.metrics import Measure
 from serve.api.middleware import (
     Check,
     Guard,
+    HeadAsGet,
     HostCheck,
     JsonLimit,
     KeyCheck,
@@ -69,6 +70,7 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         )
     app.add_middleware(Guard, checks=_checks(state, keys, loopback=loopback))
     app.add_middleware(Measure, metrics=state.metrics, uploads=(single.PATH,))
+    app.add_middleware(HeadAsGet)
     return app
 
 

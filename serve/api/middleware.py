@@ -179,6 +179,19 @@ class Guard:
         return None
 
 
+class HeadAsGet:
+    """HEAD is answered wherever GET is; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy: the server goes on knowing what was asked
+        await self._app(scope, receive, send)
+
+
 class JsonLimit:
     """Bounds the bytes and the time of bodies that are no uploads, chunked ones too."""
 

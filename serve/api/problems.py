@@ -188,11 +188,14 @@ def install(app: FastAPI, retry_after_s: int) -> None:
 
 def _allowed(app: FastAPI, scope: Scope) -> str:
     """The methods of a path; the router names those of its first route alone."""
-    return ", ".join(
+    found = {
         method
         for method in _METHODS
         if any(one.matches({**scope, "method": method})[0] is Match.FULL for one in app.routes)
-    )
+    }
+    if "GET" in found:
+        found.add("HEAD")
+    return ", ".join(method for method in _METHODS if method in found)
 
 
 def unforeseen() -> Problem:

@@ -52,9 +52,10 @@ async def until(condition: Any) -> None:
 async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
     db: Database, jobs: dict[str, JobView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def slow(_: Query) -> Answer:
+        begun.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -66,7 +67,8 @@ async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
         client = await connect(listener)
         client.say(upload(jobs["classify"]))
         admission = service.state.admission
-        await until(lambda: admission.running == 1)
+        await until(begun.is_set)
+        assert admission.running == 1
         client.close()
         await until(ended.is_set)
         await until(lambda: admission.open == 0)
@@ -115,3 +117,16 @@ async def test_keys_come_before_room(db: Database, tmp_path: Path) -> None:
             stranger = await service.client.post(SINGLE)
             known = await service.client.post(SINGLE, headers={"X-API-Key": "k"})
     assert (stranger.status_code, known.status_code) == (401, 503)
+
+
+async def test_head_is_get_without_a_body(db: Database, tmp_path: Path) -> None:
+    async with at_socket(db, tmp_path) as (_, listener):
+        client = await connect(listener)
+        heads = {}
+        for method in ("HEAD", "GET"):
+            client.say(f"{method} /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            async with asyncio.timeout(10):
+                heads[method] = await client.reader.readuntil(b"\r\n\r\n")
+        assert heads["HEAD"].startswith(b"HTTP/1.1 200")
+        assert heads["HEAD"].splitlines()[2:] == heads["GET"].splitlines()[2:]  # but for the date
+        client.close()
