@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adapters.checkpoints.class_names import Readable, anything
 from adapters.checkpoints.kinds import adapter_of_file
 from adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
 from adapters.checkpoints.local import check_local_path, check_not_remote
@@ -24,6 +25,7 @@ def register_directory(
     *,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
+    readable: Readable = anything,
 ) -> JobView:
     """Recognise a training run directory and fill its job and its epoch curve.
 
@@ -32,12 +34,13 @@ def register_directory(
         path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
         name: name of the job; default: the directory's name.
         class_names: names in output order, where the directory does not hold them.
+        readable: asked before anything is looked at that the directory names outside of itself.
 
     Raises:
         InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
     """
     check_not_remote(str(path), "run directory")
-    found = read_run_directory(path)
+    found = read_run_directory(path, readable)
     if found.framework is None or found.task_type is None:
         raise InputError(
             "RUN_DIRECTORY_UNKNOWN",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,28 @@ def natural_key(text: str) -> list[int | str]:
     return [int(part) if part.isdigit() else part for part in parts]
 
 
+Readable = Callable[[Path], bool]
+"""Whether a file or folder may be looked at."""
+
+
+def anything(_: Path) -> bool:
+    """Every path may be looked at: the user of a command line has named it."""
+    return True
+
+
 def find_class_names(
-    directory: Path, args: Mapping[str, Any]
+    directory: Path, args: Mapping[str, Any], readable: Readable = anything
 ) -> tuple[tuple[str, ...], str] | None:
     """Find the class names of a timm run.
 
     Looked for in this order: a file ``class_names.txt`` or ``classes.txt`` of the run directory
     (one name a line); the class map that its arguments name; the folders of the training images
     that its arguments name, in timm's natural order, where they are on this machine.
+
+    Args:
+        directory: of the run.
+        args: of the run, which somebody else may have written.
+        readable: asked before anything outside of ``directory`` is looked at.
 
     Returns:
         The names and where they come from, or None.
@@ -38,15 +52,19 @@ def find_class_names(
     class_map = args.get("class_map")
     if isinstance(class_map, str) and class_map.endswith(".txt"):
         for path in (Path(class_map), Path(str(root or ".")) / class_map):
-            names = _lines(path)
+            names = _lines(path) if readable(path) else ()
             if names:
                 return names, f"class map {path}"
-    elif isinstance(root, str) and Path(root).is_dir() and not args.get("dataset"):
+    elif isinstance(root, str) and _is_folder(root, readable) and not args.get("dataset"):
         split = _split_folder(Path(root), str(args.get("train_split") or "train"))
         names = _folders(split)
         if names:
             return names, f"folders of {split}"
     return None
+
+
+def _is_folder(path: str, readable: Readable) -> bool:
+    return readable(Path(path)) and Path(path).is_dir()
 
 
 def _lines(path: Path) -> tuple[str, ...]:

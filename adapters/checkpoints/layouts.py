@@ -38,6 +38,9 @@ LAYOUTS: tuple[Layout, ...] = (
     ),
 )
 
+CHECKPOINT_FOLDERS = ("checkpoints", "weights")
+"""Folders of a run directory in which checkpoints lie, beside the directory itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointEntry:

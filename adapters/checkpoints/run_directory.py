@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from adapters.checkpoints.class_names import find_class_names
+from adapters.checkpoints.class_names import Readable, anything, find_class_names
 from adapters.checkpoints.layouts import CheckpointEntry, list_checkpoints
 from adapters.checkpoints.results import (
     TIMM_RESULTS,
@@ -55,8 +55,12 @@ class RunDirectory:
     checkpoints: list[CheckpointEntry] = field(default_factory=list)
 
 
-def read_run_directory(path: str | Path) -> RunDirectory:
+def read_run_directory(path: str | Path, readable: Readable = anything) -> RunDirectory:
     """Recognise a training run directory and read what it says.
+
+    Args:
+        path: the directory.
+        readable: asked before anything is looked at that its arguments name outside of it.
 
     Raises:
         InputError: RUN_DIRECTORY_UNKNOWN where nothing is recognised, RUN_DIRECTORY_INVALID for
@@ -76,7 +80,7 @@ def read_run_directory(path: str | Path) -> RunDirectory:
             f"{ULTRALYTICS_RESULTS}, weights/best.pt) and checkpoints/best.pth, last.pth, "
             "epoch_N.pth. Give the directory that holds these.",
         )
-    found = find_class_names(root, config if framework == "timm" else {})
+    found = find_class_names(root, config if framework == "timm" else {}, readable)
     names, source = found if found is not None else (None, None)
     return RunDirectory(
         path=root,

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 
+from adapters.checkpoints.run_directory import read_run_directory
 from pipelines.training_jobs import describe_job, register_directory
 from serve.api.documented import problems as documented
-from serve.api.roots import folder_inside
+from serve.api.roots import Inside, check_files_inside, check_names_inside, folder_inside
 from serve.api.schemas import (
     MAX_ID,
     CheckpointListResponse,
@@ -92,9 +93,17 @@ async def register(
     """A directory that is registered already is read again."""
 
     def work() -> TrainingJobResponse:
-        folder = folder_inside(body.output_dir, state.config.roots)
+        roots = state.config.roots
+        folder = folder_inside(body.output_dir, roots)
+        check_files_inside(folder, roots)
         names = body.class_names or None
-        return _job(register_directory(state.db, folder, name=body.name, class_names=names))
+        inside = Inside(roots)
+        if names is None:
+            check_names_inside(read_run_directory(folder, inside), inside)
+        job = register_directory(
+            state.db, folder, name=body.name, class_names=names, readable=inside
+        )
+        return _job(job)
 
     return await run_in_threadpool(work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from serve.api.middleware import api_keys, is_loopback
@@ -70,6 +71,58 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
         assert odd.status_code == 422
         missing = await service.client.get("/inference/training-jobs/99/checkpoints")
         assert missing.status_code == 404
+
+
+async def test_class_names_from_outside_of_the_roots_are_not_told(
+    db: Database, tmp_path: Path
+) -> None:
+    """A run's arguments are a file that others may have written; answers have the names."""
+    (tmp_path / "secret.txt").write_text("root:x:0\ndaemon:x:1\n")
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.png").touch()
+    run = tmp_path / "models" / "run"
+    run.mkdir(parents=True)
+    (run / "last.pth.tar").touch()
+    (run / "summary.csv").write_text("epoch,eval_top1\n0,50\n")
+    async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
+
+        async def register(args: str, **fields: Any) -> httpx.Response:
+            (run / "args.yaml").write_text(f"model: resnet18\n{args}")
+            body = {"output_dir": "run", **fields}
+            return await service.client.post("/inference/training-jobs", json=body)
+
+        for args in (
+            f"class_map: {tmp_path / 'secret.txt'}\n",
+            f"class_map: {tmp_path / 'none.txt'}\n",  # nor whether there is such a file
+            f"data_dir: {tmp_path / 'data'}\n",
+            "data_dir: /none\n",
+        ):
+            refused = await register(args)
+            assert (refused.status_code, refused.json()["code"]) == (403, "PATH_FORBIDDEN"), args
+            assert "class_names" in refused.json()["detail"]
+            named = await register(args, class_names=["a", "b"])
+            assert (named.status_code, named.json()["class_names"]) == (201, ["a", "b"])
+        (tmp_path / "models" / "map.txt").write_text("one\ntwo\n")
+        inside = await register(f"class_map: {tmp_path / 'models' / 'map.txt'}\n")
+        assert (inside.status_code, inside.json()["class_names"]) == (201, ["one", "two"])
+        (run / "class_names.txt").write_text("x\ny\n")
+        beside = await register("data_dir: /none\n")
+        assert (beside.status_code, beside.json()["class_names"]) == (201, ["x", "y"])
+
+
+async def test_a_run_directory_with_links_to_the_outside_is_refused(
+    db: Database, tmp_path: Path
+) -> None:
+    folder = run_directory(tmp_path / "models")
+    (tmp_path / "other.pt").write_bytes((FIXTURES / "tiny-pose.pt").read_bytes())
+    (folder / "weights" / "best.pt").unlink()
+    (folder / "weights" / "best.pt").symlink_to(tmp_path / "other.pt")
+    async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
+        answer = await service.client.post("/inference/training-jobs", json={"output_dir": "run"})
+        listed = (await service.client.get("/inference/training-jobs")).json()
+    assert (answer.status_code, answer.json()["code"]) == (403, "PATH_FORBIDDEN")
+    assert listed["total_count"] == 0
 
 
 async def test_registering_is_off_without_roots(db: Database, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from adapters.types import AdapterSpec, InferenceResult, InputError, TaskType
 from serve.api.cache import AnswerCache
 from serve.api.names import display_name
 from serve.api.problems import Problem
-from serve.api.roots import folder_inside
+from serve.api.roots import check_files_inside, folder_inside
 from serve.engine.query import Answer, ModelRef, Query
 
 
@@ -122,3 +122,19 @@ def test_paths_stay_inside_the_roots(tmp_path: Path) -> None:
         folder_inside("hf-hub:some/model", [root])
     assert refused.value.code == "REMOTE_REFUSED"
     assert os.sep in root
+
+
+@pytest.mark.parametrize("place", ["last.pth.tar", "weights", "weights/best.pt", "checkpoints/a"])
+def test_links_of_a_run_directory_stay_inside_too(place: str, tmp_path: Path) -> None:
+    root, other, outside = tmp_path / "in", tmp_path / "in" / "other", tmp_path / "out"
+    for folder in (other, outside, (root / "job" / place).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    roots = [str(root)]
+    check_files_inside(root / "job", roots)
+    (root / "job" / place).symlink_to(other)
+    check_files_inside(root / "job", roots)
+    (root / "job" / place).unlink()
+    (root / "job" / place).symlink_to(outside)
+    with pytest.raises(Problem) as caught:
+        check_files_inside(root / "job", roots)
+    assert (caught.value.status, caught.value.code) == (403, "PATH_FORBIDDEN")
