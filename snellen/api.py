@@ -21,12 +21,13 @@ from pipelines.reporter import Reporter
 from pipelines.runs import open_results, unit_files
 from snellen.inference import InferenceJob, open_predictions, predict
 from snellen.opened import opened
+from snellen.stored import Stored
+from store.database import Database
+from store.results import Results
 from store.runs import get_test_run
 from store.views import RunView
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from adapters.base import Adapter
 
 
@@ -41,29 +42,16 @@ __all__ = [
 ]
 
 
-class TestRun:
+class TestRun(Stored[RunView]):
     """A test run: its row, and its result files read on demand."""
 
     __test__ = False  # not a test case, whatever its name looks like to pytest
 
-    def __init__(self, view: RunView, database: str | None) -> None:
-        self._view = view
-        self._database = database
+    def _open(self, db: Database) -> Results:
+        return open_results(db, self._view)
 
-    @property
-    def id(self) -> int:
-        """Id of the run."""
-        return self._view.id
-
-    @property
-    def name(self) -> str | None:
-        """Name of the run."""
-        return self._view.name
-
-    @property
-    def status(self) -> str:
-        """``completed`` or what kept it from that."""
-        return self._view.status
+    def _files(self, db: Database) -> list[Path]:
+        return unit_files(db, self._view)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -84,35 +72,6 @@ class TestRun:
     def confusion_matrix(self) -> Any:
         """Counts, rows true, columns predicted; sparse above 1,000 classes."""
         return self._view.confusion_matrix
-
-    @property
-    def row(self) -> RunView:
-        """Every column of the run's row."""
-        return self._view
-
-    @property
-    def results_dir(self) -> Path:
-        """Folder of the run's files."""
-        return Path(self._view.results_dir or "")
-
-    def files(self) -> list[Path]:
-        """The result files in unit order, which is the order of the images."""
-        with opened(self._database) as db:
-            return unit_files(db, self._view)
-
-    def lazy(self) -> pl.LazyFrame:
-        """The result rows as a polars LazyFrame: filters and columns are read on demand."""
-        with opened(self._database) as db:
-            return open_results(db, self._view).lazy()
-
-    def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The result rows as a polars DataFrame, one row an image, in manifest order.
-
-        Args:
-            columns: only these; all columns of SCHEMA otherwise.
-        """
-        with opened(self._database) as db:
-            return open_results(db, self._view).frame(list(columns) if columns else None)
 
     def errors(
         self, *, min_confidence: float = 0.0, top: int = 10

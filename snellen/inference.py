@@ -12,66 +12,25 @@ from pipelines.predict_request import predict_config_of
 from pipelines.predictions import draw_image, job_files, open_job_results
 from pipelines.reporter import Reporter
 from snellen.opened import opened
+from snellen.stored import Stored
+from store.database import Database
+from store.results import Results
 from store.runs import get_inference_job
 from store.views import InferenceJobView
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import polars as pl
 
 
-class InferenceJob:
+class InferenceJob(Stored[InferenceJobView]):
     """An inference job: its row, and its result files read on demand."""
 
-    def __init__(self, view: InferenceJobView, database: str | None) -> None:
-        self._view = view
-        self._database = database
+    def _open(self, db: Database) -> Results:
+        return open_job_results(db, self._view)
 
-    @property
-    def id(self) -> int:
-        """Id of the job."""
-        return self._view.id
-
-    @property
-    def name(self) -> str | None:
-        """Name of the job."""
-        return self._view.name
-
-    @property
-    def status(self) -> str:
-        """``completed`` or what kept it from that."""
-        return self._view.status
-
-    @property
-    def row(self) -> InferenceJobView:
-        """Every column of the job's row."""
-        return self._view
-
-    @property
-    def results_dir(self) -> Path:
-        """Folder of the job's files; paths of pictures in the rows start from it."""
-        return Path(self._view.results_dir or "")
-
-    def files(self) -> list[Path]:
-        """The result files in unit order, which is the order of the images."""
-        with opened(self._database) as db:
-            return job_files(db, self._view)
-
-    def lazy(self) -> pl.LazyFrame:
-        """The result rows as a polars LazyFrame: filters and columns are read on demand."""
-        with opened(self._database) as db:
-            return open_job_results(db, self._view).lazy()
-
-    def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The result rows as a polars DataFrame, one row an image, in their order.
-
-        Args:
-            columns: only these; all columns of the results page otherwise.
-        """
-        with opened(self._database) as db:
-            results = open_job_results(db, self._view)
-            return results.frame(list(columns) if columns else None)
+    def _files(self, db: Database) -> list[Path]:
+        return job_files(db, self._view)
 
     def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
         """An annotated copy of an image: uint8, shape (height, width, 3), RGB.
