@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from adapters.types import ConfigError, InputError
 from pipelines.adapter_config import sections_of
@@ -33,6 +34,15 @@ class TestRunner(Runner[RunConfig, RunView]):
             RunError: the run was started and failed; it can be resumed.
             RunInterrupted: Ctrl-C; it can be resumed.
         """
+        return self._start(self._data(dataset_path, split))
+
+    def plan_test(
+        self, dataset_path: str | Path | None = None, split: str | None = None
+    ) -> dict[str, Any]:
+        """What ``run_test`` would do, which starts nothing; see `pipelines.preview.preview`."""
+        return self._preview(self._data(dataset_path, split))
+
+    def _data(self, dataset_path: str | Path | None, split: str | None) -> dict[str, Any]:
         if self._config is not None:
             data = self._config.model_dump(mode="json")
         else:
@@ -46,7 +56,7 @@ class TestRunner(Runner[RunConfig, RunView]):
             data["dataset"]["path"] = str(dataset_path)
         if split is not None:
             data["dataset"]["split"] = split
-        return self._start(data)
+        return data
 
     def _check_resumable(self, run: RunView) -> None:
         if run.results_of is not None:

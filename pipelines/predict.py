@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from adapters.types import ConfigError
 from pipelines.adapter_config import sections_of
@@ -33,6 +34,15 @@ class InferenceRunner(Runner[PredictConfig, InferenceJobView]):
             RunError: the job was started and failed; it can be resumed.
             RunInterrupted: Ctrl-C; it can be resumed.
         """
+        return self._start(self._data(images))
+
+    def plan_inference(self, images: Images | None = None) -> dict[str, Any]:
+        """What ``run_inference`` would do, which starts nothing; see
+        `pipelines.preview.preview`.
+        """
+        return self._preview(self._data(images))
+
+    def _data(self, images: Images | None) -> dict[str, Any]:
         if self._config is not None:
             data = self._config.model_dump(mode="json")
         elif self._adapter is not None:
@@ -43,7 +53,7 @@ class InferenceRunner(Runner[PredictConfig, InferenceJobView]):
             )
         if images is not None:
             data["dataset"]["path"] = path_of(images)
-        return self._start(data)
+        return data
 
     def _check_named(self, config: PredictConfig) -> None:
         check_images(config.dataset)

@@ -1,4 +1,4 @@
-"""What a run would do: resolve everything that `eval` resolves, and start nothing."""
+"""What a run or an inference job would do: resolve everything that it resolves, start nothing."""
 
 from __future__ import annotations
 
@@ -6,51 +6,51 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines.config import RunConfig
-from pipelines.dataset import resolve_dataset
 from pipelines.engines.ray_session import RaySession
 from pipelines.manifest import write_manifest
 from pipelines.model import load_model, locate_model
 from pipelines.plan import make_plan
 from pipelines.preparation import inline_available
 from pipelines.reporter import Reporter
-from pipelines.slicing import check_slices
-from pipelines.sources.registry import open_source
+from pipelines.run_kind import Config, RunKind, View
 from store.database import Database
-from store.schema import result_schema
 
 
-def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict[str, Any]:
-    """Load the checkpoint, list the data set into a temporary manifest, and plan.
+def preview(kind: RunKind[Config, View], config: Config, reporter: Reporter) -> dict[str, Any]:
+    """Load the checkpoint, list the images into a temporary manifest, and plan.
 
-    No run row is made; a training job that the checkpoint belongs to may be registered.
+    No row is made for it; a training job that the checkpoint belongs to may be registered.
+
+    Args:
+        kind: of a run, or of an inference job.
+        config: with ``run.engine`` decided.
+        reporter: told what is done.
 
     Returns:
-        JSON-serialisable: ``plan``, ``model``, ``dataset``, ``class_map``.
+        JSON-serialisable: ``plan``, ``model``, ``dataset``, ``class_map`` (null without labels).
 
     Raises:
-        ConfigError, InputError: whatever would stop the run before it starts.
+        ConfigError, InputError: whatever would stop it before it starts.
     """
-    db = Database.open(database or config.database)
+    db = Database.open(config.database)
     try:
         with RaySession(config.ray) as session:
             ray = config.run.engine == "ray"
             located = locate_model(config, db)
-            open_source(config.dataset)
-            reporter.status("starting Ray and loading the checkpoint" if ray else "loading")
+            kind.check_input(config)
+            reporter.status(f"{'starting Ray and ' if ray else ''}loading the checkpoint")
             if ray:
                 session.start()
             model = load_model(located, config, None)
-            dataset = resolve_dataset(config, model.info, dataset_names=model.dataset_names)
-            schema = result_schema(dataset.info.meta_fields)
-            check_slices(config.metrics, model.info.task_type, schema)
+            dataset = kind.resolve(config, model)
+            kind.check(config, model, dataset)
             reporter.status(f"listing the images of {config.dataset.path}")
             with tempfile.TemporaryDirectory(prefix="snellen-plan-") as folder:
                 summary = write_manifest(
                     dataset.source,
                     dataset.info,
                     Path(folder) / "manifest.parquet",
-                    leave_out=dataset.aligned.left_out(),
+                    leave_out=dataset.left_out,
                     limit=config.dataset.limit,
                 )
             plan = make_plan(
@@ -83,5 +83,5 @@ def preview(config: RunConfig, database: str | None, reporter: Reporter) -> dict
             "split": dataset.info.split,
             "classes": len(dataset.info.classes or ()),
         },
-        "class_map": dataset.aligned.to_json(),
+        "class_map": dataset.class_map.to_json() if dataset.class_map is not None else None,
     }

@@ -11,6 +11,7 @@ from pipelines.config import RunConfig
 from pipelines.config_load import apply_overrides, build_as
 from pipelines.paths import with_absolute_paths
 from pipelines.predict_config import PredictConfig
+from pipelines.preview import preview
 from pipelines.reporter import Reporter
 from pipelines.run_kind import Config, RunKind, View
 from pipelines.wording import words_of
@@ -77,16 +78,24 @@ class Runner(Generic[Config, View]):
 
     def _start(self, data: dict[str, Any]) -> View:
         """Something new, from the settings of a configuration."""
+        config = self._configured(data)
+        with ExitStack() as stack:
+            db = Database.open(config.database)
+            stack.callback(db.close)
+            return Attempt(self.kind, config, db, self._reporter, stack, self._adapter).start()
+
+    def _preview(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What `_start` would do; see `pipelines.preview.preview`."""
+        return preview(self.kind, self._configured(data), self._reporter)
+
+    def _configured(self, data: dict[str, Any]) -> Config:
         if self._engine is not None:
             data["run"]["engine"] = self._engine
         if self._database is not None:
             data["database"] = self._database
         config = self._decided(with_absolute_paths(build_as(self.kind.config, data)))
         self._check_named(config)
-        with ExitStack() as stack:
-            db = Database.open(config.database)
-            stack.callback(db.close)
-            return Attempt(self.kind, config, db, self._reporter, stack, self._adapter).start()
+        return config
 
     def _check_named(self, config: Config) -> None:
         """Raise InputError for input that is missing, before run tables are made for it."""

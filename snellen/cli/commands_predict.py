@@ -18,6 +18,7 @@ from snellen.cli.options import (
     open_database,
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
 from snellen.cli.verified import print_verified
 
@@ -59,6 +60,9 @@ def predict_command(
         str | None,
         typer.Option(metavar="JOB", help="Go on with an inference job: id, name or 'latest'."),
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would do, and why, without doing it.")
+    ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -83,6 +87,7 @@ def predict_command(
         where = database
         if resume is not None:
             given = [key for key, value in settings.items() if value is not None]
+            given += ["--plan"] if plan else []
             _refuse_beside_resume([*([config] if config else []), *images, *given])
             runner = InferenceRunner(database=database, reporter=reporter)
             found = runner.resume(resume, overrides)
@@ -92,7 +97,13 @@ def predict_command(
             )
             where = database or parsed.database
             runner = InferenceRunner(parsed, database=database, reporter=reporter)
-            found = runner.run_inference()
+            if plan:
+                planned = runner.plan_inference()
+            else:
+                found = runner.run_inference()
+    if plan:
+        print_plan(planned, as_json=as_json)
+        return
     _print_job(found, where, as_json=as_json)
 
 

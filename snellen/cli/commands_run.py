@@ -13,6 +13,7 @@ from snellen.cli.options import (
     OverridesArgument,
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
 
 if TYPE_CHECKING:
@@ -69,15 +70,11 @@ def plan_command(
     with make_reporter(debug=debug) as reporter:
         reporter.status("reading the configuration")
         from pipelines.config_load import load_config
-        from pipelines.preview import preview
+        from pipelines.evaluate import TestRunner
 
-        found = preview(load_config(config, overrides or []), database, reporter)
-    if as_json:
-        print_json(found)
-        return
-    from snellen.cli.tables import plan_table
-
-    stdout_console().print(plan_table(found))
+        parsed = load_config(config, overrides or [])
+        found = TestRunner(parsed, database=database, reporter=reporter).plan_test()
+    print_plan(found, as_json=as_json)
 
 
 def _print_run(run: RunView, database: str | None, *, as_json: bool) -> None:

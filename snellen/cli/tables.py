@@ -247,10 +247,12 @@ def plan_table(found: dict[str, Any]) -> Table:
         "model", f"{model['adapter']} {model['architecture']}, {model['classes']} classes"
     )
     table.add_row("checkpoint", escape(str(model["checkpoint"])))
-    table.add_row("weights", f"{model['weights']}, epoch {model['epoch']}")
-    table.add_row("images", f"{data['images']:,}{where} in {data['classes']} classes")
+    epoch = "" if model["epoch"] is None else f", epoch {model['epoch']}"
+    table.add_row("weights", f"{model['weights']}{epoch}")
+    classes = f" in {data['classes']} classes" if found["class_map"] is not None else ""
+    table.add_row("images", f"{data['images']:,}{where}{classes}")
     for reason in found["plan"]["reasons"]:
         table.add_row("", escape(reason))
-    for note in found["class_map"]["notes"]:
+    for note in (found["class_map"] or {"notes": ()})["notes"]:
         table.add_row("classes", escape(note))
     return table

@@ -12,7 +12,6 @@ from adapters.types import ConfigError, RunError
 from metrics.slices import MOST_SLICES
 from pipelines.config_load import build_config
 from pipelines.evaluate import TestRunner
-from pipelines.preview import preview
 from pipelines.reporter import Reporter
 from pipelines.runs import open_results, rescore_run, slice_run
 from pipelines.slicing import check_slices
@@ -126,7 +125,7 @@ def test_what_cannot_be_sliced_starts_no_run(
     assert list_test_runs(place.db) == []
     assert not list(place.output.glob("*-*"))
     with pytest.raises(ConfigError, match=message):
-        preview(place.config(one), place.url, Reporter())
+        TestRunner(place.config(one), database=place.url).plan_test()
 
 
 def test_what_cannot_be_sliced_makes_no_rescore(place: Place) -> None:

@@ -89,6 +89,22 @@ def test_images_on_the_command_line_take_the_place_of_the_files(cli: Cli) -> Non
     assert document["inference_type"] == "batch"
 
 
+def test_a_plan_starts_nothing(cli: Cli) -> None:
+    found = cli.json("predict", cli.config(dataset={"path": "data"}), "--plan", "run.batch_size=2")
+    assert (found["dataset"]["images"], found["plan"]["batch_size"]) == (12, 2)
+    assert found["plan"]["units"] == 3
+    assert found["class_map"] is None
+    assert cli.json("predictions") == []
+    assert not (cli.place / "out").exists()
+    code, out, _ = cli("predict", "predict.yaml", "data/1", "--plan")
+    assert code == 0
+    assert "6 in" not in out
+    assert "inline: in this process" in out
+    code, _, err = cli("predict", "--resume", "1", "--plan")
+    assert code == 2
+    assert "'--plan' does not go with it" in err
+
+
 def test_options_without_a_configuration(cli: Cli) -> None:
     document = cli.json(
         "predict", "--adapter", NAME, "data/0/00.png", "-o", "mine", "--name", "one",

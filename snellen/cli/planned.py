@@ -1,0 +1,17 @@
+"""What a run or an inference job would do, printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snellen.cli.output import print_json, stdout_console
+
+
+def print_plan(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print what a run or an inference job would do."""
+    if as_json:
+        print_json(found)
+        return
+    from snellen.cli.tables import plan_table
+
+    stdout_console().print(plan_table(found))
