@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 import urllib.error
@@ -19,13 +18,14 @@ from typing import Any
 
 import psutil
 
-from adapters.types import InputError, RunError
+from adapters.types import RunError
 from pipelines.engines.ray_session import RaySession
 from pipelines.reporter import Reporter
 from serve.access import check_keys
 from serve.api.models import ModelResolver
 from serve.config import ServeConfig
 from serve.logs import log_file
+from serve.preflight import absolute, check_port
 from serve.ray_token import share_token
 from store.database import Database
 
@@ -47,7 +47,7 @@ class Service:
     """The running service. Use as a context manager."""
 
     def __init__(self, config: ServeConfig, reporter: Reporter) -> None:
-        self._config = _absolute(config)
+        self._config = absolute(config)
         self._reporter = reporter
         self._ray: RaySession | None = None
         self._handle: Any = None
@@ -82,7 +82,7 @@ class Service:
         """
         config = self._config
         check_keys(config)
-        _check_port(config.host, config.port)
+        check_port(config.host, config.port)
         self._check_tables(config)
         _quiet()
         if config.ray.address is None:
@@ -239,43 +239,6 @@ def wait_for_signal() -> str:
         for number, handler in before.items():
             signal.signal(number, handler)
     return signal.Signals(caught[0]).name
-
-
-def _absolute(config: ServeConfig) -> ServeConfig:
-    """Paths from the root: the processes of Ray have folders of their own."""
-    folder = "runs" if config.output_dir == "auto" else config.output_dir
-    roots = tuple(str(Path(root).expanduser().absolute()) for root in config.roots)
-    preload = tuple(one.model_copy(update={"job": _job_path(one.job)}) for one in config.preload)
-    from store.urls import resolve_url
-
-    return config.model_copy(
-        update={
-            "output_dir": str(Path(folder).expanduser().absolute()),
-            "roots": roots,
-            "preload": preload,
-            "database": resolve_url(config.database).render_as_string(hide_password=False),
-        }
-    )
-
-
-def _job_path(job: str | int) -> str | int:
-    if isinstance(job, str) and Path(job).expanduser().is_dir():
-        return str(Path(job).expanduser().absolute())
-    return job
-
-
-def _check_port(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise InputError(
-                "PORT_TAKEN",
-                f"port: cannot listen on {host} port {port}: {error.strerror or error}. Choose "
-                "another with --port, or stop the program that has it.",
-            ) from None
 
 
 def _quiet() -> None:
