@@ -10,14 +10,14 @@ import pytest
 from tests.adapters.exported.making import MODELS, export, load, original
 from tests.adapters.making import save_timm
 
+Files = Callable[[str], Path]
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """ONNX files of small models by name, each made once for a module."""
-    root = tmp_path_factory.mktemp("onnx")
+
+def exports(root: Path, ending: str) -> Files:
+    """Exported files of small models by name, each made once."""
 
     def file(name: str) -> Path:
-        path = root / f"{name}.onnx"
+        path = root / f"{name}.{ending}"
         if not path.exists():
             if name in MODELS:
                 export(original(name), path)
@@ -27,3 +27,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return file
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """ONNX files."""
+    return exports(tmp_path_factory.mktemp("onnx"), "onnx")

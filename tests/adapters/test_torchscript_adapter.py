@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from adapters.types import AdapterSpec, ConfigError, InputError
+from tests.adapters.conftest import exports
 from tests.adapters.exported.making import (
-    MODELS,
     differences,
-    export,
     load,
     objects,
     original,
@@ -29,19 +28,7 @@ TIMM = "test_efficientnet_gn"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("torchscript")
-
-    def file(name: str) -> Path:
-        path = root / f"{name}.torchscript"
-        if not path.exists():
-            if name in MODELS:
-                export(original(name), path)
-            else:
-                save_timm(root / f"{name}.pth", name)
-                export(load("timm", root / f"{name}.pth"), path)
-        return path
-
-    return file
+    return exports(tmp_path_factory.mktemp("torchscript"), "torchscript")
 
 
 def trusted(path: Path, **options: Any) -> Any:
