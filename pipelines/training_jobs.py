@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from adapters.checkpoints.class_names import Readable, anything
 from adapters.checkpoints.kinds import adapter_of_file
 from adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
 from adapters.checkpoints.local import check_local_path, check_not_remote
@@ -25,7 +24,6 @@ def register_directory(
     *,
     name: str | None = None,
     class_names: Sequence[str] | None = None,
-    readable: Readable = anything,
 ) -> JobView:
     """Recognise a training run directory and fill its job and its epoch curve.
 
@@ -34,13 +32,26 @@ def register_directory(
         path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
         name: name of the job; default: the directory's name.
         class_names: names in output order, where the directory does not hold them.
-        readable: asked before anything is looked at that the directory names outside of itself.
 
     Raises:
         InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
     """
     check_not_remote(str(path), "run directory")
-    found = read_run_directory(path, readable)
+    return register_run(db, read_run_directory(path), name=name, class_names=class_names)
+
+
+def register_run(
+    db: Database,
+    found: RunDirectory,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> JobView:
+    """Register a run directory that has been read; see `register_directory`.
+
+    Raises:
+        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is not known.
+    """
     if found.framework is None or found.task_type is None:
         raise InputError(
             "RUN_DIRECTORY_UNKNOWN",

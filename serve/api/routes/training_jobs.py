@@ -10,7 +10,7 @@ from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 
 from adapters.checkpoints.run_directory import read_run_directory
-from pipelines.training_jobs import describe_job, register_directory
+from pipelines.training_jobs import describe_job, register_run
 from serve.api.documented import problems as documented
 from serve.api.roots import Inside, check_files_inside, check_names_inside, folder_inside
 from serve.api.schemas import (
@@ -98,11 +98,10 @@ async def register(
         check_files_inside(folder, roots)
         names = body.class_names or None
         inside = Inside(roots)
+        run = read_run_directory(folder, inside)
         if names is None:
-            check_names_inside(read_run_directory(folder, inside), inside)
-        job = register_directory(
-            state.db, folder, name=body.name, class_names=names, readable=inside
-        )
+            check_names_inside(run, inside)
+        job = register_run(state.db, run, name=body.name, class_names=names)
         return _job(job)
 
     return await run_in_threadpool(work)
