@@ -33,3 +33,11 @@ def exports(root: Path, ending: str) -> Files:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """ONNX files."""
     return exports(tmp_path_factory.mktemp("onnx"), "onnx")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small timm model."""
+    path = tmp_path_factory.mktemp("timm") / "model.pth"
+    save_timm(path)
+    return path

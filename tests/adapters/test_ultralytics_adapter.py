@@ -14,14 +14,12 @@ import pytest
 from PIL import Image
 from pycocotools import mask as rle
 
-from adapters.types import AdapterSpec, ConfigError, InferenceResult, InputError, TaskType
-from adapters.ultralytics_adapter import UltralyticsAdapter
+from adapters.types import AdapterSpec, ConfigError, InferenceResult, TaskType
 from adapters.ultralytics_env import import_ultralytics
 from examples.shapes.make_dataset import make
-from tests.adapters.making import picture
+from tests.adapters.yolo import checkpoint, loaded, spec_of
 from tests.contracts.adapter_contract import AdapterContract, answer
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 PIXELS, CONFIDENCE, MASK_IOU = 1e-2, 1e-4, 0.999
 OBJECTS = ("detect", "segment", "pose")
 FAMILIES = ("detect-8", *OBJECTS, "detect-26", "segment-26", "pose-26")
@@ -33,22 +31,6 @@ TASK = {
     "classify": TaskType.IMAGE_CLASSIFICATION,
 }
 Pixels = npt.NDArray[np.uint8]
-
-
-def checkpoint(task: str) -> Path:
-    return FIXTURES / f"tiny-{task}.pt"
-
-
-def spec_of(path: Path, *, confidence: float | None = None, **options: Any) -> AdapterSpec:
-    return AdapterSpec(
-        "ultralytics", checkpoint=str(path), min_confidence=confidence, options=options
-    )
-
-
-def loaded(path: Path, *, confidence: float | None = None, **options: Any) -> UltralyticsAdapter:
-    return UltralyticsAdapter.from_spec(
-        spec_of(path, confidence=confidence, **options), device="cpu"
-    )
 
 
 @cache
@@ -272,34 +254,3 @@ def test_persons_of_a_real_model_on_photographs(name: str, persons: int) -> None
     assert_equal("pose", result, theirs(path, image, confidence=0.25))
     assert len(result.predicted_boxes or []) == persons
     assert {box["class_id"] for box in result.predicted_boxes or []} == {0}
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"imgsize": 64}, "'imgsize' is unknown .* imgsz, nms, nms_iou"),
-        ({"imgsz": 100}, "100 is no multiple of the model's stride 32"),
-    ],
-)
-def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        loaded(checkpoint("detect"), **options)
-    assert caught.value.code == "OPTION_INVALID"
-
-
-def test_class_names_are_as_many_as_outputs() -> None:
-    spec = AdapterSpec("ultralytics", str(checkpoint("detect")), class_names=("a", "b"))
-    with pytest.raises(InputError) as caught:
-        UltralyticsAdapter.from_spec(spec, device="cpu")
-    assert caught.value.code == "CLASS_COUNT"
-    named = AdapterSpec("ultralytics", str(checkpoint("classify")), class_names=("a", "b", "c"))
-    adapter = UltralyticsAdapter.from_spec(named, device="cpu")
-    assert adapter.info.class_names_source == "given"
-    assert adapter.infer_single(picture()).predicted_label in {"a", "b", "c"}
-
-
-def test_preprocessing_of_classifiers_does_not_apply() -> None:
-    spec = AdapterSpec("ultralytics", str(checkpoint("detect")), preprocess={"img_size": 64})
-    with pytest.raises(ConfigError, match=r"set model\.imgsz instead") as caught:
-        UltralyticsAdapter.from_spec(spec, device="cpu")
-    assert caught.value.code == "PREPROCESS_INVALID"

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +10,12 @@ import pytest
 import yaml
 
 from adapters.types import InputError
-from snellen.cli.main import run
-from tests.pipelines.making import grey_folder
-from tests.pipelines.pixel_adapter import NAME
+from tests.snellen.cli import Cli
 
 RUN_KEYS = {
     "id", "name", "status", "task_type", "metrics", "intervals", "per_class_metrics",
     "total_images", "scored_images", "failed_images", "results_dir", "fingerprint",
 }  # fmt: skip
-
-
-class Cli:
-    """Runs commands in this process; remembers what they printed."""
-
-    def __init__(self, place: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.place = place
-        self.url = f"sqlite:///{place / 'runs.db'}"
-        self._capture = capture
-
-    def __call__(self, *words: str, database: bool = True) -> tuple[int, str, str]:
-        self._capture.readouterr()
-        code = run([*words, *(("--database", self.url) if database else ())])
-        printed = self._capture.readouterr()
-        return code, printed.out, printed.err
-
-    def json(self, *words: str, database: bool = True, code: int = 0) -> Any:
-        found, out, _ = self(*words, "--json", database=database)
-        assert found == code, out
-        return json.loads(out)  # exactly one document: anything more is no JSON
-
-    def config(self, **sections: Any) -> str:
-        data: dict[str, Any] = {
-            "model": {"adapter": NAME},
-            "dataset": {"path": "data"},
-            "run": {"engine": "inline", "unit_rows": 4},
-            "output": {"dir": "out"},
-        }
-        for name, values in sections.items():
-            data[name] = {**data.get(name, {}), **values} if isinstance(values, dict) else values
-        (self.place / "run.yaml").write_text(yaml.safe_dump(data))
-        return str(self.place / "run.yaml")
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SNELLEN_DATABASE", raising=False)
-    grey_folder(tmp_path / "data")
-    return Cli(tmp_path, capfd)
 
 
 @pytest.fixture
@@ -296,53 +249,3 @@ def test_names_from_the_data_cannot_draw_in_the_terminal(cli: Cli) -> None:
     for words in (("show", "1", "--per-class", "--confusion"), ("images", "1"), ("runs",)):
         _, out, _ = cli(*words)
         assert "[bold]" in out or "[red]x" in out
-
-
-def test_stderr_is_given_back(cli: Cli) -> None:
-    before = (sys.stderr, os.fstat(2), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
-    for _ in range(3):
-        assert cli("eval", cli.config())[0] == 0
-        assert cli("eval", "none.yaml")[0] == 2
-    assert sys.stderr is before[0]
-    assert os.fstat(2).st_ino == before[1].st_ino
-    assert len(os.listdir("/proc/self/fd")) <= before[2] + 2  # noqa: PTH208
-
-
-def test_progress_goes_to_stderr(cli: Cli) -> None:
-    _, out, err = cli("eval", cli.config(), "--json")
-    json.loads(out)
-    assert "reading the configuration ..." in err
-    assert "12 of 12 images" in err
-
-
-def start(cli: Cli, *words: str, **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "snellen", *words, "--database", cli.url],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.place,
-        start_new_session=True, **options,
-    )  # fmt: skip
-
-
-def test_something_is_said_within_two_seconds_and_help_is_quick(cli: Cli, importable: None) -> None:
-    process = start(cli, "eval", cli.config())
-    began = time.monotonic()
-    assert process.stderr is not None
-    first = process.stderr.readline()
-    waited = time.monotonic() - began
-    assert process.wait(60) == 0
-    process.communicate()
-    assert first.strip()
-    assert waited < 2 + os.getloadavg()[0]  # two seconds on a machine that is free
-    shown = subprocess.run(
-        [sys.executable, "-m", "snellen", "--version"], capture_output=True, text=True, check=True
-    )
-    assert re.fullmatch(r"snellen \S+\n", shown.stdout)
-    listed = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "snellen", "--help"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for heavy in ("torch", "ray", "polars", "pyarrow", "sqlalchemy", "timm"):
-        assert not re.search(rf"\| +{heavy}$", listed.stderr, re.MULTILINE), heavy
-    names = ("eval", "resume", "plan", "runs", "show", "images", "errors", "rescore", "verify")
-    for name in names:
-        assert name in listed.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 import yaml
 
 from snellen.cli.commands_predict import sort_words
-from snellen.cli.main import run
 from tests.pipelines.making import grey_folder
 from tests.pipelines.pixel_adapter import NAME
+from tests.snellen.cli import Cli
 
 KEYS = {
     "id", "name", "status", "task_type", "total_images", "scored_images", "failed_images", "files",
@@ -23,24 +22,8 @@ KEYS = {
 }  # fmt: skip
 
 
-class Cli:
-    """Runs commands in this process; remembers what they printed."""
-
-    def __init__(self, place: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.place = place
-        self._url = f"sqlite:///{place / 'runs.db'}"
-        self._capture = capture
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        self._capture.readouterr()
-        code = run([*words, "--database", self._url])
-        printed = self._capture.readouterr()
-        return code, printed.out, printed.err
-
-    def json(self, *words: str, code: int = 0) -> Any:
-        found, out, _ = self(*words, "--json")
-        assert found == code, out
-        return json.loads(out)
+class PredictCli(Cli):
+    """With the configuration of a prediction."""
 
     def config(self, **sections: Any) -> str:
         data = {
@@ -54,11 +37,13 @@ class Cli:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+def cli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> PredictCli:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNELLEN_DATABASE", raising=False)
     grey_folder(tmp_path / "data")
-    return Cli(tmp_path, capfd)
+    return PredictCli(tmp_path, capfd)
 
 
 def test_words_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +57,7 @@ def test_words_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert sort_words([]) == (None, [], [])
 
 
-def test_a_configuration(cli: Cli) -> None:
+def test_a_configuration(cli: PredictCli) -> None:
     document = cli.json("predict", cli.config(dataset={"path": "data"}), "name=first")
     assert set(document) >= KEYS
     assert (document["id"], document["name"], document["status"]) == (1, "first", "completed")
@@ -82,14 +67,14 @@ def test_a_configuration(cli: Cli) -> None:
     assert document["config"]["dataset"]["path"] == str(cli.place / "data")
 
 
-def test_images_on_the_command_line_take_the_place_of_the_files(cli: Cli) -> None:
+def test_images_on_the_command_line_take_the_place_of_the_files(cli: PredictCli) -> None:
     config = cli.config(dataset={"path": "elsewhere"})
     document = cli.json("predict", config, "data/1/00.png", "data/0/01.png")
     assert [row["image_id"] for row in document["results"]] == ["1/00.png", "0/01.png"]
     assert document["inference_type"] == "batch"
 
 
-def test_a_plan_starts_nothing(cli: Cli) -> None:
+def test_a_plan_starts_nothing(cli: PredictCli) -> None:
     found = cli.json("predict", cli.config(dataset={"path": "data"}), "--plan", "run.batch_size=2")
     assert (found["dataset"]["images"], found["plan"]["batch_size"]) == (12, 2)
     assert found["plan"]["units"] == 3
@@ -105,7 +90,7 @@ def test_a_plan_starts_nothing(cli: Cli) -> None:
     assert "'--plan' does not go with it" in err
 
 
-def test_options_without_a_configuration(cli: Cli) -> None:
+def test_options_without_a_configuration(cli: PredictCli) -> None:
     document = cli.json(
         "predict", "--adapter", NAME, "data/0/00.png", "-o", "mine", "--name", "one",
         "--visualize", "1", "run.batch_size=1",
@@ -119,7 +104,7 @@ def test_options_without_a_configuration(cli: Cli) -> None:
 
 
 def test_rows_of_large_jobs_are_left_to_the_files(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
+    cli: PredictCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snellen.documents.RESULTS_SHOWN", 11)
     document = cli.json("predict", cli.config(dataset={"path": "data"}))
@@ -127,7 +112,7 @@ def test_rows_of_large_jobs_are_left_to_the_files(
     assert cli.json("predictions", "latest", "--limit", "3")["total"] == 12
 
 
-def test_one_image_is_shown_in_full(cli: Cli) -> None:
+def test_one_image_is_shown_in_full(cli: PredictCli) -> None:
     code, out, err = cli("predict", "--adapter", NAME, "data/0/00.png", "--visualize", "all")
     assert code == 0, err
     assert "00.png 6 x 5" in out
@@ -137,7 +122,7 @@ def test_one_image_is_shown_in_full(cli: Cli) -> None:
     assert "ms" in out
 
 
-def test_several_images_are_shown_a_line_each(cli: Cli) -> None:
+def test_several_images_are_shown_a_line_each(cli: PredictCli) -> None:
     (cli.place / "data" / "0" / "02.png").write_bytes(b"")
     code, out, err = cli("predict", "--adapter", NAME, "data")
     assert code == 0, err
@@ -146,7 +131,7 @@ def test_several_images_are_shown_a_line_each(cli: Cli) -> None:
     assert "snellen predictions 1 --status failed" in err
 
 
-def test_predictions_lists_and_shows(cli: Cli) -> None:
+def test_predictions_lists_and_shows(cli: PredictCli) -> None:
     (cli.place / "data" / "0" / "02.png").write_bytes(b"")
     cli.json("predict", cli.config(dataset={"path": "data"}), "name=a")
     cli.json("predict", cli.config(dataset={"path": "data/1"}), "name=b")
@@ -168,7 +153,7 @@ def test_predictions_lists_and_shows(cli: Cli) -> None:
         assert "b" in out
 
 
-def test_damaged_files_are_found_and_only_they_are_made_again(cli: Cli) -> None:
+def test_damaged_files_are_found_and_only_they_are_made_again(cli: PredictCli) -> None:
     done = cli.json("predict", cli.config(dataset={"path": "data"}))
     whole = {"id": 1, "files": 3, "ok": True, "problems": []}
     assert cli.json("predictions", "1", "--verify") == whole
@@ -192,7 +177,7 @@ def test_damaged_files_are_found_and_only_they_are_made_again(cli: Cli) -> None:
     assert "name the job" in err
 
 
-def test_resume(cli: Cli) -> None:
+def test_resume(cli: PredictCli) -> None:
     document = cli.json("predict", cli.config(dataset={"path": "data"}))
     Path(document["files"][0]).unlink()
     again = cli.json("predict", "--resume", "latest", "run.threads=1")
@@ -238,14 +223,14 @@ def test_resume(cli: Cli) -> None:
     ],
 )
 def test_errors_are_documents_and_start_nothing(
-    cli: Cli, words: tuple[str, ...], code: str, message: str
+    cli: PredictCli, words: tuple[str, ...], code: str, message: str
 ) -> None:
     error = cli.json(*words, code=2)["error"]
     assert (error["code"], message in error["message"]) == (code, True), error
     assert not list(cli.place.glob("runs/*-*"))
 
 
-def test_a_job_without_a_good_image_fails(cli: Cli) -> None:
+def test_a_job_without_a_good_image_fails(cli: PredictCli) -> None:
     for image in (cli.place / "data").rglob("*.png"):
         image.write_bytes(b"")
     error = cli.json("predict", cli.config(dataset={"path": "data"}), code=1)["error"]
@@ -253,7 +238,7 @@ def test_a_job_without_a_good_image_fails(cli: Cli) -> None:
     assert cli.json("predictions", "1")["status"] == "failed"
 
 
-def test_an_image_needs_no_ray(cli: Cli, importable: None) -> None:
+def test_an_image_needs_no_ray(cli: PredictCli, importable: None) -> None:
     script = (
         "import sys; from snellen.cli.main import run; "
         f"code = run(['predict', '--adapter', {NAME!r}, 'data/0/00.png']); "
@@ -264,7 +249,7 @@ def test_an_image_needs_no_ray(cli: Cli, importable: None) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_a_job_that_never_began_has_no_rows(cli: Cli) -> None:
+def test_a_job_that_never_began_has_no_rows(cli: PredictCli) -> None:
     from store.database import Database
     from store.runs import create_inference_job, list_inference_jobs
 
@@ -285,7 +270,7 @@ def test_a_job_that_never_began_has_no_rows(cli: Cli) -> None:
     assert (code, "pending" in out) == (0, True)
 
 
-def test_a_checkpoint_of_a_training_job(cli: Cli) -> None:
+def test_a_checkpoint_of_a_training_job(cli: PredictCli) -> None:
     from tests.adapters.making import save_timm
 
     folder = cli.place / "trained"

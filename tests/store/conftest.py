@@ -12,9 +12,12 @@ from uuid import uuid4
 import pytest
 
 from store.database import Database
+from store.files import write_unit_file
 from store.jobs import upsert_training_job
 from store.ledger import UnitRecord
+from store.results import Results
 from store.runs import create_test_run
+from tests.store.making import Unit, row, table
 
 
 @pytest.fixture(scope="session")
@@ -114,3 +117,20 @@ def unit() -> Callable[..., UnitRecord]:
         return UnitRecord(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def results(tmp_path: Path, unit: Unit) -> Results:
+    """Six images in three units, committed out of order; the last one failed."""
+    failed = {"status": "failed", "error_code": "EMPTY", "is_correct": None, "confidence": None}
+    units = {
+        2: table(row(4), row(5, **failed)),
+        0: table(row(0), row(1)),
+        1: table(row(2), row(3, loss=float("nan"))),
+    }
+    records = []
+    for unit_id, rows in units.items():
+        file, sha256 = write_unit_file(rows, tmp_path, unit_id, f"a{unit_id}")
+        records.append(unit(unit_id, file=file, sha256=sha256, rows=2))
+    write_unit_file(table(row(0)), tmp_path, 0, "loser")
+    return Results(tmp_path, records)
