@@ -20,18 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
-from adapters.inputs import ImageInput, as_decoded, input_path
-from adapters.results import failed_result
-from adapters.types import (
+from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError, InputError
+from snellen.adapters.images.inputs import ImageInput, as_decoded, input_path
+from snellen.adapters.results import failed_result
+from snellen.adapters.types import (
     AdapterSpec,
-    ConfigError,
     DecodedImage,
-    ErrorCode,
-    ErrorStage,
-    ImageError,
     ImageStatus,
     InferenceResult,
-    InputError,
     ModelInfo,
     Preprocessed,
 )
@@ -39,8 +35,8 @@ from adapters.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from adapters.execution import Engine
-    from adapters.exported.export import Exportable
+    from snellen.adapters.exported.export import Exportable
+    from snellen.adapters.runtime.device import Engine
 
 
 class Preprocessor(Protocol):
@@ -254,7 +250,7 @@ class Adapter(ABC):
         )
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
-        from adapters.execution import Engine, select_device
+        from snellen.adapters.runtime.device import Engine, select_device
 
         self._engine = Engine(select_device(device), self.spec.precision)
         self._info, states = self._load(inference_mode)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import importlib
 from importlib.metadata import entry_points
 
-from adapters.base import Adapter
-from adapters.checkpoints.local import check_not_remote
-from adapters.nearest import nearest
-from adapters.types import ConfigError
+from snellen.adapters.base import Adapter
+from snellen.adapters.checkpoints.local_path import check_not_remote
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import nearest
 
 ENTRY_POINTS = "snellen.adapters"
 ADAPTERS: dict[str, str] = {
-    "timm": "adapters.timm_adapter:TimmAdapter",
-    "ultralytics": "adapters.ultralytics_adapter:UltralyticsAdapter",
-    "onnx": "adapters.onnx_adapter:OnnxAdapter",
-    "torchscript": "adapters.torchscript_adapter:TorchScriptAdapter",
-    "noop": "adapters.noop_adapter:NoopAdapter",
+    "timm": "snellen.adapters.timm.adapter:TimmAdapter",
+    "ultralytics": "snellen.adapters.ultralytics.adapter:UltralyticsAdapter",
+    "onnx": "snellen.adapters.exported.onnx_adapter:OnnxAdapter",
+    "torchscript": "snellen.adapters.exported.torchscript_adapter:TorchScriptAdapter",
+    "noop": "snellen.adapters.noop:NoopAdapter",
 }
 _INSTALLED_BY: dict[str, str] = {
     "torch": "pip install snellen",
@@ -68,7 +68,7 @@ def load_adapter_class(name: str) -> type[Adapter]:
     if not (isinstance(loaded, type) and issubclass(loaded, Adapter)):
         raise ConfigError(
             "ADAPTER_INVALID",
-            f"adapter {name!r}: {target} is not a subclass of adapters.base.Adapter",
+            f"adapter {name!r}: {target} is not a subclass of snellen.adapters.base.Adapter",
         )
     return loaded
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from adapters.types import (
-    ClassScore,
-    ErrorCode,
-    ErrorStage,
-    ImageError,
-    ImageStatus,
-    InferenceResult,
-    Preprocessed,
-    TaskType,
-)
+from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
+from snellen.adapters.types import ClassScore, ImageStatus, InferenceResult, Preprocessed, TaskType
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -69,8 +69,8 @@ class Direct:
 
 def main() -> None:
     """Load the model as the service does, and answer lines."""
-    from adapters.registry import load_adapter_class
-    from adapters.runtime import let_threads_sleep, set_compute_threads
+    from snellen.adapters.registry import load_adapter_class
+    from snellen.adapters.runtime.threads import let_threads_sleep, set_compute_threads
 
     spec = pickle.loads(Path(sys.argv[1]).read_bytes())
     let_threads_sleep()

@@ -27,10 +27,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from metrics.coco import evaluate, merge, read_numbers
-from metrics.detection_options import DetectionOptions
-from metrics.instances import instance_columns, read_images
-from store.schema import PREDICTED_BOXES, TRUE_BOXES
+from snellen.metrics.detection.coco import evaluate, merge, read_numbers
+from snellen.metrics.detection.instances import instance_columns, read_images
+from snellen.metrics.detection.options import DetectionOptions
+from snellen.store.parquet.schema import PREDICTED_BOXES, TRUE_BOXES
 
 CLASSES, TRUTHS, FOUND, UNIT = 80, 7, 20, 1000
 MIN_SPEEDUP = 20
@@ -95,11 +95,11 @@ def write_units(folder: Path, images: int) -> list[Path]:
 
 def finish(folder: str) -> None:
     """Measure the files of a folder as a run's end does; print seconds and memory."""
-    from adapters.types import TaskType
-    from pipelines.config_metrics import MetricsConfig
-    from pipelines.measure import measure
-    from store.records import UnitRecord
-    from store.results import Results
+    from snellen.adapters.types import TaskType
+    from snellen.pipelines.config.metrics import MetricsConfig
+    from snellen.pipelines.runs.measure import measure
+    from snellen.store.parquet.results import Results
+    from snellen.store.parquet.unit_record import UnitRecord
 
     names = sorted(path.name for path in Path(folder).glob("*.parquet"))
     rows = [pq.ParquetFile(Path(folder) / name).metadata.num_rows for name in names]

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from adapters.timm_adapter import TimmAdapter
-from adapters.types import AdapterSpec
 from examples.photographs.make_dataset import copy_weights
+from snellen.adapters.timm.adapter import TimmAdapter
+from snellen.adapters.types import AdapterSpec
 
 ARGUMENTS = {
     "model": "tf_efficientnet_lite0",

@@ -16,9 +16,9 @@ from typing import Any
 import litserve
 from fastapi import Request
 
-from adapters.registry import load_adapter_class
-from adapters.runtime import let_threads_sleep, set_compute_threads
-from adapters.types import AdapterSpec, InferenceResult, Preprocessed
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.runtime.threads import let_threads_sleep, set_compute_threads
+from snellen.adapters.types import AdapterSpec, InferenceResult, Preprocessed
 
 BATCH_TIMEOUT_S = 0.002
 """With 0 its loop never sleeps and takes a core from the model, which makes it slower."""

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import psutil
 
-from adapters.types import AdapterSpec
 from benchmarks.files import make_images
 from benchmarks.load import multipart
-from pipelines.training_jobs import register_directory
-from serve.api.models import ModelResolver
-from serve.config import ServedModelConfig
-from store.database import Database
+from snellen.adapters.types import AdapterSpec
+from snellen.pipelines.models.training_jobs import register_directory
+from snellen.serve.api.model_resolver import ModelResolver
+from snellen.serve.config import ServedModelConfig
+from snellen.store.sql.database import Database
 from tests.serve.local import fixture_job
 from tests.serve.service import Process, free_port
 
@@ -73,7 +73,7 @@ def bench() -> Iterator[Bench]:
 
 def imagenet() -> list[str]:
     """The names of the 1,000 classes."""
-    from adapters.imagenet import imagenet_class_names
+    from snellen.adapters.timm.imagenet import imagenet_class_names
 
     return list(imagenet_class_names())
 

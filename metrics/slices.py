@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metrics.registry import load
+from snellen.metrics.tasks import load
 
 NONE = "(none)"
 """The slice of the images that have no value."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.types import ConfigError
-from serve.api.middleware import KEYS_VARIABLE, api_keys, is_loopback
-from serve.config import ServeConfig
+from snellen.adapters.errors import ConfigError
+from snellen.serve.api.middleware import KEYS_VARIABLE, api_keys, is_loopback
+from snellen.serve.config import ServeConfig
 
 
 def needs_keys(config: ServeConfig) -> bool:

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
-from adapters.images import MAX_BYTES, MAX_PIXELS
-from pipelines.config import RayConfig
-from pipelines.config_base import Auto, AutoInt, Fraction, PositiveInt, Section
+from snellen.adapters.images.decode import MAX_BYTES, MAX_PIXELS
+from snellen.pipelines.config.base import Auto, AutoInt, Fraction, PositiveInt, Section
+from snellen.pipelines.config.evaluate import RayConfig
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NotNegativeInt = Annotated[StrictInt, Field(ge=0)]

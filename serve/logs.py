@@ -6,7 +6,7 @@ import logging
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from serve.config import ServeConfig
+from snellen.serve.config import ServeConfig
 
 _BYTES, _FILES = 10_000_000, 3
 _FORMAT = "%(asctime)s %(levelname)s %(process)d %(message)s"

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snellen.api import (
+    from snellen.api.runs import (
         InferenceJob,
         TestRun,
         evaluate,
@@ -52,7 +52,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(client, name)
     if name in __all__:
-        from snellen import api
+        from snellen.api import runs as api
 
         return getattr(api, name)
     raise AttributeError(f"module 'snellen' has no attribute '{name}'")

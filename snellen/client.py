@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.types import InputError, SnellenError
-from serve.api.schemas import (
+from snellen.adapters.errors import InputError, SnellenError
+from snellen.serve.api.schemas import (
     CheckpointListResponse,
     CheckpointResponse,
     InferenceResultResponse,

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from store.database import Database
-from store.kinds import INFERENCE_JOB, check_columns, image_table, run_table
+from snellen.store.kinds import INFERENCE_JOB, check_columns, image_table, run_table
+from snellen.store.sql.database import Database
 
 _CHUNK = 5000
 _GENERATED = ("id", "created_at")

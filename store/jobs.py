@@ -9,10 +9,10 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from adapters.types import InputError
-from store.database import Database
-from store.models import TrainingJob, ValidationResult
-from store.views import JobView, ValidationView
+from snellen.adapters.errors import InputError
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import TrainingJob, ValidationResult
+from snellen.store.views import JobView, ValidationView
 
 _JOBS: Any = TrainingJob.__table__
 _VALIDATIONS: Any = ValidationResult.__table__

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from store.models import InferenceJob, InferenceResultRow, TestImageResult, TestRun
+from snellen.store.sql.models import InferenceJob, InferenceResultRow, TestImageResult, TestRun
 
 TEST_RUN = "test_run"
 INFERENCE_JOB = "inference_job"

@@ -21,9 +21,9 @@ import psutil
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from adapters.types import InputError, RunError
-from store.database import Database, database_now
-from store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, run_table, spoken
+from snellen.adapters.errors import InputError, RunError
+from snellen.store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, run_table, spoken
+from snellen.store.sql.database import Database, database_now
 
 LEASE_SECONDS = 60
 """After this long without a heartbeat anybody may take a run over."""

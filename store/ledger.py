@@ -15,12 +15,12 @@ from sqlalchemy import delete, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from store.columns import utc_now
-from store.database import Database
-from store.kinds import run_table
-from store.leases import Lease, lost
-from store.models import RunUnit
-from store.records import UnitRecord
+from snellen.store.kinds import run_table
+from snellen.store.leases import Lease, lost
+from snellen.store.parquet.unit_record import UnitRecord
+from snellen.store.sql.columns import utc_now
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import RunUnit
 
 __all__ = ["UnitRecord", "commit_unit", "commit_units", "committed_units", "drop_units"]
 

@@ -8,14 +8,21 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.orm import Session
 
-from adapters.types import InputError
-from store.columns import utc_now
-from store.database import Database, database_now
-from store.image_rows import insert_image_rows
-from store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, image_table, run_table, spoken
-from store.leases import Lease, busy, is_held, lost, released, update_held
-from store.models import RunUnit
-from store.views import InferenceJobView, RunView
+from snellen.adapters.errors import InputError
+from snellen.store.image_rows import insert_image_rows
+from snellen.store.kinds import (
+    INFERENCE_JOB,
+    TEST_RUN,
+    check_columns,
+    image_table,
+    run_table,
+    spoken,
+)
+from snellen.store.leases import Lease, busy, is_held, lost, released, update_held
+from snellen.store.sql.columns import utc_now
+from snellen.store.sql.database import Database, database_now
+from snellen.store.sql.models import RunUnit
+from snellen.store.views import InferenceJobView, RunView
 
 _HEAVY = ("per_class_metrics", "confusion_matrix", "details")
 

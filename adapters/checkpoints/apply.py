@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from adapters.checkpoints.load import LoadedCheckpoint
-from adapters.types import InputError
+from snellen.adapters.checkpoints.load import LoadedCheckpoint
+from snellen.adapters.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

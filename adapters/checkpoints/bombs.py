@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.types import InputError
+from snellen.adapters.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.checkpoints.results import read_epochs
-from adapters.types import InputError
+from snellen.adapters.checkpoints.training_log import read_epochs
+from snellen.adapters.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

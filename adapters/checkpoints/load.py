@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
-from adapters.checkpoints.local import check_local_path
-from adapters.types import InputError
+from snellen.adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
+from snellen.adapters.checkpoints.local_path import check_local_path
+from snellen.adapters.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

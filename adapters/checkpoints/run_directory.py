@@ -9,15 +9,16 @@ from typing import Any
 
 import yaml
 
-from adapters.checkpoints.class_names import Readable, anything, find_class_names
-from adapters.checkpoints.layouts import CheckpointEntry, list_checkpoints
-from adapters.checkpoints.results import (
+from snellen.adapters.checkpoints.class_names import Readable, anything, find_class_names
+from snellen.adapters.checkpoints.layouts import CheckpointEntry, list_checkpoints
+from snellen.adapters.checkpoints.training_log import (
     TIMM_RESULTS,
     ULTRALYTICS_RESULTS,
     EpochResult,
     read_epochs,
 )
-from adapters.types import InputError, TaskType
+from snellen.adapters.errors import InputError
+from snellen.adapters.types import TaskType
 
 _ULTRALYTICS_TASKS = {
     "classify": TaskType.IMAGE_CLASSIFICATION,

@@ -9,11 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from adapters.base import Adapter, Preprocessor
-from adapters.checkpoints.bombs import invalid
-from adapters.checkpoints.local import check_local_path
-from adapters.exported.foreign import Axes, from_timm, from_ultralytics
-from adapters.exported.model import (
+from snellen.adapters.base import Adapter, Preprocessor
+from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.checkpoints.local_path import check_local_path
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.foreign import Axes, from_timm, from_ultralytics
+from snellen.adapters.exported.model import (
     KEY,
     MAX_SIDE,
     ExportedModel,
@@ -21,19 +22,11 @@ from adapters.exported.model import (
     parse_description,
     with_overrides,
 )
-from adapters.exported.outputs import check_outputs
-from adapters.results import classification_results
-from adapters.types import (
-    AdapterSpec,
-    ConfigError,
-    InferenceResult,
-    InputError,
-    ModelInfo,
-    Preprocessed,
-    TaskType,
-)
-from adapters.yolo_preprocess import yolo_preprocessor
-from adapters.yolo_results import YoloHead, nms_settings, object_results
+from snellen.adapters.exported.outputs import check_outputs
+from snellen.adapters.results import classification_results
+from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
+from snellen.adapters.ultralytics.preprocess import yolo_preprocessor
+from snellen.adapters.ultralytics.results import YoloHead, nms_settings, object_results
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +65,7 @@ class ExportedAdapter(Adapter):
         """Return timm's evaluation transform, or YOLO's letterbox or crop."""
         if "imgsz" in info.preprocess:
             return yolo_preprocessor(info)
-        from adapters.timm_transforms import TimmPreprocessor
+        from snellen.adapters.timm.transforms import TimmPreprocessor
 
         return TimmPreprocessor(info.preprocess)
 

@@ -17,9 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.exported.model import KEY, ExportedModel
-from adapters.nearest import nearest
-from adapters.types import ConfigError, InputError, TaskType
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.model import KEY, ExportedModel
+from snellen.adapters.plugins import nearest
+from snellen.adapters.types import TaskType
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -84,7 +85,7 @@ def write_export(exportable: Exportable, file_format: str, path: Path) -> None:
 def _onnx(exportable: Exportable) -> bytes:
     import torch
 
-    from adapters.onnx_file import import_onnx
+    from snellen.adapters.exported.onnx_file import import_onnx
 
     onnx = import_onnx()
     written: list[bytes] = []
@@ -201,7 +202,7 @@ def _for_ultralytics(model: ExportedModel) -> dict[str, Any]:
     """The properties that Ultralytics' own tools read, of models that they can read."""
     if model.family != "yolo" or model.task is TaskType.IMAGE_CLASSIFICATION:
         return {}  # a classifier of ours gives logits, theirs gives probabilities
-    from adapters.ultralytics_load import TASKS
+    from snellen.adapters.ultralytics.load import TASKS
 
     task = next(name for name, value in TASKS.items() if value is model.task)
     names = dict(enumerate(model.class_names or ()))

@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters.exported.model import ExportedModel, checked
-from adapters.types import ConfigError, InputError, TaskType
-from adapters.ultralytics_load import TASKS
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.model import ExportedModel, checked
+from snellen.adapters.types import TaskType
+from snellen.adapters.ultralytics.load import TASKS
 
 _MAX_TEXT = 1_000_000
 
@@ -96,8 +97,8 @@ def from_timm(architecture: str | None, axes: Axes, what: str) -> ExportedModel:
             f"{what} says nothing of itself: neither Snellen nor Ultralytics exported it. If it "
             "is a timm classifier, give model.architecture, whose preprocessing is then taken.",
         )
-    from adapters.timm_model import check_architecture, import_timm
-    from adapters.timm_transforms import resolve_config
+    from snellen.adapters.timm.model import check_architecture, import_timm
+    from snellen.adapters.timm.transforms import resolve_config
 
     check_architecture(architecture)
     import_timm()

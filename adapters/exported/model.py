@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError
 
-from adapters.nearest import nearest
-from adapters.types import ConfigError, InputError, ModelInfo, TaskType
-from adapters.yolo_results import YOLO_OPTIONS
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.plugins import nearest
+from snellen.adapters.types import ModelInfo, TaskType
+from snellen.adapters.ultralytics.results import YOLO_OPTIONS
 
 KEY = "snellen"
 MAX_SIDE = 8192
@@ -34,7 +35,7 @@ class ExportedModel(BaseModel):
         task: what it answers.
         architecture: model name.
         num_classes: K.
-        class_names, class_names_source: as in `adapters.types.ModelInfo`.
+        class_names, class_names_source: as in `snellen.adapters.types.ModelInfo`.
         input_shape: channels, height and width.
         preprocess: timm's data config; or of YOLO imgsz, stride, end2end and kpt_shape.
         probabilities: a classifier's outputs are softmax probabilities (as Ultralytics exports
@@ -145,7 +146,7 @@ def checked(model: ExportedModel) -> ExportedModel:
     if model.family == "yolo":
         found = _YoloPreprocess.model_validate(model.preprocess)
         return model.model_copy(update={"preprocess": found.model_dump()})
-    from adapters.timm_transforms import check_overrides
+    from snellen.adapters.timm.transforms import check_overrides
 
     preprocess = dict(model.preprocess)
     preprocess["input_size"] = list(model.input_shape)
@@ -176,7 +177,7 @@ def with_overrides(model: ExportedModel, overrides: dict[str, Any]) -> ExportedM
         raise ConfigError(
             "PREPROCESS_INVALID", "preprocess: an exported YOLO model letterboxes as it was made."
         )
-    from adapters.timm_transforms import check_overrides
+    from snellen.adapters.timm.transforms import check_overrides
 
     given = check_overrides(overrides)
     size = given.pop("img_size", None)

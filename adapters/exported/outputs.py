@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 
-from adapters.checkpoints.bombs import invalid
-from adapters.exported.model import ExportedModel
-from adapters.types import TaskType
+from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.exported.model import ExportedModel
+from snellen.adapters.types import TaskType
 
 Shape = tuple[int, ...]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adapters.exported.adapter import ExportedAdapter
-from adapters.exported.export import Exportable
-from adapters.types import Preprocessed
+from snellen.adapters.exported.adapter import ExportedAdapter
+from snellen.adapters.exported.export import Exportable
+from snellen.adapters.types import Preprocessed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -43,7 +43,7 @@ def write_photographs(root: Path) -> list[Path]:
     Raises:
         ValueError: a class that ImageNet does not have.
     """
-    from adapters.imagenet import imagenet_class_names
+    from snellen.adapters.timm.imagenet import imagenet_class_names
 
     known = set(imagenet_class_names())
     images = root / "images"

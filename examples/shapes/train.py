@@ -12,7 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from adapters.ultralytics_env import import_ultralytics
+from snellen.adapters.ultralytics.environment import import_ultralytics
 
 SCALE = [0.33, 0.125, 512]
 """Depth, width and channel limit: about half a million parameters."""

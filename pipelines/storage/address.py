@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from adapters.types import ConfigError, InputError
+from snellen.adapters.errors import ConfigError, InputError
 
 Options = tuple[tuple[str, str | bool | int | float], ...]
 """``dataset.storage_options`` in a form that can be hashed and sent: sorted (name, value)."""

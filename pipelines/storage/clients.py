@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from adapters.types import ConfigError
-from pipelines.storage.address import ARROW_SCHEMES, Options, hidden, split_address
+from snellen.adapters.errors import ConfigError
+from snellen.pipelines.storage.address import ARROW_SCHEMES, Options, hidden, split_address
 
 ATTEMPTS = 3
 _FIRST_PAUSE = 0.4

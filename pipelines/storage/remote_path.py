@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from adapters.types import InputError
-from pipelines.storage.address import Options, escapes, is_remote, split_address
-from pipelines.storage.clients import (
+from snellen.adapters.errors import InputError
+from snellen.pipelines.storage.address import Options, escapes, is_remote, split_address
+from snellen.pipelines.storage.clients import (
     Client,
     Handle,
     RemoteStat,

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from serve.api.problems import overloaded
-from serve.config import LimitsConfig
+from snellen.serve.api.problems import overloaded
+from snellen.serve.config import LimitsConfig
 
 SETTLE_S = 1.0
 """Seconds in which a request surely gets from a client to this process."""

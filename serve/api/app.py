@@ -9,13 +9,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from adapters.types import SnellenError
-from pipelines.fingerprint import snellen_version
-from serve.api import problems
-from serve.api.backend import Busy, Unavailable
-from serve.api.documented import complete
-from serve.api.metrics import Measure
-from serve.api.middleware import (
+from snellen.adapters.errors import SnellenError
+from snellen.pipelines.runs.fingerprint import snellen_version
+from snellen.serve.api import problems
+from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.api.middleware import (
     Check,
     Guard,
     HeadAsGet,
@@ -25,8 +23,10 @@ from serve.api.middleware import (
     RoomCheck,
     loopback_hosts,
 )
-from serve.api.routes import health, pages, single, training_jobs
-from serve.api.state import State
+from snellen.serve.api.openapi import complete
+from snellen.serve.api.prometheus import Measure
+from snellen.serve.api.routes import health, pages, single, training_jobs
+from snellen.serve.api.state import State
 
 _DESCRIPTION = (
     "Predictions of trained vision models, one image a request. Errors are problem documents "

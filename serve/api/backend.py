@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from serve.engine.query import Answer, ModelRef, Query
+from snellen.serve.inference.messages import Answer, ModelRef, Query
 
 
 class Unavailable(Exception):  # noqa: N818 - a state, read as one

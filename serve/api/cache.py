@@ -6,7 +6,7 @@ import hashlib
 import pickle
 from collections import OrderedDict
 
-from serve.engine.query import Answer, Query
+from snellen.serve.inference.messages import Answer, Query
 
 
 class AnswerCache:

@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.api.admission import Admission
-from serve.api.metrics import HUNG_UP
-from serve.api.problems import Problem, log, unforeseen
+from snellen.serve.api.admission import Admission
+from snellen.serve.api.problems import Problem, log, unforeseen
+from snellen.serve.api.prometheus import HUNG_UP
 
 KEYS_VARIABLE = "SNELLEN_API_KEYS"
 OPEN_PATHS = ("/health/live", "/health/ready")

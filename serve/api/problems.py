@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Scope
 
-from adapters.types import ErrorCode, InferenceResult, SnellenError
+from snellen.adapters.errors import ErrorCode, SnellenError
+from snellen.adapters.types import InferenceResult
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("snellen.serve")

@@ -7,14 +7,15 @@ import os
 import uuid
 from pathlib import Path
 
-from adapters.types import ImageStatus, RunError
-from pipelines.fingerprint import snellen_version
-from serve.api.answers import row_of
-from serve.api.models import Resolved
-from serve.engine.query import Answer
-from store.columns import utc_now
-from store.database import Database
-from store.image_rows import record_request
+from snellen.adapters.errors import RunError
+from snellen.adapters.types import ImageStatus
+from snellen.pipelines.runs.fingerprint import snellen_version
+from snellen.serve.api.model_resolver import Resolved
+from snellen.serve.api.responses import row_of
+from snellen.serve.inference.messages import Answer
+from snellen.store.image_rows import record_request
+from snellen.store.sql.columns import utc_now
+from snellen.store.sql.database import Database
 
 FOLDER = "requests"
 """Where pictures of recorded requests lie, below the folder of the runs."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from anyio import CapacityLimiter
 from starlette.requests import Request
 
-from serve.api.admission import Admission
-from serve.api.backend import Backend
-from serve.api.cache import AnswerCache
-from serve.api.metrics import Metrics
-from serve.api.models import ModelResolver
-from serve.api.recording import Recorder
-from serve.config import ServeConfig
-from store.database import Database
+from snellen.serve.api.admission import Admission
+from snellen.serve.api.backend import Backend
+from snellen.serve.api.cache import AnswerCache
+from snellen.serve.api.model_resolver import ModelResolver
+from snellen.serve.api.prometheus import Metrics
+from snellen.serve.api.recording import Recorder
+from snellen.serve.config import ServeConfig
+from snellen.store.sql.database import Database
 
 _RECORDING = 4
 """Who waits for a locked database must not take the threads that other requests need. SQLite

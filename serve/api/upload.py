@@ -15,9 +15,9 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from serve.api.admission import Holding
-from serve.api.problems import Problem
-from serve.config import FORM_OVERHEAD, LimitsConfig
+from snellen.serve.api.admission import Holding
+from snellen.serve.api.problems import Problem
+from snellen.serve.config import FORM_OVERHEAD, LimitsConfig
 
 _FIELD_BYTES = 1024
 _MOST_PARTS = 16

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from snellen.cli import (
-    commands_errors,
-    commands_jobs,
-    commands_models,
-    commands_predict,
-    commands_results,
-    commands_run,
-    commands_serve,
-)
+from snellen.cli.errors import command as errors
+from snellen.cli.jobs import command as jobs
+from snellen.cli.models import command as models
+from snellen.cli.predict import command as predict
+from snellen.cli.results import command as results
+from snellen.cli.run import command as run
+from snellen.cli.serve import command as serve
 
 app = typer.Typer(
     name="snellen",
@@ -27,30 +25,30 @@ app = typer.Typer(
 )
 _SETTINGS = {"allow_interspersed_args": True}
 
-app.command("eval", context_settings=_SETTINGS)(commands_run.eval_command)
-app.command("resume", context_settings=_SETTINGS)(commands_run.resume_command)
-app.command("plan", context_settings=_SETTINGS)(commands_run.plan_command)
-app.command("serve", context_settings=_SETTINGS)(commands_serve.serve_command)
-app.command("predict", context_settings=_SETTINGS)(commands_predict.predict_command)
-app.command("predictions")(commands_predict.predictions_command)
-app.command("runs")(commands_results.runs_command)
-app.command("show")(commands_results.show_command)
-app.command("images")(commands_results.images_command)
-app.command("errors")(commands_errors.errors_command)
-app.command("rescore", context_settings=_SETTINGS)(commands_results.rescore_command)
-app.command("slices")(commands_results.slices_command)
-app.command("verify")(commands_results.verify_command)
-app.command("manifest", context_settings=_SETTINGS)(commands_jobs.manifest_command)
-app.command("register")(commands_jobs.register_command)
-app.command("jobs")(commands_jobs.jobs_command)
-app.command("export-model")(commands_models.export_command)
-app.command("parity")(commands_models.parity_command)
-app.command("schema")(commands_jobs.schema_command)
+app.command("eval", context_settings=_SETTINGS)(run.eval_command)
+app.command("resume", context_settings=_SETTINGS)(run.resume_command)
+app.command("plan", context_settings=_SETTINGS)(run.plan_command)
+app.command("serve", context_settings=_SETTINGS)(serve.serve_command)
+app.command("predict", context_settings=_SETTINGS)(predict.predict_command)
+app.command("predictions")(predict.predictions_command)
+app.command("runs")(results.runs_command)
+app.command("show")(results.show_command)
+app.command("images")(results.images_command)
+app.command("errors")(errors.errors_command)
+app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
+app.command("slices")(results.slices_command)
+app.command("verify")(results.verify_command)
+app.command("manifest", context_settings=_SETTINGS)(jobs.manifest_command)
+app.command("register")(jobs.register_command)
+app.command("jobs")(jobs.jobs_command)
+app.command("export-model")(models.export_command)
+app.command("parity")(models.parity_command)
+app.command("schema")(jobs.schema_command)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from pipelines.fingerprint import snellen_version
+        from snellen.pipelines.runs.fingerprint import snellen_version
 
         typer.echo(f"snellen {snellen_version()}")
         raise typer.Exit

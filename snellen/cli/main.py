@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from adapters.types import SnellenError
+from snellen.adapters.errors import SnellenError
 from snellen.cli.output import print_error
 
 _INTERRUPTED = 130

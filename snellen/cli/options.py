@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from store.database import Database
-    from store.views import RunView
+    from snellen.store.sql.database import Database
+    from snellen.store.views import RunView
 
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
@@ -46,7 +46,7 @@ def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str
     def check(value: str | None) -> str | None:
         if value is None or value in choices():
             return value
-        from adapters.nearest import nearest
+        from snellen.adapters.plugins import nearest
 
         known = list(choices())
         raise typer.BadParameter(
@@ -62,7 +62,7 @@ def open_run(url: str | None, reference: str) -> tuple[Database, RunView]:
     Raises:
         InputError: DATABASE_NOT_FOUND, RUN_NOT_FOUND.
     """
-    from store.runs import get_test_run
+    from snellen.store.runs import get_test_run
 
     db = open_database(url)
     return db, get_test_run(db, reference)
@@ -78,9 +78,9 @@ def open_database(url: str | None) -> Database:
     """
     from contextlib import suppress
 
-    from adapters.types import SnellenError
-    from store.database import Database
-    from store.leases import interrupt_abandoned
+    from snellen.adapters.errors import SnellenError
+    from snellen.store.leases import interrupt_abandoned
+    from snellen.store.sql.database import Database
 
     db = Database.open(url, create=False)
     with suppress(SnellenError):  # a read-only database is still readable

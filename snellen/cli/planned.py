@@ -12,6 +12,6 @@ def print_plan(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    from snellen.cli.tables import plan_table
+    from snellen.cli.results.tables import plan_table
 
     stdout_console().print(plan_table(found))

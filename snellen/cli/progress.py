@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from pipelines.reporter import Reporter
+from snellen.pipelines.progress import Reporter
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ import typer
 from snellen.cli.output import print_json, stderr_console, stdout_console
 
 if TYPE_CHECKING:
-    from store.files import UnitProblem
+    from snellen.store.parquet.unit_files import UnitProblem
 
 
 def print_verified(

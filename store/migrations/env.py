@@ -1,9 +1,9 @@
-"""Runs the migrations on the connection that `store.migrate` hands over."""
+"""Runs the migrations on the connection that `snellen.store.sql.migrate` hands over."""
 
 from alembic import context
 
-from store.migrations import VERSION_TABLE
-from store.models import Base
+from snellen.store.migrations import VERSION_TABLE
+from snellen.store.sql.models import Base
 
 connection = context.config.attributes["connection"]
 context.configure(

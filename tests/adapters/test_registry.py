@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import adapters.registry
-from adapters.noop_adapter import NoopAdapter
-from adapters.registry import ENTRY_POINTS, adapter_names, load_adapter_class
-from adapters.types import ConfigError, SnellenError
+import snellen.adapters.registry
+from snellen.adapters.errors import ConfigError, SnellenError
+from snellen.adapters.noop import NoopAdapter
+from snellen.adapters.registry import ENTRY_POINTS, adapter_names, load_adapter_class
 
 
 def refused(name: str) -> ConfigError:
@@ -21,22 +21,22 @@ def refused(name: str) -> ConfigError:
 
 
 def test_every_registered_adapter_loads_and_calls_itself_so() -> None:
-    for name in adapters.registry.ADAPTERS:
+    for name in snellen.adapters.registry.ADAPTERS:
         assert load_adapter_class(name).framework == name
 
 
 def test_a_class_of_a_module_is_accepted() -> None:
-    assert load_adapter_class("adapters.noop_adapter:NoopAdapter") is NoopAdapter
+    assert load_adapter_class("snellen.adapters.noop:NoopAdapter") is NoopAdapter
 
 
 def test_an_entry_point_adds_a_name_but_replaces_none(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
-        EntryPoint("mine", "adapters.noop_adapter:NoopAdapter", ENTRY_POINTS),
+        EntryPoint("mine", "snellen.adapters.noop:NoopAdapter", ENTRY_POINTS),
         EntryPoint("timm", "elsewhere:Evil", ENTRY_POINTS),
     ]
-    monkeypatch.setattr(adapters.registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(snellen.adapters.registry, "entry_points", lambda group: points)
     assert load_adapter_class("mine") is NoopAdapter
-    assert adapter_names()["timm"] == "adapters.timm_adapter:TimmAdapter"
+    assert adapter_names()["timm"] == "snellen.adapters.timm.adapter:TimmAdapter"
 
 
 def test_an_unknown_name_lists_the_choices_and_the_nearest() -> None:
@@ -53,7 +53,9 @@ def test_what_cannot_be_imported_is_refused(name: str) -> None:
     assert caught.value.code in ("ADAPTER_UNKNOWN", "REMOTE_REFUSED", "ADAPTER_INVALID")
 
 
-@pytest.mark.parametrize("name", ["adapters.types:TaskType", "adapters.base:nothing"])
+@pytest.mark.parametrize(
+    "name", ["snellen.adapters.types:TaskType", "snellen.adapters.base:nothing"]
+)
 def test_what_is_no_adapter_is_refused(name: str) -> None:
     assert refused(name).code == "ADAPTER_INVALID"
 

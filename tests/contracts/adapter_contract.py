@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.base import Adapter
-from adapters.images import decode_image
-from adapters.registry import load_adapter_class
-from adapters.types import AdapterSpec, ImageError, ImageStatus, InferenceResult, Preprocessed
+from snellen.adapters.base import Adapter
+from snellen.adapters.errors import ImageError
+from snellen.adapters.images.decode import decode_image
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.types import AdapterSpec, ImageStatus, InferenceResult, Preprocessed
 from tests.adapters.making import encode, picture, pixels
 
 TOLERANCE = 1e-4

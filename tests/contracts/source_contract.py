@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.config import DatasetConfig
-from pipelines.manifest import write_manifest
-from pipelines.sources.base import DatasetInfo, Source
-from pipelines.sources.listing import unescape_id
-from pipelines.sources.registry import SOURCES, load_source_class, open_source
-from store.schema import manifest_schema
+from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.file_listing import unescape_id
+from snellen.pipelines.data.sources.registry import SOURCES, load_source_class, open_source
+from snellen.store.parquet.schema import manifest_schema
 
 COLUMNS = ("image_id", "location", "size", "mtime_ns", "label", "label_id")
 

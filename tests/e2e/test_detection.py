@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import snellen
-from adapters.ultralytics_env import import_ultralytics
 from examples.shapes.make_dataset import CLASSES, make
-from tests.metrics.detection_examples import coco_stats, keys
+from snellen.adapters.ultralytics.environment import import_ultralytics
+from tests.metrics.detection.examples import coco_stats, keys
 from tests.pipelines.making import TIMES
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

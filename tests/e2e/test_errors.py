@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 import snellen
-from adapters.types import ConfigError
 from examples.shapes.make_dataset import CLASSES, make
-from metrics.error_counts import BucketSummary
-from metrics.instance_views import Instance, Side
-from metrics.tide import BUCKETS
-from pipelines.reporter import Reporter
-from pipelines.runs import rescore_run
+from snellen.adapters.errors import ConfigError
+from snellen.analysis.rescore import rescore_run
 from snellen.cli.main import run as command
-from store.database import Database
-from store.runs import get_test_run
+from snellen.metrics.detection.tide import BUCKETS
+from snellen.metrics.errors.counts import BucketSummary
+from snellen.metrics.errors.instance_views import Instance, Side
+from snellen.pipelines.progress import Reporter
+from snellen.store.runs import get_test_run
+from snellen.store.sql.database import Database
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASKS = ("detect", "segment", "pose")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import snellen
-from adapters.types import InferenceResult
-from pipelines.export_model import ExportSettings, export_model
-from store.database import Database
-from store.jobs import upsert_training_job
+from snellen.adapters.types import InferenceResult
+from snellen.pipelines.model_tools.export import ExportSettings, export_model
+from snellen.store.jobs import upsert_training_job
+from snellen.store.sql.database import Database
 from tests.serve.local import FIXTURES, TASKS, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

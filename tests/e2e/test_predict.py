@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import snellen
-from adapters.types import InferenceResult
 from examples.shapes.make_dataset import make
+from snellen.adapters.types import InferenceResult
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASKS = ("classify", "detect", "segment", "pose", "detect-26")

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from ray.serve.schema import ServeDeploySchema
 
-from pipelines.config import RunConfig
-from pipelines.config_load import build_as, build_config, load_as, load_config, parse_yaml
-from pipelines.predict_config import PredictConfig
-from serve.config import ServeConfig
-from store.models import Base
-from store.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
+from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.loader import build_as, build_config, load_as, load_config, parse_yaml
+from snellen.pipelines.config.predict import PredictConfig
+from snellen.serve.config import ServeConfig
+from snellen.store.parquet.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
+from snellen.store.sql.models import Base
 
 ROOT = Path(__file__).parents[2]
 FULL = ROOT / "configs" / "full.yaml"

@@ -17,11 +17,11 @@ import yaml
 from PIL import Image
 
 import snellen
-from adapters.checkpoints.run_directory import read_run_directory
-from adapters.registry import load_adapter_class
-from adapters.types import AdapterSpec
 from examples.digits import train
 from examples.digits.make_dataset import write_digits
+from snellen.adapters.checkpoints.run_directory import read_run_directory
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.types import AdapterSpec
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"train": 1149, "val": 288, "test": 360}

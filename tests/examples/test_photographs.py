@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import snellen
-from adapters.imagenet import imagenet_class_names
 from examples.photographs.make_dataset import PHOTOGRAPHS, copy_weights, write_photographs
+from snellen.adapters.timm.imagenet import imagenet_class_names
 
 CONFIG = Path(__file__).parents[2] / "configs" / "photographs.yaml"
 

@@ -12,10 +12,10 @@ import torch
 import yaml
 from PIL import Image
 
-from adapters.ultralytics_env import import_ultralytics
-from adapters.ultralytics_load import load_yolo
 from examples.shapes.make_dataset import CLASSES, SIZES, make
 from examples.shapes.train import ENDINGS, FAMILIES, model_yaml, strip_checkpoint
+from snellen.adapters.ultralytics.environment import import_ultralytics
+from snellen.adapters.ultralytics.load import load_yolo
 
 COUNTS = {"test": 18, "val": 6}
 FIXTURES = Path(__file__).parents[1] / "fixtures"

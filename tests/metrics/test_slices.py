@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.types import ConfigError
-from metrics.registry import load
-from metrics.slices import MOST_SLICES, NONE, SlicedMetrics
-
-from .detection_examples import TASK, draw, row, table, truth
-from .test_registry import rows as classified
+from snellen.adapters.errors import ConfigError
+from snellen.metrics.slices import MOST_SLICES, NONE, SlicedMetrics
+from snellen.metrics.tasks import load
+from tests.metrics.detection.examples import TASK, draw, row, table, truth
+from tests.metrics.test_tasks import rows as classified
 
 NAMES = ["a", "b", "c"]
 A = (10, 10, 30, 30)
@@ -52,7 +51,7 @@ def test_states_may_be_merged_at_any_time(kind: str, monkeypatch: pytest.MonkeyP
     rows = draw(2, kind, images=12)
     whole = with_column(table(rows), ["x", "y", "x"] * 4)
     expected = sliced([whole], "meta_camera", TASK[kind], bootstrap=0)
-    monkeypatch.setattr("metrics.slices._MERGE_EVERY", 2)
+    monkeypatch.setattr("snellen.metrics.slices._MERGE_EVERY", 2)
     parts = [whole.slice(start, 1) for start in range(12)]
     got = sliced(parts, "meta_camera", TASK[kind], bootstrap=0)
     for name in ("x", "y"):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adapters.types import AdapterSpec
-from pipelines.class_map import ClassMap, align_classes
-from pipelines.config import DatasetConfig, RunConfig
-from pipelines.config_load import build_config
-from pipelines.manifest import MANIFEST_NAME, write_manifest
-from pipelines.sources.registry import open_source
-from pipelines.stages.spec import ScoringSpec
+from snellen.adapters.types import AdapterSpec
+from snellen.pipelines.config.evaluate import DatasetConfig, RunConfig
+from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.data.class_map import ClassMap, align_classes
+from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
+from snellen.pipelines.data.sources.registry import open_source
+from snellen.pipelines.execution.worker.spec import ScoringSpec
 from tests.pipelines.pixel_adapter import NAME, PixelAdapter
 
 TIMES = ("preprocessing_time_ms", "inference_time_ms", "postprocessing_time_ms")

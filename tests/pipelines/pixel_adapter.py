@@ -16,13 +16,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from adapters.base import Adapter, Preprocessor
-from adapters.types import (
+from snellen.adapters.base import Adapter, Preprocessor
+from snellen.adapters.errors import InputError
+from snellen.adapters.types import (
     AdapterSpec,
     ClassScore,
     DecodedImage,
     InferenceResult,
-    InputError,
     ModelInfo,
     Preprocessed,
     TaskType,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate import TestRunner
-from pipelines.reporter import Reporter
-from pipelines.runs import open_results
-from store.database import Database
-from store.views import RunView
+from snellen.analysis.reader import open_results
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.store.sql.database import Database
+from snellen.store.views import RunView
 from tests.pipelines.making import grey_folder, pixel_config
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.config_load import build_as
-from pipelines.predict import InferenceRunner
-from pipelines.predict_config import PredictConfig
-from pipelines.predictions import open_job_results
-from pipelines.reporter import Reporter
-from store.database import Database
-from store.views import InferenceJobView
+from snellen.analysis.predictions import open_job_results
+from snellen.pipelines.config.loader import build_as
+from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.predict import InferenceRunner
+from snellen.store.sql.database import Database
+from snellen.store.views import InferenceJobView
 from tests.pipelines.making import TIMES, grey_folder
 from tests.pipelines.pixel_adapter import NAME
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from store.database import Database
-from store.views import JobView
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 from tests.serve.local import TASKS, fixture_job
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from store.database import Database
+from snellen.store.sql.database import Database
 from tests.serve.conftest import picture
 from tests.serve.local import fixture_job
 from tests.serve.service import Process

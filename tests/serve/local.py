@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from adapters.types import SnellenError
-from serve.api.app import create_app
-from serve.api.state import State, make_state
-from serve.config import ServeConfig
-from serve.engine.failures import KnownFailures
-from serve.engine.host import HostSettings, LoadedModel, ModelHost
-from serve.engine.query import Answer, Failure, ModelRef, Query
-from store.database import Database
-from store.jobs import upsert_training_job
-from store.views import JobView
+from snellen.adapters.errors import SnellenError
+from snellen.serve.api.app import create_app
+from snellen.serve.api.state import State, make_state
+from snellen.serve.config import ServeConfig
+from snellen.serve.inference.load_failures import KnownFailures
+from snellen.serve.inference.messages import Answer, Failure, ModelRef, Query
+from snellen.serve.inference.model_host import HostSettings, LoadedModel, ModelHost
+from snellen.store.jobs import upsert_training_job
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASKS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.making import grey_folder
-from tests.snellen.cli import Cli
+from tests.snellen.command_line import Cli
 
 
 @pytest.fixture

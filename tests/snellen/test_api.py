@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 import snellen
-from adapters.types import ConfigError, InputError
-from pipelines.config_load import build_config
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.pipelines.config.loader import build_config
 from tests.adapters.making import pixels, save_timm
 from tests.pipelines.making import grey_folder
 from tests.pipelines.pixel_adapter import NAME

@@ -16,12 +16,12 @@ import uvicorn
 from PIL import Image
 
 import snellen
-from adapters.types import InputError
-from serve.api.app import create_app
-from serve.api.state import make_state
-from serve.config import ServeConfig
-from serve.engine.host import ModelHost
-from store.database import Database
+from snellen.adapters.errors import InputError
+from snellen.serve.api.app import create_app
+from snellen.serve.api.state import make_state
+from snellen.serve.config import ServeConfig
+from snellen.serve.inference.model_host import ModelHost
+from snellen.store.sql.database import Database
 from tests.serve.conftest import picture
 from tests.serve.local import TASKS, LocalBackend, fixture_job, host_settings
 from tests.serve.service import free_port

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import pytest
 
-from store.database import Database
-from store.files import write_unit_file
-from store.jobs import upsert_training_job
-from store.ledger import UnitRecord
-from store.results import Results
-from store.runs import create_test_run
+from snellen.store.jobs import upsert_training_job
+from snellen.store.ledger import UnitRecord
+from snellen.store.parquet.results import Results
+from snellen.store.parquet.unit_files import write_unit_file
+from snellen.store.runs import create_test_run
+from snellen.store.sql.database import Database
 from tests.store.making import Unit, row, table
 
 

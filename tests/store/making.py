@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from store.ledger import UnitRecord
-from store.schema import (
+from snellen.store.ledger import UnitRecord
+from snellen.store.parquet.schema import (
     RESULT_SCHEMA,
     result_schema,
 )

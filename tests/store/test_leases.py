@@ -15,10 +15,8 @@ import psutil
 import pytest
 from sqlalchemy import update
 
-from adapters.types import InputError
-from store.columns import utc_now
-from store.database import Database
-from store.leases import (
+from snellen.adapters.errors import InputError
+from snellen.store.leases import (
     LEASE_SECONDS,
     Lease,
     LeaseLost,
@@ -29,10 +27,11 @@ from store.leases import (
     owner_is_dead,
     release,
 )
-from store.models import TestRun
-from store.runs import delete_run, get_test_run, update_run
-
-from .conftest import make_run
+from snellen.store.runs import delete_run, get_test_run, update_run
+from snellen.store.sql.columns import utc_now
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import TestRun
+from tests.store.conftest import make_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,8 +65,8 @@ def test_of_twenty_threads_one_gets_the_run(db: Database, run_id: int) -> None:
 def test_of_several_processes_one_gets_the_run(db: Database, run_id: int) -> None:
     code = """
 import sys, time
-from store.database import Database
-from store.leases import acquire
+from snellen.store.sql.database import Database
+from snellen.store.leases import acquire
 try:
     acquire(Database.open(sys.argv[1]), "test_run", int(sys.argv[2])); print("got", flush=True)
 except Exception as error:

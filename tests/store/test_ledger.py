@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from store.columns import utc_now
-from store.database import Database
-from store.leases import LeaseLost, acquire, release
-from store.ledger import UnitRecord, commit_unit, commit_units, committed_units, drop_units
-from store.models import TestRun
-from store.runs import delete_run
+from snellen.store.leases import LeaseLost, acquire, release
+from snellen.store.ledger import UnitRecord, commit_unit, commit_units, committed_units, drop_units
+from snellen.store.runs import delete_run
+from snellen.store.sql.columns import utc_now
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import TestRun
 
 Unit = Callable[..., UnitRecord]
 

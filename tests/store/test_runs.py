@@ -8,19 +8,17 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import StatementError
 
-from adapters.types import InputError
-from store.database import Database
-from store.image_rows import record_request
-from store.jobs import (
+from snellen.adapters.errors import InputError
+from snellen.store.image_rows import record_request
+from snellen.store.jobs import (
     get_training_job,
     list_training_jobs,
     replace_validation_results,
     upsert_training_job,
     validation_results,
 )
-from store.leases import LeaseLost, acquire, release
-from store.models import InferenceResultRow, TestImageResult, TrainingJob
-from store.runs import (
+from snellen.store.leases import LeaseLost, acquire, release
+from snellen.store.runs import (
     complete_run,
     create_inference_job,
     create_test_run,
@@ -31,8 +29,9 @@ from store.runs import (
     list_test_runs,
     update_run,
 )
-
-from .conftest import make_job, make_run
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import InferenceResultRow, TestImageResult, TrainingJob
+from tests.store.conftest import make_job, make_run
 
 
 def image(index: int, **columns: Any) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def test_completing_writes_metrics_and_images_at_once(db: Database, run_id: int)
 def test_completing_replaces_former_images(db: Database, run_id: int) -> None:
     lease = acquire(db, "test_run", run_id)
     with db.session() as session:
-        from store.image_rows import insert_image_rows
+        from snellen.store.image_rows import insert_image_rows
 
         insert_image_rows(session, "test_run", run_id, [image(i) for i in range(3)])
     complete_run(db, lease, columns={}, image_rows=[image(7)])

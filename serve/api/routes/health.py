@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from adapters.types import SnellenError
-from serve.api.backend import Busy, Unavailable
-from serve.api.documented import problems as documented
-from serve.api.problems import overloaded
-from serve.api.schemas import HealthResponse
-from serve.api.state import State, state_of
-from store.jobs import count_training_jobs
+from snellen.adapters.errors import SnellenError
+from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.api.openapi import problems as documented
+from snellen.serve.api.problems import overloaded
+from snellen.serve.api.schemas import HealthResponse
+from snellen.serve.api.state import State, state_of
+from snellen.store.jobs import count_training_jobs
 
 router = APIRouter()
 _SECONDS = 5.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from serve.api.problems import Problem
+from snellen.serve.api.problems import Problem
 
 router = APIRouter(include_in_schema=False)
 _POLICY = (

@@ -10,27 +10,27 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from adapters.types import ImageStatus
-from serve.api import problems
-from serve.api.answers import response_of
-from serve.api.backend import Busy, Unavailable
-from serve.api.documented import problems as documented
-from serve.api.documented import without_null
-from serve.api.hang_up import unless_hung_up
-from serve.api.models import Resolved
-from serve.api.names import display_name
-from serve.api.problems import Problem
-from serve.api.schemas import (
+from snellen.adapters.types import ImageStatus
+from snellen.serve.api import problems
+from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.api.disconnect import unless_hung_up
+from snellen.serve.api.filenames import display_name
+from snellen.serve.api.model_resolver import Resolved
+from snellen.serve.api.openapi import problems as documented
+from snellen.serve.api.openapi import without_null
+from snellen.serve.api.problems import Problem
+from snellen.serve.api.responses import response_of
+from snellen.serve.api.schemas import (
     CHECKPOINT,
     Id,
     InferenceResultResponse,
     SingleInferenceRequest,
 )
-from serve.api.state import State, state_of
-from serve.api.upload import Form, Upload, read_form
-from serve.engine.query import Answer
-from serve.engine.query import Query as ModelQuery
-from store.columns import utc_now
+from snellen.serve.api.state import State, state_of
+from snellen.serve.api.upload import Form, Upload, read_form
+from snellen.serve.inference.messages import Answer
+from snellen.serve.inference.messages import Query as ModelQuery
+from snellen.store.sql.columns import utc_now
 
 router = APIRouter(prefix="/inference", tags=["inference"])
 PATH = "/inference/single"

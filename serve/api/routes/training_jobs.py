@@ -9,11 +9,16 @@ from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 
-from adapters.checkpoints.run_directory import read_run_directory
-from pipelines.training_jobs import describe_job, register_run
-from serve.api.documented import problems as documented
-from serve.api.roots import Inside, check_files_inside, check_names_inside, folder_inside
-from serve.api.schemas import (
+from snellen.adapters.checkpoints.run_directory import read_run_directory
+from snellen.pipelines.models.training_jobs import describe_job, register_run
+from snellen.serve.api.allowed_roots import (
+    Inside,
+    check_files_inside,
+    check_names_inside,
+    folder_inside,
+)
+from snellen.serve.api.openapi import problems as documented
+from snellen.serve.api.schemas import (
     MAX_ID,
     CheckpointListResponse,
     CheckpointResponse,
@@ -21,9 +26,9 @@ from serve.api.schemas import (
     TrainingJobRequest,
     TrainingJobResponse,
 )
-from serve.api.state import State, state_of
-from store.jobs import count_training_jobs, get_training_job, list_training_jobs
-from store.views import JobView
+from snellen.serve.api.state import State, state_of
+from snellen.store.jobs import count_training_jobs, get_training_job, list_training_jobs
+from snellen.store.views import JobView
 
 router = APIRouter(prefix="/inference", tags=["training jobs"])
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import onnx
 
-from adapters.base import Adapter
-from adapters.exported.export import write_export
-from adapters.registry import load_adapter_class
-from adapters.types import AdapterSpec, InferenceResult
-from metrics.parity import ImageDifference, Tolerance, compare_image
+from snellen.adapters.base import Adapter
+from snellen.adapters.exported.export import write_export
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.types import AdapterSpec, InferenceResult
+from snellen.metrics.parity.differences import ImageDifference, Tolerance, compare_image
 from tests.adapters.making import pixels
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from serve.api.admission import Admission
-from serve.api.problems import Problem
-from serve.config import LimitsConfig
+from snellen.serve.api.admission import Admission
+from snellen.serve.api.problems import Problem
+from snellen.serve.config import LimitsConfig
 
 pytestmark = pytest.mark.anyio
 

@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 from sqlalchemy.exc import OperationalError
 
-from adapters.types import RunError
-from serve.api.recording import Recorder
-from store.database import Database
-from store.jobs import upsert_training_job
-from store.views import JobView
+from snellen.adapters.errors import RunError
+from snellen.serve.api.recording import Recorder
+from snellen.store.jobs import upsert_training_job
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local import FIXTURES, served
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from adapters.types import RunError
-from serve.api.recording import Recorder
-from store.database import Database
-from store.views import JobView
+from snellen.adapters.errors import RunError
+from snellen.serve.api.recording import Recorder
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local import Service, served
 
@@ -151,8 +151,8 @@ async def test_asking_for_health_takes_one_thread_however_often(
         locked.wait(30)
         return 0
 
-    monkeypatch.setattr("serve.api.routes.health.count_training_jobs", waits)
-    monkeypatch.setattr("serve.api.routes.health._SECONDS", 0.3)
+    monkeypatch.setattr("snellen.serve.api.routes.health.count_training_jobs", waits)
+    monkeypatch.setattr("snellen.serve.api.routes.health._SECONDS", 0.3)
     async with served(db, tmp_path) as service:
         get = service.client.get
         answers = await asyncio.gather(*(get("/health/ready") for _ in range(100)))

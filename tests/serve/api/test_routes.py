@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from serve.api.middleware import api_keys, is_loopback
-from store.database import Database
-from store.views import JobView
+from snellen.serve.api.middleware import api_keys, is_loopback
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local import served
 

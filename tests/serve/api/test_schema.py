@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.types import RunError
-from serve.api.backend import Busy, Unavailable
-from serve.api.recording import Recorder
+from snellen.adapters.errors import RunError
+from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.api.recording import Recorder
 from tests.serve.conftest import picture
 from tests.serve.fuzz.portal import DETECT, Portal, portal
 from tests.serve.fuzz.schema import SINGLE, Conformance

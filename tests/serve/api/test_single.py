@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from adapters.registry import load_adapter_class
-from adapters.types import AdapterSpec
-from serve.api.backend import Busy, Unavailable
-from store.database import Database
-from store.models import InferenceJob, InferenceResultRow
-from store.runs import list_inference_jobs
-from store.views import JobView
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.types import AdapterSpec
+from snellen.serve.api.backend import Busy, Unavailable
+from snellen.store.runs import list_inference_jobs
+from snellen.store.sql.database import Database
+from snellen.store.sql.models import InferenceJob, InferenceResultRow
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local import FIXTURES, TASKS, served
 
@@ -217,7 +217,7 @@ async def test_a_checkpoint_that_is_replaced_is_another_model(
     (tmp_path / "run" / "args.yaml").write_text("task: detect\nmodel: yolo11n.pt\n")
     best = folder / "best.pt"
     best.write_bytes((FIXTURES / "tiny-detect.pt").read_bytes())
-    from pipelines.training_jobs import register_directory
+    from snellen.pipelines.models.training_jobs import register_directory
 
     job = register_directory(db, tmp_path / "run")
     async with served(db, tmp_path) as service:

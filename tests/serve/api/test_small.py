@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.types import AdapterSpec, InferenceResult, InputError, TaskType
-from serve.api.cache import AnswerCache
-from serve.api.names import display_name
-from serve.api.problems import Problem
-from serve.api.roots import check_files_inside, folder_inside
-from serve.engine.query import Answer, ModelRef, Query
+from snellen.adapters.errors import InputError
+from snellen.adapters.types import AdapterSpec, InferenceResult, TaskType
+from snellen.serve.api.allowed_roots import check_files_inside, folder_inside
+from snellen.serve.api.cache import AnswerCache
+from snellen.serve.api.filenames import display_name
+from snellen.serve.api.problems import Problem
+from snellen.serve.inference.messages import Answer, ModelRef, Query
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from store.database import Database
-from store.views import JobView
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local import FIXTURES, served
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from serve.api.admission import Admission
-from serve.api.problems import Problem
-from serve.api.upload import Form, read_form
-from serve.config import LimitsConfig
+from snellen.serve.api.admission import Admission
+from snellen.serve.api.problems import Problem
+from snellen.serve.api.upload import Form, read_form
+from snellen.serve.config import LimitsConfig
 
 BOUNDARY = "xyz"
 KNOWN = ("training_job_id", "checkpoint")

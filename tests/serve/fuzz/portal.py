@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from store.database import Database
+from snellen.store.sql.database import Database
 from tests.serve.local import Service, fixture_job, served
 
 T = TypeVar("T")

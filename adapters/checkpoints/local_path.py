@@ -1,0 +1,44 @@
+"""Only what lies on this machine is loaded: no model hub, no URL."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from snellen.adapters.errors import InputError
+
+# A scheme such as https:, hf-hub:, local-dir:, ul://, s3:; one letter is a Windows drive.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._\-]+:")
+
+
+def check_not_remote(text: str, what: str) -> None:
+    """Refuse a name that some library would take as an address and fetch.
+
+    Raises:
+        InputError: REMOTE_REFUSED.
+    """
+    if _SCHEME.match(text.strip()):
+        raise InputError(
+            "REMOTE_REFUSED",
+            f"{what} {text!r} is an address; only local paths and names are used, nothing is "
+            "downloaded. Fetch the file yourself and give its path.",
+        )
+
+
+def check_local_path(text: str | Path, what: str = "checkpoint") -> Path:
+    """Return the path of an existing local file, absolute.
+
+    Raises:
+        InputError: REMOTE_REFUSED for an address, CHECKPOINT_NOT_FOUND where there is no such
+            regular file.
+    """
+    check_not_remote(str(text), what)
+    try:
+        path = Path(text).expanduser().resolve()
+        usable = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError("CHECKPOINT_NOT_FOUND", f"{what} {text!r}: {error}") from error
+    if not usable:
+        reason = "is a directory, not a file" if path.is_dir() else "there is no such file"
+        raise InputError("CHECKPOINT_NOT_FOUND", f"{what} {str(path)!r}: {reason}")
+    return path

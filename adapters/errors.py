@@ -1,0 +1,91 @@
+"""Errors shared by every package: of the run, of the input, of one image.
+
+This module imports nothing, so that every layer can raise them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorStage(StrEnum):
+    """Where on its way an image failed."""
+
+    READ = "read"
+    DECODE = "decode"
+    LABEL = "label"
+    PREPROCESS = "preprocess"
+    INFER = "infer"
+    POSTPROCESS = "postprocess"
+
+
+class ErrorCode(StrEnum):
+    """Why an image failed; the codes of a failed result row."""
+
+    EMPTY = "EMPTY"
+    UNSUPPORTED = "UNSUPPORTED"
+    TRUNCATED = "TRUNCATED"
+    PIXEL_LIMIT = "PIXEL_LIMIT"
+    BYTE_LIMIT = "BYTE_LIMIT"
+    DIMENSION = "DIMENSION"
+    PATH_ESCAPE = "PATH_ESCAPE"
+    NOT_FOUND = "NOT_FOUND"
+    CHANGED = "CHANGED"
+    IO = "IO"
+    LABEL_MISSING = "LABEL_MISSING"
+    LABEL_RANGE = "LABEL_RANGE"
+    LABEL_INVALID = "LABEL_INVALID"
+    NONFINITE = "NONFINITE"
+    WORKER_DIED = "WORKER_DIED"
+    INTERNAL = "INTERNAL"
+
+
+class SnellenError(Exception):
+    """An error that a user can act on: one clear paragraph, a code and an exit code.
+
+    ``exit_code`` is what the command line returns: 2 for bad usage, configuration or input
+    (nothing was started), 1 for a run that was started and failed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[SnellenError], tuple[str, str]]:
+        return type(self), (self.code, self.message)
+
+
+class ConfigError(SnellenError):
+    """The configuration or the command is wrong; nothing was started."""
+
+
+class InputError(SnellenError):
+    """A checkpoint, dataset or class map cannot be used; nothing was started."""
+
+
+class RunError(SnellenError):
+    """A run was started and could not end; what was committed stays and can be resumed."""
+
+    exit_code = 1
+
+
+class RunInterrupted(SnellenError):  # noqa: N818 - it is no error
+    """A run was stopped from outside (Ctrl-C, SIGTERM); it can be resumed."""
+
+    exit_code = 130
+
+
+class ImageError(Exception):
+    """One image cannot be scored. It becomes a failed result row; the run goes on."""
+
+    def __init__(self, stage: ErrorStage, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.code = code
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorStage, ErrorCode, str]]:
+        return type(self), (self.stage, self.code, self.message)

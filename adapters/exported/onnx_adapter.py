@@ -1,0 +1,146 @@
+"""Exported models in ONNX files, run by onnxruntime: timm classifiers and YOLO models.
+
+Files that ``snellen export-model`` wrote carry everything that is needed; so do those that
+Ultralytics exported. A timm classifier exported by anybody else needs ``model.architecture``.
+Options: those of YOLO models, of which ``imgsz`` and ``nms`` must be the file's own.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.adapter import ExportedAdapter, Opened
+from snellen.adapters.exported.onnx_file import OnnxFile, read_onnx
+from snellen.adapters.runtime.threads import compute_threads
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+class OnnxAdapter(ExportedAdapter):
+    """An ONNX file and its session."""
+
+    framework: ClassVar[str] = "onnx"
+    libraries: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+
+    def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
+        return super()._load_spec(inference_mode=inference_mode, device=_device(device))
+
+    def _open(self, file: Path) -> Opened:
+        checked = read_onnx(file)
+        session = OnnxSession(file, checked, self.engine.device)
+        return Opened(
+            run=session.run,
+            axes=checked.axes,
+            metadata=checked.metadata,
+            sha256=checked.sha256,
+            parameters=checked.parameters,
+        )
+
+
+def import_onnxruntime() -> Any:
+    """The onnxruntime package, told to report nothing to anybody.
+
+    Raises:
+        ConfigError: ADAPTER_MISSING_LIBRARY.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "ADAPTER_MISSING_LIBRARY",
+            f"the adapter onnx needs the library {error.name!r}: pip install 'snellen[onnx]'",
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    onnxruntime.set_default_logger_severity(3)
+    return onnxruntime
+
+
+def _device(name: str | None) -> str | None:
+    """A GPU only where onnxruntime can use one, too."""
+    offered = _CUDA in import_onnxruntime().get_available_providers()
+    if offered or (name is not None and not name.startswith("cuda")):
+        return name
+    if name is None:
+        return "cpu"
+    raise ConfigError(
+        "DEVICE_MISSING",
+        f"device {name!r}: this onnxruntime has no {_CUDA}; install onnxruntime-gpu in place of "
+        "onnxruntime, or use cpu",
+    )
+
+
+class OnnxSession:
+    """Runs a checked file, from several threads at once, with the compute threads of the process.
+
+    onnxruntime fixes the number of threads when a session is made, and Snellen settles it only
+    when a run is planned. So a session of another number is made anew.
+    """
+
+    def __init__(self, file: Path, checked: OnnxFile, device: Any) -> None:
+        """Make the first session of a file.
+
+        Raises:
+            InputError: CHECKPOINT_INVALID, a graph that onnxruntime refuses.
+        """
+        self._file, self._sha256 = file, checked.sha256
+        self._name, self._half = checked.input_name, checked.half
+        self._device = device
+        self._lock = threading.Lock()
+        self._threads, self._session = compute_threads(), self._make(checked.data)
+
+    def run(self, pixels: Tensor) -> list[Tensor]:
+        """Run float32 (N, C, H, W); return the outputs as float32 on the same device."""
+        import numpy as np
+        import torch
+
+        images = pixels.contiguous().cpu().numpy()
+        if self._half:
+            images = images.astype(np.float16)
+        outputs = self._current().run(None, {self._name: images})
+        return [torch.from_numpy(np.asarray(o)).float().to(pixels.device) for o in outputs]
+
+    def _current(self) -> Any:
+        threads = compute_threads()
+        if threads != self._threads:
+            with self._lock:
+                if threads != self._threads:
+                    self._session, self._threads = self._again(), threads
+        return self._session
+
+    def _again(self) -> Any:
+        checked = read_onnx(self._file)
+        if checked.sha256 != self._sha256:
+            raise InputError(
+                "CHECKPOINT_INVALID",
+                f"checkpoint '{self._file}' was written to since it was loaded; load it again.",
+            )
+        return self._make(checked.data)
+
+    def _make(self, data: bytes) -> Any:
+        runtime = import_onnxruntime()
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = compute_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Threads that spin while they wait take the cores of the units beside them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        providers: list[Any] = [_CPU]
+        if self._device.type == "cuda":
+            providers.insert(0, (_CUDA, {"device_id": self._device.index or 0}))
+        try:
+            # Without its fallback, which prints on stdout and may leave the GPU in silence.
+            return runtime.InferenceSession(
+                data, options, providers=providers, enable_fallback=False
+            )
+        except Exception as error:  # its C++ code raises many types
+            raise invalid(
+                self._file, f"onnxruntime refuses its graph: {str(error)[:300]}"
+            ) from error

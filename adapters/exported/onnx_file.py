@@ -1,0 +1,235 @@
+"""Read an ONNX file without trusting it: everything is checked before a session is made.
+
+A session would open other files (external data), load operators of its own domains, and fold
+constants, for which it allocates what the graph claims. So a file is read as a message first, and
+refused if it is not one graph of standard operators that carries its own weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.model import MAX_SIDE
+
+DOMAINS = ("", "ai.onnx")
+MAX_BYTES = 2**31 - 1
+"""A message of protobuf cannot be larger."""
+MAX_ELEMENTS = 2**28
+"""Numbers of one tensor that the graph computes for one image: 1 GiB as float32."""
+_STRIPPED = 4096
+"""Bytes of a weight above which its numbers say nothing about shapes."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """A file that was checked.
+
+    Attributes:
+        data: the bytes that were checked, and that are to be run.
+        sha256: of them.
+        input_name: of the one input.
+        axes: batch, channels, height, width; None where the graph leaves it open.
+        half: the input is float16.
+        metadata: the properties of the file.
+        parameters: numbers among its weights.
+    """
+
+    data: bytes
+    sha256: str
+    input_name: str
+    axes: tuple[int | None, ...]
+    half: bool
+    metadata: dict[str, str]
+    parameters: int
+
+
+def import_onnx() -> Any:
+    """The onnx package.
+
+    Raises:
+        ConfigError: ADAPTER_MISSING_LIBRARY.
+    """
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "ADAPTER_MISSING_LIBRARY",
+            f"ONNX files need the library {error.name!r}: pip install 'snellen[onnx]'",
+        ) from error
+    return onnx
+
+
+def read_onnx(file: Path) -> OnnxFile:
+    """Read and check a file.
+
+    Raises:
+        InputError: CHECKPOINT_UNREADABLE (empty, truncated, no ONNX), CHECKPOINT_UNSAFE (external
+            data, operators that are not standard) or CHECKPOINT_INVALID (tensors larger than
+            their data, results beyond any image model, another input than images).
+    """
+    onnx = import_onnx()
+    size = file.stat().st_size
+    if size == 0:
+        raise _unreadable(file, "the file is empty")
+    if size > MAX_BYTES:
+        raise invalid(file, f"{size} bytes; an ONNX file that carries its weights has at most 2 GB")
+    data = file.read_bytes()
+    try:
+        model = onnx.ModelProto.FromString(data)
+    except Exception as error:  # protobuf's decoder, in Python or in C
+        raise _unreadable(file, "it is truncated or no ONNX file") from error
+    if not model.graph.node or not model.opset_import or not model.ir_version:
+        raise _unreadable(file, "it is truncated or no ONNX file: it holds no graph")
+    _check_operators(model, file)
+    for tensor in _tensors(model.graph):
+        _check_tensor(tensor, file)
+    name, axes, half = _input(model.graph, file)
+    _check_results(model, axes, file)
+    return OnnxFile(
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        input_name=name,
+        axes=axes,
+        half=half,
+        metadata={entry.key: entry.value for entry in model.metadata_props},
+        parameters=sum(prod(tensor.dims) for tensor in model.graph.initializer),
+    )
+
+
+def _unreadable(file: Path, why: str) -> InputError:
+    return InputError("CHECKPOINT_UNREADABLE", f"checkpoint '{file}' cannot be read as ONNX: {why}")
+
+
+def _unsafe(file: Path, why: str) -> InputError:
+    return InputError("CHECKPOINT_UNSAFE", f"checkpoint '{file}' is refused: {why}")
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """A graph and those inside of its nodes (branches and loops)."""
+    waiting = [graph]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        for node in current.node:
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    waiting.append(attribute.g)
+                waiting.extend(attribute.graphs)
+
+
+def _check_operators(model: Any, file: Path) -> None:
+    if model.functions:
+        raise _unsafe(
+            file, f"it defines functions of its own ({model.functions[0].name}); inline them."
+        )
+    foreign = {
+        f"{node.domain}:{node.op_type}"
+        for graph in _graphs(model.graph)
+        for node in graph.node
+        if node.domain not in DOMAINS
+    }
+    foreign |= {entry.domain for entry in model.opset_import if entry.domain not in DOMAINS}
+    if foreign:
+        raise _unsafe(
+            file,
+            f"it uses operators that are not standard ({', '.join(sorted(foreign)[:5])}), which "
+            "need a library of their own; only those of the domain ai.onnx are run. Export the "
+            "model without them.",
+        )
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    for part in _graphs(graph):
+        yield from part.initializer
+        for sparse in part.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        for node in part.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                sparse_tensors = list(attribute.sparse_tensors)
+                if attribute.HasField("sparse_tensor"):
+                    sparse_tensors.append(attribute.sparse_tensor)
+                for sparse in sparse_tensors:
+                    yield from (sparse.values, sparse.indices)
+
+
+def _check_tensor(tensor: Any, file: Path) -> None:
+    if tensor.data_location != 0 or tensor.external_data:
+        raise _unsafe(
+            file,
+            f"the tensor {tensor.name!r} lies in another file (external data), and nothing but "
+            "the file itself is read. Save the model in one file: "
+            "onnx.save(onnx.load(path), path).",
+        )
+    dims = list(tensor.dims)
+    if any(size < 0 for size in dims):
+        raise invalid(file, f"the tensor {tensor.name!r} has the shape {tuple(dims)}")
+    stored = len(tensor.raw_data) * 8 + 64 * sum(
+        len(getattr(tensor, field))
+        for field in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
+    )
+    stored += 64 * len(tensor.string_data)
+    # Even of the smallest type, two bits, there cannot be more; onnxruntime checks the rest.
+    if prod(dims) * 2 > stored:
+        raise invalid(
+            file,
+            f"the tensor {tensor.name!r} claims {prod(dims)} elements of shape {tuple(dims)} "
+            f"but stores {stored // 8} bytes",
+        )
+
+
+def _input(graph: Any, file: Path) -> tuple[str, tuple[int | None, ...], bool]:
+    onnx = import_onnx()
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        raise invalid(file, f"expected one input, images; it has {[v.name for v in inputs]}")
+    kind = inputs[0].type.tensor_type
+    axes = tuple(
+        int(axis.dim_value) if axis.HasField("dim_value") else None for axis in kind.shape.dim
+    )
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    fits = len(axes) == 4 and kind.elem_type in floats
+    if fits:
+        limits = (4096, 3, MAX_SIDE, MAX_SIDE)
+        fits = all(n is None or 1 <= n <= limit for n, limit in zip(axes, limits, strict=True))
+    if not fits:
+        raise invalid(
+            file,
+            f"its input {inputs[0].name!r} has the shape {axes}; expected float images "
+            f"(batch, 1 or 3, height, width) of up to {MAX_SIDE} pixels a side",
+        )
+    return inputs[0].name, axes, kind.elem_type == onnx.TensorProto.FLOAT16
+
+
+def _check_results(model: Any, axes: tuple[int | None, ...], file: Path) -> None:
+    """Refuse a graph that makes tensors out of all proportion, as far as its shapes tell."""
+    onnx = import_onnx()
+    skeleton = onnx.ModelProto()
+    skeleton.CopyFrom(model)
+    for tensor in skeleton.graph.initializer:
+        if len(tensor.raw_data) > _STRIPPED:
+            tensor.ClearField("raw_data")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+    except Exception as error:  # its C++ code raises many types
+        raise invalid(file, f"its shapes do not fit: {str(error)[:300]}") from error
+    batch = axes[0] or 1
+    for graph in _graphs(inferred.graph):
+        for value in (*graph.value_info, *graph.output):
+            shape = [axis.dim_value or 1 for axis in value.type.tensor_type.shape.dim]
+            if any(size < 0 for size in shape) or prod(shape) > MAX_ELEMENTS * batch:
+                raise invalid(
+                    file,
+                    f"its result {value.name!r} has {prod(shape)} elements of shape "
+                    f"{tuple(shape)}; no model of images needs more than {MAX_ELEMENTS} an image",
+                )

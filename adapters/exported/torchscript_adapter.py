@@ -1,0 +1,122 @@
+"""Exported models in TorchScript archives: timm classifiers and YOLO models. Only if trusted.
+
+A TorchScript file is a program: the code of its layers, which runs when it is loaded and called.
+There is no list of what is allowed, as there is for a checkpoint's pickle or for an ONNX graph. So
+nothing of a file is touched unless ``model.trust: true`` says that its maker is trusted; an ONNX
+file needs no such word. Options: ``trust``, and those of YOLO models.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from snellen.adapters.checkpoints.bombs import check_expansion, invalid
+from snellen.adapters.checkpoints.digest import sha256_file
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.adapter import ExportedAdapter, Opened
+from snellen.adapters.exported.model import KEY
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_ULTRALYTICS = "config.txt"
+"""Where Ultralytics' exporter puts its properties."""
+_MAX_TEXT = 64 * 2**20
+
+
+class TorchScriptAdapter(ExportedAdapter):
+    """A TorchScript archive."""
+
+    framework: ClassVar[str] = "torchscript"
+    options: ClassVar[tuple[str, ...]] = ("trust",)
+
+    def _open(self, file: Path) -> Opened:
+        self._check_trust(file)
+        metadata = _metadata(file)
+        sha256 = sha256_file(file)
+        module = _loaded(file, self.engine.device)
+        return Opened(
+            run=lambda pixels: _run(module, pixels),
+            axes=(_fixed_batch(metadata), None, None, None),
+            metadata=metadata,
+            sha256=sha256,
+            parameters=sum(tensor.numel() for tensor in module.parameters()),
+        )
+
+    def _check_trust(self, file: Path) -> None:
+        trust = self.spec.options.get("trust", False)
+        if not isinstance(trust, bool):
+            raise ConfigError("OPTION_INVALID", f"option trust: expected true or false; {trust!r}")
+        if not trust:
+            raise InputError(
+                "CHECKPOINT_UNSAFE",
+                f"checkpoint '{file}' is refused: a TorchScript file is code that runs when it is "
+                "loaded, and nothing of it was run. If you trust whoever made it, set model.trust: "
+                "true; or export the model to ONNX, which needs no trust.",
+            )
+
+
+def _metadata(file: Path) -> dict[str, Any]:
+    """The texts that travel in the archive; nothing is run for them."""
+    size = file.stat().st_size
+    if not zipfile.is_zipfile(file):
+        what = "the file is empty" if size == 0 else "it is truncated or no TorchScript file"
+        raise InputError("CHECKPOINT_UNREADABLE", f"checkpoint '{file}' cannot be read: {what}")
+    check_expansion(file, size)
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        if not any(name.endswith("/constants.pkl") for name in names):
+            raise InputError(
+                "CHECKPOINT_UNREADABLE",
+                f"checkpoint '{file}' cannot be read: it is an archive, but no TorchScript file",
+            )
+        own = _text(archive, names, KEY)
+        if own is not None:
+            return {KEY: own}
+        theirs = _text(archive, names, _ULTRALYTICS)
+    try:
+        found = json.loads(theirs) if theirs else {}
+    except (ValueError, RecursionError) as error:
+        raise invalid(file, f"its {_ULTRALYTICS} is not JSON: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _text(archive: zipfile.ZipFile, names: list[str], wanted: str) -> str | None:
+    for name in names:
+        if name.endswith(f"/extra/{wanted}"):
+            with archive.open(name) as member:
+                return member.read(_MAX_TEXT).decode("utf-8", errors="replace")
+    return None
+
+
+def _fixed_batch(metadata: dict[str, Any]) -> int | None:
+    """Ultralytics traces with one batch, and says whether others were meant."""
+    arguments, batch = metadata.get("args"), metadata.get("batch")
+    dynamic = isinstance(arguments, dict) and arguments.get("dynamic")
+    if KEY in metadata or dynamic or not isinstance(batch, int) or batch < 1:
+        return None
+    return batch
+
+
+def _loaded(file: Path, device: Any) -> Any:
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.jit is kept, and says that it is old
+            module = torch.jit.load(  # type: ignore[no-untyped-call]
+                str(file), map_location=device
+            )
+    except Exception as error:  # its C++ code raises many types
+        raise invalid(file, f"torch cannot load it: {str(error)[:300]}") from error
+    return module.eval()
+
+
+def _run(module: Any, pixels: Tensor) -> list[Tensor]:
+    outputs = module(pixels)
+    found = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+    return [output.float() for output in found]

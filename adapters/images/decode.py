@@ -1,0 +1,217 @@
+"""The one image rule: how the bytes of a file become the pixels that every model sees.
+
+Batch runs, single calls and HTTP all come through here, so they cannot disagree.
+
+- The content decides the format, never the extension. JPEG, PNG, WebP, BMP, GIF and TIFF are
+  read; everything else is refused, since rarely used decoders are where the holes are.
+- Limits on bytes and pixels are checked before anything is decoded.
+- EXIF orientation is applied. On plain upright RGB images the pixels equal Pillow's
+  ``convert("RGB")``.
+- Alpha (also palettes and colour keys with transparency) is composited on ``BACKGROUND``.
+- 16-bit grey is scaled by ``>> 8`` (Pillow's ``convert`` would clip it to white). 32-bit integer
+  and float pixels have no agreed white and are refused.
+- CMYK is converted by Pillow's formula, R = 255 - min(255, C + K) and so on, without colour
+  profiles; ICC profiles are ignored in every format.
+- Of several frames the first is read and the number is recorded.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile
+
+from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
+from snellen.adapters.images.formats import (
+    CORRUPT_EXIF,
+    FORMATS,
+    extension_warnings,
+    metadata_warnings,
+    sniff_format,
+)
+from snellen.adapters.images.jpeg import Decoder, jpeg_decoder
+from snellen.adapters.types import DecodedImage
+
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 20 * 2**20
+BACKGROUND = (255, 255, 255)
+"""White: what is transparent in logos, scans and diagrams was drawn on paper or a page."""
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSITIONS: dict[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode_image(
+    data: bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    name: str = "",
+) -> DecodedImage:
+    """Decode the bytes of an image file by the one image rule.
+
+    Args:
+        data: the whole file.
+        max_pixels: largest width * height; compared with the header before decoding.
+        max_bytes: largest file.
+        name: of the file, for the warning about a wrong extension and for messages.
+
+    Returns:
+        uint8 RGB of shape (height, width, 3), upright, C-contiguous.
+
+    Raises:
+        ImageError: stage ``decode`` with EMPTY, BYTE_LIMIT, UNSUPPORTED, TRUNCATED (truncated or
+            corrupt), DIMENSION (no pixels) or PIXEL_LIMIT. Nothing else is raised for any bytes.
+    """
+    what = name or "image"
+    _check_bytes(data, max_bytes, what)
+    kind = sniff_format(data)
+    if kind is None:
+        raise _error(
+            ErrorCode.UNSUPPORTED,
+            f"{what}: expected one of {', '.join(FORMATS)}; the content, which starts with "
+            f"{data[:8]!r}, is none of them. Convert the file or leave it out.",
+        )
+    warnings = extension_warnings(name, kind)
+    try:
+        return _decode(data, kind, max_pixels, what, warnings)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders raise many types for bytes they did not expect
+        raise _error(
+            ErrorCode.TRUNCATED, f"{what}: the {kind} data is truncated or corrupt: {error}"
+        ) from error
+
+
+def decode_pil(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Convert a Pillow image by the same rule (orientation, alpha, 16 bit, CMYK).
+
+    Raises:
+        ImageError: stage ``decode``, as for ``decode_image``.
+    """
+    try:
+        _check_size(image.size, max_pixels, "image")
+        return _from_pil(image, [])
+    except ImageError:
+        raise
+    except Exception as error:
+        raise _error(ErrorCode.TRUNCATED, f"Pillow image cannot be converted: {error}") from error
+
+
+def _error(code: ErrorCode, message: str) -> ImageError:
+    return ImageError(ErrorStage.DECODE, code, message)
+
+
+def _check_bytes(data: bytes, max_bytes: int, what: str) -> None:
+    if not data:
+        raise _error(ErrorCode.EMPTY, f"{what}: the file is empty (0 bytes)")
+    if len(data) > max_bytes:
+        raise _error(
+            ErrorCode.BYTE_LIMIT,
+            f"{what}: {len(data)} bytes, more than the limit of {max_bytes}",
+        )
+
+
+def _check_size(size: tuple[int, int], max_pixels: int, what: str) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise _error(ErrorCode.DIMENSION, f"{what}: has no pixels ({width} x {height})")
+    if width * height > max_pixels:
+        raise _error(
+            ErrorCode.PIXEL_LIMIT,
+            f"{what}: {width} x {height} is {width * height} pixels, more than the limit of "
+            f"{max_pixels}",
+        )
+
+
+def _decode(
+    data: bytes, kind: str, max_pixels: int, what: str, warnings: list[str]
+) -> DecodedImage:
+    # Pillow keeps this switch process-wide and other libraries turn it on: half a picture would
+    # then be scored as a grey one.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    if kind == "PNG" and len(data) >= 24:
+        # Pillow calls a PNG without pixels no PNG at all.
+        width, height = struct.unpack(">II", data[16:24])
+        _check_size((width, height), max_pixels, what)
+    try:
+        opened = FORMATS[kind](io.BytesIO(data))
+    except SyntaxError as error:
+        if "unsupported" in str(error).lower() or "unknown" in str(error).lower():
+            message = f"{what}: this kind of {kind} cannot be read: {error}"
+            raise _error(ErrorCode.UNSUPPORTED, message) from error
+        raise
+    with opened:
+        _check_size(opened.size, max_pixels, what)
+        warnings += metadata_warnings(opened)
+        fast = jpeg_decoder() if kind == "JPEG" else None
+        if fast is not None:
+            return DecodedImage(pixels=_decode_jpeg(fast, data, what), warnings=warnings)
+        return _from_pil(opened, warnings)
+
+
+def _decode_jpeg(decoder: Decoder, data: bytes, what: str) -> npt.NDArray[np.uint8]:
+    try:
+        return decoder(data)
+    except RuntimeError as error:  # its text is a place in the decoder's source code
+        raise _error(
+            ErrorCode.TRUNCATED, f"{what}: the JPEG data is truncated or corrupt"
+        ) from error
+
+
+def _from_pil(image: Image.Image, warnings: list[str]) -> DecodedImage:
+    n_frames, warnings = _count_frames(image, warnings)
+    image.load()
+    # After load: TIFF turns itself upright there, and a PNG's EXIF may follow its pixels.
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # as above
+        orientation = 1
+        if CORRUPT_EXIF not in warnings:
+            warnings = [*warnings, CORRUPT_EXIF]
+    rgb = _to_rgb(image)
+    if orientation in _TRANSPOSITIONS:
+        rgb = rgb.transpose(_TRANSPOSITIONS[orientation])
+    return DecodedImage(pixels=_as_array(rgb), n_frames=n_frames, warnings=warnings)
+
+
+def _count_frames(image: Image.Image, warnings: list[str]) -> tuple[int, list[str]]:
+    """Count frames; damage behind the first one costs the count, not the image."""
+    try:
+        return int(getattr(image, "n_frames", 1)), warnings
+    except Exception:  # as above
+        image.seek(0)
+        return 1, [*warnings, "frames after the first cannot be read"]
+
+
+def _as_array(image: Image.Image) -> npt.NDArray[np.uint8]:
+    return np.array(image, dtype=np.uint8)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        wide: npt.NDArray[Any] = np.asarray(image)
+        return Image.fromarray((wide >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise _error(
+            ErrorCode.UNSUPPORTED,
+            f"pixels of 32-bit {'integers' if image.mode == 'I' else 'floats'} have no agreed "
+            "white; convert the image to 8 or 16 bits",
+        )
+    if image.has_transparency_data:
+        # Alpha over an opaque colour, with Pillow's own rounding.
+        ground = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,75 @@
+"""The size of an image from its header alone, for labels that are relative to it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
+from snellen.adapters.images.formats import FORMATS, sniff_format
+
+_ORIENTATION_TAG = 0x0112
+_SIDEWAYS = {5, 6, 7, 8}
+_PNG_EXIF = {"exif", "Raw profile type exif"}
+
+
+def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels, EXIF orientation applied; no pixel is decoded.
+
+    Args:
+        source: a path, or an open file, which is closed.
+
+    Raises:
+        ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED, where the header cannot be read.
+    """
+    try:
+        with open(source, "rb") if isinstance(source, str | Path) else source as file:
+            head = file.read(32)
+            kind = sniff_format(head)
+            if kind is None:
+                code = ErrorCode.UNSUPPORTED if head else ErrorCode.EMPTY
+                raise ImageError(ErrorStage.DECODE, code, "the file is no image that is read")
+            file.seek(0)
+            with FORMATS[kind](file) as image:
+                width, height = image.size
+                if kind == "TIFF":
+                    orientation = 1  # Pillow's reader has turned width and height already
+                elif kind == "PNG" and not _PNG_EXIF & set(image.info):
+                    orientation = _late_orientation(file)
+                else:
+                    orientation = _orientation(image.getexif)
+    except ImageError:
+        raise
+    except Exception as error:  # whatever a broken header makes its parser raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
+        raise ImageError(ErrorStage.DECODE, ErrorCode.TRUNCATED, str(error)) from None
+    return (height, width) if orientation in _SIDEWAYS else (width, height)
+
+
+def _orientation(read: Callable[[], Image.Exif]) -> int:
+    try:
+        return int(read().get(_ORIENTATION_TAG, 1))
+    except Exception:  # as for decoding: a broken block of metadata is ignored
+        return 1
+
+
+def _late_orientation(file: BinaryIO) -> int:
+    """From a PNG's EXIF behind its pixels; Pillow would decode the pixels to get there."""
+
+    def read() -> Image.Exif:
+        found = Image.Exif()
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                found.load(file.read(length))
+                break
+            file.seek(length + 4, 1)
+        return found
+
+    return _orientation(read)

@@ -1,0 +1,160 @@
+"""Building the timm model that a checkpoint belongs to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from snellen.adapters.checkpoints.load import LoadedCheckpoint
+from snellen.adapters.checkpoints.local_path import check_not_remote
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.plugins import nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Arguments of timm's trainer that change what the model computes, and their create_model names.
+_RUN_KWARGS = {"gp": "global_pool", "bn_eps": "bn_eps"}
+
+
+def import_timm() -> Any:
+    """Import timm so that it can only use what is on this machine."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is imported
+    import timm
+
+    return timm
+
+
+def check_architecture(name: str) -> str:
+    """Return a model name that timm lists; a pretrained tag (``resnet50.a1_in1k``) is kept.
+
+    Raises:
+        InputError: REMOTE_REFUSED for ``hf-hub:`` and its like, ARCHITECTURE_UNKNOWN with the
+            nearest names.
+    """
+    check_not_remote(name, "architecture")
+    known = import_timm().list_models()
+    if name.split(".")[0] not in known:
+        raise InputError(
+            "ARCHITECTURE_UNKNOWN",
+            f"architecture {name!r} is not one of timm's {len(known)} models{nearest(name, known)}",
+        )
+    return name
+
+
+def classifier_names(architecture: str) -> tuple[str, ...]:
+    """Return the module names of a model's last layers, e.g. ("fc",) or ("head", "head_dist")."""
+    import_timm()
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(architecture, allow_unregistered=True)
+    names = getattr(config, "classifier", None) or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def model_kwargs(
+    architecture: str, run_args: Mapping[str, Any], options: Mapping[str, Any], img_size: Any
+) -> dict[str, Any]:
+    """Return what to give ``create_model`` besides the name and the number of classes.
+
+    The run's own arguments (channels, pooling, batch-norm epsilon, ``model_kwargs``) come first,
+    ``options["model_kwargs"]`` over them.
+    """
+    from timm.models import get_pretrained_cfg
+
+    kwargs: dict[str, Any] = {}
+    size = run_args.get("input_size")
+    channels = size[0] if size else run_args.get("in_chans") or run_args.get("chans")
+    if channels is not None:
+        kwargs["in_chans"] = int(channels)
+    for argument, keyword in _RUN_KWARGS.items():
+        if run_args.get(argument) is not None:
+            kwargs[keyword] = run_args[argument]
+    config = get_pretrained_cfg(architecture, allow_unregistered=True)
+    # Only models of fixed size, transformers mostly, take the size as an argument.
+    if img_size is not None and getattr(config, "fixed_input_size", False):
+        kwargs["img_size"] = img_size
+    for source, what in ((run_args, "the run's arguments"), (options, "options")):
+        given = source.get("model_kwargs") or {}
+        if not isinstance(given, Mapping):
+            raise ConfigError("OPTION_INVALID", f"model_kwargs in {what}: expected a mapping")
+        kwargs |= dict(given)
+    for key in (
+        "pretrained",
+        "checkpoint_path",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "cache_dir",
+        "num_classes",
+    ):
+        kwargs.pop(key, None)
+    return kwargs
+
+
+def create_model(
+    architecture: str, num_classes: int | None, kwargs: Mapping[str, Any]
+) -> nn.Module:
+    """Create a model with random weights.
+
+    Raises:
+        ConfigError: MODEL_KWARGS_INVALID where the architecture does not take an argument.
+    """
+    timm = import_timm()
+    counted = {} if num_classes is None else {"num_classes": num_classes}
+    try:
+        model: nn.Module = timm.create_model(architecture, pretrained=False, **counted, **kwargs)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise ConfigError(
+            "MODEL_KWARGS_INVALID",
+            f"timm cannot create {architecture!r} with {dict(kwargs)}: {error}",
+        ) from error
+    return model
+
+
+def count_classes(
+    architecture: str, loaded: LoadedCheckpoint, kwargs: Mapping[str, Any], by_position: bool
+) -> int | None:
+    """Return the number of outputs that the checkpoint's last layer has, or None if unknown."""
+    import torch
+
+    names = [f"{name}.weight" for name in classifier_names(architecture)]
+    if by_position and names:
+        with torch.device("meta"):
+            order = list(create_model(architecture, None, kwargs).state_dict())
+        tensors = list(loaded.state_dict.values())
+        found = [
+            tensors[order.index(name)]
+            for name in names
+            if name in order and order.index(name) < len(tensors)
+        ]
+    else:
+        found = [loaded.state_dict[name] for name in names if name in loaded.state_dict]
+    if found:
+        return int(found[0].shape[0])
+    stated = loaded.args.get("num_classes")
+    if stated is None and loaded.class_names is not None:
+        return len(loaded.class_names)
+    return stated if isinstance(stated, int) and stated > 0 else None
+
+
+def flops_per_image(model: nn.Module, input_shape: Sequence[int]) -> float | None:
+    """Count the floating-point operations of one image, 2 per multiply-add.
+
+    The model runs on shapes alone, so nothing is computed; None where it cannot.
+    """
+    import torch
+    from torch.func import functional_call
+    from torch.utils.flop_counter import FlopCounterMode
+
+    state = {
+        name: value.to("meta")
+        for name, value in (*model.named_parameters(), *model.named_buffers())
+    }
+    image = torch.zeros(1, *input_shape, device="meta")
+    try:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            functional_call(model, state, (image,))
+    except Exception:  # a model that looks at its values; the number is a nicety
+        return None
+    return float(counter.get_total_flops())

@@ -1,0 +1,165 @@
+"""timm's evaluation transform up to normalisation, as uint8, from settings that are plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError
+from snellen.adapters.images.decode import MAX_PIXELS
+from snellen.adapters.plugins import nearest
+from snellen.adapters.types import DecodedImage, Preprocessed
+
+OVERRIDES = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+CROP_MODES = ("center", "squash", "border")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+# What timm's trainer writes into its arguments and its own data config reads from them.
+_RUN_KEYS = ("in_chans", "chans", "input_size", "img_size", *OVERRIDES[1:])
+_MAX_SIDE = 8192
+
+
+def check_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the ``preprocess`` settings of a timm model.
+
+    Args:
+        overrides: ``img_size`` (pixels, or [height, width]), ``crop_pct`` (0 to 1],
+            ``crop_mode``, ``interpolation``, ``mean`` and ``std`` (of pixels scaled to 0..1).
+
+    Raises:
+        ConfigError: PREPROCESS_INVALID naming the key.
+    """
+    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "img_size": (lambda value: all(map(_is_side, _pair(value))), f"1 to {_MAX_SIDE} pixels"),
+        "crop_pct": (lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and up to 1"),
+        "crop_mode": (CROP_MODES.__contains__, f"one of {', '.join(CROP_MODES)}"),
+        "interpolation": (INTERPOLATIONS.__contains__, f"one of {', '.join(INTERPOLATIONS)}"),
+        "mean": (_are_numbers, "a list of numbers, one a channel"),
+        "std": (lambda v: _are_numbers(v) and min(v) > 0, "a list of numbers above 0"),
+    }
+    for key, value in overrides.items():
+        if key not in checks:
+            raise ConfigError(
+                "PREPROCESS_INVALID",
+                f"preprocess.{key} is unknown to timm; expected {', '.join(OVERRIDES)}"
+                f"{nearest(key, OVERRIDES)}",
+            )
+        passes, expected = checks[key]
+        if not passes(value):
+            raise ConfigError(
+                "PREPROCESS_INVALID", f"preprocess.{key}: expected {expected}; got {value!r}"
+            )
+    return dict(overrides)
+
+
+def resolve_config(
+    model: Any, run_args: Mapping[str, Any], overrides: Mapping[str, Any], channels: int
+) -> dict[str, Any]:
+    """Resolve a model's data config: settings over the run's arguments over timm's defaults.
+
+    Returns:
+        JSON-serialisable: input_size [C, H, W], interpolation, mean, std, crop_pct, crop_mode.
+    """
+    from timm.data import resolve_data_config
+
+    args = {key: run_args[key] for key in _RUN_KEYS if run_args.get(key) not in (None, "", [])}
+    args = {**args, **{key: value for key, value in overrides.items() if key != "img_size"}}
+    size = overrides.get("img_size")
+    if size is None and not isinstance(args.get("img_size"), int):
+        size = args.pop("img_size", None)
+    if size is not None:
+        args["input_size"] = (channels, *_pair(size))
+    elif "img_size" in args and "input_size" not in args:
+        args["input_size"] = (channels, *_pair(args["img_size"]))
+    args["in_chans"] = channels
+    try:
+        config = resolve_data_config(args, model=model)
+    except (AssertionError, TypeError) as error:
+        raise ConfigError(
+            "PREPROCESS_INVALID",
+            f"timm cannot resolve the preprocessing from {args}: {error}; mean and std need one "
+            f"number or one for each of {channels} channels",
+        ) from error
+    return {
+        "input_size": [channels, *list(config["input_size"])[-2:]],
+        "interpolation": str(config["interpolation"]),
+        "mean": _adapted(config["mean"], channels),
+        "std": _adapted(config["std"], channels),
+        "crop_pct": float(config["crop_pct"]),
+        "crop_mode": str(config["crop_mode"]),
+    }
+
+
+class TimmPreprocessor:
+    """Resizes and crops as timm's evaluation does, and stops before normalisation."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Build timm's transform from what ``resolve_config`` returned."""
+        from timm.data import create_transform
+
+        self._channels, height, width = config["input_size"]
+        self._transform = create_transform(**config, is_training=False, use_prefetcher=True)
+        side = max(height, width) / config["crop_pct"]
+        # The shorter side is resized to `side` and the longer one follows, before the crop.
+        self._max_aspect = MAX_PIXELS / side**2 if config["crop_mode"] == "center" else None
+
+    def preprocess(self, image: DecodedImage) -> Preprocessed:
+        """Return uint8 of shape (C, H, W), the transform's own pixels.
+
+        Raises:
+            ImageError: DIMENSION for an image so long and thin that resizing its shorter side
+                would need more than 64 million pixels.
+        """
+        aspect = max(image.width, image.height) / min(image.width, image.height)
+        if self._max_aspect is not None and aspect > self._max_aspect:
+            raise _dimension(image, "resizing its shorter side would exceed the pixel limit")
+        picture = Image.fromarray(image.pixels)
+        if self._channels == 1:
+            picture = picture.convert("L")
+        try:
+            tensor = self._transform(picture)
+        except ValueError as error:
+            raise _dimension(image, str(error)) from error
+        extra: dict[str, Any] = {}
+        if image.n_frames > 1:
+            extra["n_frames"] = image.n_frames
+        if image.warnings:
+            extra["warnings"] = list(image.warnings)
+        return Preprocessed(
+            array=tensor.contiguous().numpy(), width=image.width, height=image.height, extra=extra
+        )
+
+
+def _dimension(image: DecodedImage, why: str) -> ImageError:
+    return ImageError(
+        ErrorStage.PREPROCESS,
+        ErrorCode.DIMENSION,
+        f"{image.width} x {image.height} cannot be prepared for the model: {why}",
+    )
+
+
+def _adapted(values: Sequence[float], channels: int) -> list[float]:
+    """Fit a mean or deviation to the number of channels as timm's loader does."""
+    numbers = [float(value) for value in values]
+    if len(numbers) == channels:
+        return numbers
+    return [sum(numbers) / len(numbers)] * channels
+
+
+def _pair(size: Any) -> tuple[Any, Any]:
+    if isinstance(size, (list, tuple)):
+        return (size[0], size[-1]) if 1 <= len(size) <= 2 else (None, None)
+    return size, size
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MAX_SIDE
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(map(_is_number, value))

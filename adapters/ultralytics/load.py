@@ -1,0 +1,219 @@
+"""Read an Ultralytics checkpoint without trusting it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snellen.adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
+from snellen.adapters.checkpoints.digest import sha256_file
+from snellen.adapters.checkpoints.local_path import check_local_path
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.types import TaskType
+from snellen.adapters.ultralytics.environment import import_ultralytics
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TASKS = {
+    "classify": TaskType.IMAGE_CLASSIFICATION,
+    "detect": TaskType.OBJECT_DETECTION,
+    "segment": TaskType.INSTANCE_SEGMENTATION,
+    "pose": TaskType.POSE_ESTIMATION,
+}
+_ZIP, _PICKLE = b"PK", b"\x80"
+
+
+@dataclass(frozen=True, slots=True)
+class YoloCheckpoint:
+    """A loaded model in evaluation mode, fp32, on the CPU, and what its file says.
+
+    Attributes:
+        end2end: the head needs no non-maximum suppression.
+        kpt_shape: (keypoints, numbers each) of a pose model.
+        imgsz: side of the square that it was trained at.
+    """
+
+    model: nn.Module
+    path: str
+    sha256: str
+    task: TaskType
+    names: tuple[str, ...]
+    architecture: str
+    epoch: int | None
+    weights: str
+    imgsz: int
+    stride: int
+    end2end: bool
+    kpt_shape: tuple[int, int] | None
+    states: dict[str, Any]
+
+
+def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoint:
+    """Load a ``.pt`` checkpoint of the YOLOv8, 11 or 26 families.
+
+    Args:
+        path: a local file; never a name that could be downloaded.
+        fuse: merge convolutions and their batch norms, as Ultralytics does for inference, and
+            leave out the head that is not used.
+        nms: False for the end-to-end head of a model that has one; None and True for the other
+            one where there are both.
+
+    Raises:
+        InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNREADABLE,
+            CHECKPOINT_UNSAFE, CHECKPOINT_INVALID, or TASK_UNSUPPORTED.
+        ConfigError: OPTION_INVALID, ``nms`` for a head that the model does not have.
+    """
+    file = check_local_path(path)
+    import_ultralytics()
+    if file.suffix != ".pt":
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{file}': an Ultralytics checkpoint has the ending .pt; it matters, "
+            "because Ultralytics takes other endings for other formats.",
+        )
+    _check_file(file)
+    model, content = _load(file)
+    _choose_head(model, nms)
+    if fuse:
+        model = _fused(model, file)
+    task = TASKS.get(str(getattr(model, "task", "")))
+    if task is None:
+        raise InputError(
+            "TASK_UNSUPPORTED",
+            f"checkpoint '{file}' is for the task '{getattr(model, 'task', None)}'; supported are "
+            f"{', '.join(TASKS)}.",
+        )
+    names = model.names
+    head = model.model[-1]  # type: ignore[index]
+    arguments = content.get("train_args") or {}
+    return YoloCheckpoint(
+        model=model,
+        path=str(file),
+        sha256=sha256_file(file),
+        task=task,
+        names=tuple(str(names[i]) for i in range(len(names))),  # type: ignore[index, arg-type]
+        architecture=_architecture(model, arguments),
+        epoch=_epoch(content),
+        weights="ema" if content.get("ema") is not None else "model",
+        imgsz=_imgsz(arguments, task),
+        stride=int(max(getattr(model, "stride", [32]))),
+        end2end=bool(getattr(model, "end2end", False)),
+        kpt_shape=_kpt_shape(head),
+        states={key: content.get(key) for key in ("optimizer", "scheduler", "epoch")},
+    )
+
+
+def _check_file(path: Path) -> None:
+    """Tell what is plainly no checkpoint, and archives that are bombs, before reading it."""
+    size = path.stat().st_size
+    if size == 0:
+        raise unreadable(path, "the file is empty")
+    if zipfile.is_zipfile(path):
+        check_expansion(path, size)
+        return
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start[:1] != _PICKLE:
+        kind = "a truncated archive" if start == _ZIP else "no checkpoint at all"
+        raise unreadable(path, f"it is {kind}")
+
+
+def _choose_head(model: nn.Module, nms: bool | None) -> None:
+    """Take the head that Ultralytics takes at ``nms``, whatever was set when it was saved."""
+    has_free = getattr(model.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
+    if nms is False and not has_free:
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.nms: false asks for a head that needs no suppression, and this model has none.",
+        )
+    if has_free:
+        model.end2end = nms is False  # type: ignore[assignment]
+    if nms and getattr(model, "end2end", False):
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.nms: true asks for suppression, and this model has only the head without it.",
+        )
+
+
+def _fused(model: nn.Module, path: Path) -> nn.Module:
+    try:
+        fused: nn.Module = model.fuse().eval()  # type: ignore[operator]
+    except Exception as error:  # whatever its layers raise
+        raise invalid(
+            path, f"its layers and weights do not fit: {type(error).__name__}: {error}"
+        ) from error
+    return fused
+
+
+def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
+
+    try:
+        _check_content(torch_safe_load(str(path), safe_only=True)[0], path)
+        model, content = load_checkpoint(str(path), fuse=False)
+    except InputError:
+        raise
+    except TypeError as error:
+        if "outside the supported" not in str(error):
+            raise unreadable(path, "it is truncated or no checkpoint") from error
+        raise InputError(
+            "CHECKPOINT_UNSAFE",
+            f"checkpoint '{path}' is refused: it holds objects that are no part of an Ultralytics "
+            "model; nothing of it was run.",
+        ) from error
+    except Exception as error:  # damaged in a way that its reader did not foresee
+        raise InputError(
+            "CHECKPOINT_INVALID",
+            f"checkpoint '{path}' is no Ultralytics model: {type(error).__name__}: {error}",
+        ) from error
+    return model, content
+
+
+def _check_content(content: Any, path: Path) -> None:
+    """Refuse what holds no model, and quantised ones: those install packages after a safe load."""
+    from torch import nn
+
+    if not isinstance(content, dict):
+        raise invalid(
+            path, f"it holds a {type(content).__name__}, a mapping with a model was expected"
+        )
+    if content.get("modelopt"):
+        raise InputError(
+            "CHECKPOINT_UNSAFE",
+            f"checkpoint '{path}' carries modelopt quantisation, which installs packages when it "
+            "is loaded; export the model without it.",
+        )
+    model = content.get("ema") or content.get("model")
+    if not isinstance(model, nn.Module):
+        keys = ", ".join(sorted(str(key) for key in content)[:10]) or "nothing"
+        raise invalid(path, f"it holds no Ultralytics model under 'ema' or 'model'; it has {keys}")
+    # Buffers that are not part of a state dict are made of elements, too.
+    check_tensors(path, {**dict(model.named_parameters()), **dict(model.named_buffers())})
+
+
+def _architecture(model: nn.Module, arguments: dict[str, Any]) -> str:
+    document = getattr(model, "yaml", None)
+    name = document.get("yaml_file") if isinstance(document, dict) else None
+    text = str(name or arguments.get("model") or type(model).__name__)
+    return text.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def _epoch(content: dict[str, Any]) -> int | None:
+    epoch = content.get("epoch")
+    return epoch if isinstance(epoch, int) and epoch >= 0 else None
+
+
+def _imgsz(arguments: dict[str, Any], task: TaskType) -> int:
+    size = arguments.get("imgsz")
+    if isinstance(size, list | tuple) and size:
+        size = max(size)
+    default = 224 if task is TaskType.IMAGE_CLASSIFICATION else 640
+    return int(size) if isinstance(size, int | float) and size > 0 else default
+
+
+def _kpt_shape(head: Any) -> tuple[int, int] | None:
+    shape = getattr(head, "kpt_shape", None)
+    return (int(shape[0]), int(shape[1])) if shape is not None else None

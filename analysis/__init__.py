@@ -1,0 +1,1 @@
+"""Ask questions of finished runs: rows, errors, slices, rescoring."""

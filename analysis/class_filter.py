@@ -1,0 +1,64 @@
+"""Which class a person means: by name, by id, or the background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import nearest
+from snellen.metrics.classification.confusion import unique_names
+
+BACKGROUND = "background"
+SURE_BACKGROUND = "(background)"
+"""Means the background even where a class is called background."""
+
+_SHOWN = 12
+
+
+def choose_class(
+    wanted: int | str, class_names: Sequence[str], *, where: str, background: bool = False
+) -> int:
+    """The id of a class.
+
+    Args:
+        wanted: a class's name; where several classes share it, with its id as in
+            ``crane [134]``; an int is an id.
+        class_names: K names in the order of the ids.
+        where: what was set, for the message: ``--true``.
+        background: whether `BACKGROUND` may be meant.
+
+    Returns:
+        0 to K - 1, or -1 for the background.
+
+    Raises:
+        ConfigError: CLASS_UNKNOWN, with the nearest names; CLASS_SHARED, with the names that
+            tell the classes apart.
+    """
+    names = unique_names(class_names)
+    if isinstance(wanted, int):
+        if 0 <= wanted < len(names):
+            return wanted
+        raise ConfigError(
+            "CLASS_UNKNOWN",
+            f"{where} {wanted}: the class ids are 0 to {len(names) - 1}; or give a name.",
+        )
+    if wanted in names:
+        return names.index(wanted)
+    if background and wanted in (BACKGROUND, SURE_BACKGROUND):
+        return -1
+    shared = [unique for unique, name in zip(names, class_names, strict=True) if name == wanted]
+    if shared:
+        raise ConfigError(
+            "CLASS_SHARED",
+            f"{where} {wanted}: {len(shared)} classes have this name; choose one of "
+            f"{', '.join(repr(name) for name in shared)}.",
+        )
+    known = [*names, BACKGROUND] if background else names
+    listed = ", ".join(known[:_SHOWN]) + (
+        f" and {len(known) - _SHOWN} more" * (len(known) > _SHOWN)
+    )
+    raise ConfigError(
+        "CLASS_UNKNOWN",
+        f"{where} {wanted}: the run has no such class{nearest(wanted, known) or '.'} The classes "
+        f"are {listed}.",
+    )

@@ -1,0 +1,122 @@
+"""The JSON documents that ``--json`` prints; their shapes are a promise to scripts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from snellen.analysis.predictions import job_files, open_job_results
+from snellen.analysis.reader import unit_files
+from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
+from snellen.metrics.errors.paging import InstancePage
+from snellen.store.parquet.results import Page
+from snellen.store.sql.database import Database
+from snellen.store.views import AnyRun, InferenceJobView, RunView
+
+_RUN_KEYS = (
+    "id",
+    "name",
+    "status",
+    "task_type",
+    "metrics",
+    "intervals",
+    "per_class_metrics",
+    "total_images",
+    "scored_images",
+    "failed_images",
+    "results_dir",
+    "fingerprint",
+)
+_MORE_RUN_KEYS = (
+    "primary_metric_name",
+    "primary_metric_value",
+    "training_job_id",
+    "checkpoint_path",
+    "dataset_path",
+    "dataset_split",
+    "results_of",
+    "error_message",
+)
+
+
+def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
+    """A run; with ``db`` also its files in unit order and what only a single run shows."""
+    document: dict[str, Any] = {key: getattr(run, key) for key in (*_RUN_KEYS, *_MORE_RUN_KEYS)}
+    document |= _moments(run)
+    if db is not None:
+        document["files"] = [str(path) for path in unit_files(db, run)]
+        for key in (
+            "details",
+            "confusion_matrix",
+            "class_names",
+            "class_map",
+            "resolved",
+            "config",
+        ):
+            document[key] = getattr(run, key)
+    return document
+
+
+def _moments(run: AnyRun) -> dict[str, str | None]:
+    moments = {key: getattr(run, key) for key in ("created_at", "started_at", "completed_at")}
+    return {key: moment.isoformat() if moment else None for key, moment in moments.items()}
+
+
+_JOB_KEYS = (
+    "id",
+    "name",
+    "status",
+    "task_type",
+    "inference_type",
+    "input_data",
+    "total_images",
+    "scored_images",
+    "failed_images",
+    "total_inference_time_ms",
+    "avg_inference_time_ms",
+    "results_dir",
+    "fingerprint",
+    "training_job_id",
+    "checkpoint_path",
+    "error_message",
+)
+RESULTS_SHOWN = 100
+"""Jobs of at most so many images come with their rows."""
+
+
+def inference_document(job: InferenceJobView, db: Database | None = None) -> dict[str, Any]:
+    """An inference job; with ``db`` also its files, and its rows where they are few."""
+    document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
+    if db is not None:
+        document["files"] = [str(path) for path in job_files(db, job)]
+        for key in ("class_names", "resolved", "config"):
+            document[key] = getattr(job, key)
+        if document["files"] and (job.total_images or 0) <= RESULTS_SHOWN:
+            results = open_job_results(db, job)
+            document["results"] = results.page(results.lazy(), limit=RESULTS_SHOWN).rows
+    return document
+
+
+def predictions_document(document: dict[str, Any], page: Page) -> dict[str, Any]:
+    """An inference job with a page of its rows, and how many rows were selected."""
+    return {**document, "total": page.total, "results": page.rows}
+
+
+def images_document(page: Page) -> dict[str, Any]:
+    """A page of images with the counts of the whole selection."""
+    return {
+        "total": page.total,
+        "correct": page.correct,
+        "incorrect": page.incorrect,
+        "images": page.rows,
+    }
+
+
+def errors_document(run: RunView, summary: BucketSummary | MistakeSummary) -> dict[str, Any]:
+    """The kinds of errors of a run; see the attributes of the summary."""
+    return {"id": run.id, "name": run.name, "task_type": run.task_type, **asdict(summary)}
+
+
+def instances_document(run: RunView, page: InstancePage, **asked: Any) -> dict[str, Any]:
+    """A page of instances with the counts of the whole list, and what it is a list of."""
+    return {"id": run.id, "name": run.name, **asked, **asdict(page)}

@@ -1,0 +1,82 @@
+"""Compute the metrics of a finished run again with other settings, without inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from snellen.adapters.errors import InputError
+from snellen.analysis.reader import completed_owner, open_results
+from snellen.pipelines.config.loader import apply_overrides, build_config
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.fingerprint import snellen_version
+from snellen.pipelines.runs.finish import measure_run
+from snellen.pipelines.runs.finishing import sql_rows
+from snellen.pipelines.runs.slices import check_slices, results_schema
+from snellen.store.kinds import TEST_RUN
+from snellen.store.leases import acquire, release
+from snellen.store.runs import complete_run, create_test_run, free_run_name, get_test_run
+from snellen.store.sql.database import Database
+from snellen.store.views import RunView
+
+
+def rescore_run(
+    db: Database, run: RunView, overrides: Sequence[str], reporter: Reporter
+) -> RunView:
+    """Compute the metrics of a completed run again, with other ``metrics`` settings.
+
+    A new run row is made that reads the same files; no file is touched.
+
+    Raises:
+        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for anything but ``metrics.*``, ``name``
+            and ``output.sql_rows_limit``.
+        ConfigError: ``metrics.slices`` that the result rows do not have.
+    """
+    owner = completed_owner(db, run)
+    for word in overrides:
+        key = word.partition("=")[0].strip()
+        if not key.startswith("metrics.") and key not in {"name", "output.sql_rows_limit"}:
+            raise InputError(
+                "RESCORE_SETTING",
+                f"'{key}' cannot be changed by a rescore, which only computes metrics from the "
+                "stored predictions; metrics.* can. For anything else, start a new run.",
+            )
+    config = build_config(apply_overrides(dict(run.config or {}), overrides))
+    results = open_results(db, run)
+    check_slices(config.metrics, owner.task_type, results_schema(results))
+    reporter.status("computing the metrics from the result files")
+    measured = measure_run(owner, results, config, reporter)
+    new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
+    lease = acquire(db, TEST_RUN, new_id)
+    try:
+        complete_run(
+            db, lease, columns=measured.columns, image_rows=sql_rows(results, owner, config.output)
+        )
+    except BaseException:
+        release(db, lease, status="failed")
+        raise
+    return get_test_run(db, new_id)
+
+
+def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:
+    same = (
+        "training_job_id",
+        "checkpoint_path",
+        "dataset_path",
+        "dataset_split",
+        "task_type",
+        "class_names",
+        "class_map",
+        "fingerprint",
+        "resolved",
+        "results_dir",
+        "total_images",
+    )
+    asked, before = config.get("name"), (run.config or {}).get("name")
+    return {
+        **{key: getattr(owner, key) for key in same},
+        "name": free_run_name(db, asked if asked and asked != before else f"{run.name}-rescored"),
+        "config": config,
+        "results_of": owner.id,
+        "snellen_version": snellen_version(),
+    }

@@ -1,0 +1,210 @@
+"""Image classification: from results to accuracy, F1, loss and calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from snellen.metrics.classification.calibration import expected_calibration_error, reliability_bins
+from snellen.metrics.classification.confusion import (
+    class_counts,
+    confusion_matrix,
+    most_confused,
+    per_class,
+)
+from snellen.metrics.classification.state import ECE_BINS, ClassificationState
+from snellen.metrics.classification.tables import CLASSIFICATION_COLUMNS, classification_state
+from snellen.metrics.statistics.intervals import mean_interval, wilson
+
+__all__ = ["ClassificationMetrics", "ClassificationReport", "ClassificationState", "compute"]
+
+PRIMARY_METRIC = "accuracy"
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """Everything that is stored about a finished classification run; see `compute`."""
+
+    metrics: dict[str, float | None]
+    intervals: dict[str, list[float] | None]
+    per_class: dict[str, dict[str, Any]]
+    confusion_matrix: list[list[int]] | dict[str, Any]
+    reliability: list[dict[str, Any]]
+    most_confused: list[dict[str, Any]]
+    primary_metric_name: str
+    primary_metric_value: float | None
+    loss: float | None
+    total_images: int
+    scored_images: int
+    failed_images: int
+    confidence_level: float
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What is kept beside the metrics, for charts and lists."""
+        return {"reliability": self.reliability, "most_confused": self.most_confused}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self)
+
+
+def compute(
+    state: ClassificationState,
+    class_names: Sequence[str],
+    *,
+    total_images: int,
+    failed_images: int,
+    confidence_level: float = 0.95,
+    ece_bins: int = ECE_BINS,
+) -> ClassificationReport:
+    """Compute all classification metrics of a set of images.
+
+    Definitions, with tp, support (images of a class) and predicted (images taken for it):
+
+    - precision = tp / predicted, 0 for a class that has images and is never predicted; recall =
+      tp / support; F1 = 2 tp / (support + predicted).
+    - A class without images has None for all three, and is in no average. So macro averages are
+      the plain means over the classes that occur in the truth (scikit-learn's with ``labels``
+      set to those and ``zero_division=0``), weighted ones are weighted by support.
+    - accuracy, top5_accuracy: with fewer than five classes the top five are all of them.
+    - loss: mean cross-entropy (natural logarithm) of the images that have a finite one.
+    - ece: see `snellen.metrics.classification.calibration.expected_calibration_error`.
+    - coverage = scored / total; the only metric that failed images enter.
+
+    Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
+    none. Where nothing was scored every metric but coverage is None.
+
+    Args:
+        state: of the whole set.
+        class_names: K names, in the order of the class ids. Per-class keys are these names; one
+            that several classes share gets its id: ``crane [134]``.
+        total_images: images of the set, scored or not.
+        failed_images: images without a prediction.
+        confidence_level: of the two-sided intervals.
+        ece_bins: must be the number that the state was built with.
+
+    Raises:
+        ValueError: arguments that contradict each other.
+    """
+    _check(state, class_names, total_images, failed_images, ece_bins)
+    metrics = {
+        **_averages(state),
+        "ece": expected_calibration_error(state),
+        "coverage": state.scored / total_images if total_images else None,
+    }
+    return ClassificationReport(
+        metrics=metrics,
+        intervals=_intervals(state, confidence_level),
+        per_class=per_class(state, class_names, confidence_level),
+        confusion_matrix=confusion_matrix(state),
+        reliability=reliability_bins(state),
+        most_confused=most_confused(state, class_names),
+        primary_metric_name=PRIMARY_METRIC,
+        primary_metric_value=metrics[PRIMARY_METRIC],
+        loss=metrics["loss"],
+        total_images=total_images,
+        scored_images=state.scored,
+        failed_images=failed_images,
+        confidence_level=confidence_level,
+    )
+
+
+def _check(
+    state: ClassificationState,
+    class_names: Sequence[str],
+    total_images: int,
+    failed_images: int,
+    ece_bins: int,
+) -> None:
+    if len(class_names) != state.num_classes:
+        raise ValueError(f"expected {state.num_classes} class names, got {len(class_names)}")
+    if len(state.bin_counts) != ece_bins:
+        raise ValueError(
+            f"expected a state with {ece_bins} confidence bins, got {len(state.bin_counts)}"
+        )
+    if failed_images < 0 or state.scored + failed_images > total_images:
+        raise ValueError(
+            f"expected scored + failed <= total images, got {state.scored} + {failed_images} > "
+            f"{total_images}"
+        )
+
+
+def _averages(state: ClassificationState) -> dict[str, float | None]:
+    support, predicted, right = class_counts(state)
+    present = support > 0
+    s, p, r = support[present].tolist(), predicted[present].tolist(), right[present].tolist()
+    values = {
+        "precision": [hit / made if made else 0.0 for hit, made in zip(r, p, strict=True)],
+        "recall": [hit / there for hit, there in zip(r, s, strict=True)],
+        "f1": [2 * hit / (made + there) for hit, made, there in zip(r, p, s, strict=True)],
+    }
+    metrics: dict[str, float | None] = {
+        "accuracy": _ratio(sum(r), state.scored),
+        "top5_accuracy": _ratio(state.top5_correct, state.top5_seen),
+    }
+    for name, numbers in values.items():
+        metrics[f"macro_{name}"] = _ratio(math.fsum(numbers), len(s))
+    for name, numbers in values.items():
+        weighted = math.fsum(number * weight for number, weight in zip(numbers, s, strict=True))
+        metrics[f"weighted_{name}"] = _ratio(weighted, state.scored)
+    metrics["loss"] = _ratio(state.loss_sum.value, state.loss_count)
+    return metrics
+
+
+def _ratio(part: float, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _intervals(state: ClassificationState, level: float) -> dict[str, list[float] | None]:
+    right = int(class_counts(state)[2].sum())
+    return {
+        "accuracy": wilson(right, state.scored, level),
+        "top5_accuracy": wilson(state.top5_correct, state.top5_seen, level),
+        "loss": mean_interval(
+            state.loss_sum.value, state.loss_squares.value, state.loss_count, level
+        ),
+    }
+
+
+class ClassificationMetrics:
+    """The task's entry in `snellen.metrics.tasks`."""
+
+    columns: Sequence[str] = CLASSIFICATION_COLUMNS
+
+    def __init__(
+        self, *, confidence_level: float = 0.95, ece_bins: int = ECE_BINS, **_: Any
+    ) -> None:
+        """Take the options of `compute`; those of other tasks are passed over."""
+        self._confidence_level = confidence_level
+        self._ece_bins = ece_bins
+
+    def state(self, table: pa.Table, class_names: Sequence[str]) -> ClassificationState:
+        """Count one part; see `snellen.metrics.classification.tables.classification_state`."""
+        return classification_state(table, len(class_names), ece_bins=self._ece_bins)
+
+    def merge(self, states: Iterable[ClassificationState]) -> ClassificationState:
+        """The state of all parts together; at least one."""
+        return ClassificationState.merge_all(states)
+
+    def compute(
+        self,
+        state: ClassificationState,
+        class_names: Sequence[str],
+        *,
+        total_images: int,
+        failed_images: int,
+    ) -> ClassificationReport:
+        """See `compute`."""
+        return compute(
+            state,
+            class_names,
+            total_images=total_images,
+            failed_images=failed_images,
+            confidence_level=self._confidence_level,
+            ece_bins=self._ece_bins,
+        )

@@ -1,0 +1,220 @@
+"""What classification metrics need to know of a set of images, in a form that can be merged.
+
+Counts are integers and floating sums carry their rounding errors, so that any partition of the
+images, merged, gives the metrics of one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.statistics.sums import Sum
+
+IntArray = npt.NDArray[np.integer[Any]]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+ECE_BINS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationState:
+    """Counts and sums of the scored images of one part.
+
+    Attributes:
+        num_classes: K.
+        scored: images with a prediction and a truth.
+        top5_correct: scored images whose true class is among the (up to) five best.
+        top5_seen: scored images that have a list of best classes.
+        cells: int64, shape (n,), sorted: ``true * K + predicted`` of every pair that occurs.
+        cell_counts: int64, shape (n,): how often. This is the confusion matrix, kept sparse
+            because K = 21,841 would need 3.8 GB.
+        bin_counts, bin_correct: int64, shape (bins,): images and right ones by confidence.
+        bin_confidence: sum of the confidences, by bin.
+        loss_count, loss_sum, loss_squares: number, sum and sum of squares of finite losses.
+    """
+
+    num_classes: int
+    scored: int
+    top5_correct: int
+    top5_seen: int
+    cells: npt.NDArray[np.int64]
+    cell_counts: npt.NDArray[np.int64]
+    bin_counts: npt.NDArray[np.int64]
+    bin_correct: npt.NDArray[np.int64]
+    bin_confidence: tuple[Sum, ...]
+    loss_count: int
+    loss_sum: Sum
+    loss_squares: Sum
+
+    @classmethod
+    def empty(cls, num_classes: int, ece_bins: int = ECE_BINS) -> ClassificationState:
+        """The state of no images."""
+        none = np.zeros(0, dtype=np.int64)
+        bins = np.zeros(ece_bins, dtype=np.int64)
+        sums = (Sum(),) * ece_bins
+        return cls(num_classes, 0, 0, 0, none, none, bins, bins, sums, 0, Sum(), Sum())
+
+    @classmethod
+    def from_arrays(
+        cls,
+        num_classes: int,
+        true_ids: IntArray,
+        predicted_ids: IntArray,
+        top5_ids: IntArray,
+        confidence: FloatArray,
+        true_confidence: FloatArray,
+        loss: FloatArray,
+        scored: npt.NDArray[np.bool_],
+        *,
+        ece_bins: int = ECE_BINS,
+    ) -> ClassificationState:
+        """Count one part of n images; rows that are not ``scored`` may hold anything.
+
+        Args:
+            num_classes: K.
+            true_ids: integer, shape (n,), 0 <= id < K.
+            predicted_ids: integer, shape (n,), 0 <= id < K.
+            top5_ids: integer, shape (n, k), the best classes, padded with -1; a row of -1 alone
+                is an image without such a list.
+            confidence: float, shape (n,), probability of the predicted class in [0, 1]; NaN
+                leaves the image out of the calibration.
+            true_confidence: float, shape (n,), probability of the true class; checked only.
+            loss: float, shape (n,), cross-entropy (natural logarithm); NaN leaves the image out
+                of the mean loss.
+            scored: bool, shape (n,): status ok and a truth.
+            ece_bins: number of equal bins of the confidence.
+
+        Raises:
+            ValueError: shapes differ, or a scored row has an id or a probability out of range.
+        """
+        _check_shapes(true_ids, predicted_ids, top5_ids, confidence, true_confidence, loss, scored)
+        true = _ids("true_ids", true_ids[scored], num_classes)
+        predicted = _ids("predicted_ids", predicted_ids[scored], num_classes)
+        best = np.asarray(top5_ids)[scored]
+        _probabilities("true_confidence", true_confidence[scored])
+        bins = _bin(confidence[scored], true == predicted, ece_bins)
+        cells, counts = np.unique(true * num_classes + predicted, return_counts=True)
+        losses = loss[scored].astype(np.float64)
+        losses = losses[np.isfinite(losses)]
+        return cls(
+            num_classes,
+            len(true),
+            int((best == true[:, None]).any(axis=1).sum()),
+            int((best >= 0).any(axis=1).sum()),
+            cells,
+            counts.astype(np.int64),
+            *bins,
+            len(losses),
+            Sum.of(losses),
+            Sum.of(losses**2),
+        )
+
+    def merge(self, other: ClassificationState) -> ClassificationState:
+        """The state of both parts; see `merge_all`."""
+        return ClassificationState.merge_all([self, other])
+
+    @classmethod
+    def merge_all(cls, states: Iterable[ClassificationState]) -> ClassificationState:
+        """The state of all parts together; neither is changed.
+
+        Raises:
+            ValueError: no states, or states of different K or number of bins.
+        """
+        parts = list(states)
+        shapes = {(part.num_classes, len(part.bin_counts)) for part in parts}
+        if len(shapes) != 1:
+            raise ValueError(
+                f"expected states of one number of classes and bins, got {sorted(shapes)}"
+            )
+        cells, place = np.unique(np.concatenate([p.cells for p in parts]), return_inverse=True)
+        counts = np.zeros(len(cells), dtype=np.int64)
+        np.add.at(counts, place, np.concatenate([part.cell_counts for part in parts]))
+        return cls(
+            parts[0].num_classes,
+            sum(part.scored for part in parts),
+            sum(part.top5_correct for part in parts),
+            sum(part.top5_seen for part in parts),
+            cells,
+            counts,
+            np.sum([part.bin_counts for part in parts], axis=0),
+            np.sum([part.bin_correct for part in parts], axis=0),
+            tuple(
+                Sum.merged(sums)
+                for sums in zip(*(part.bin_confidence for part in parts), strict=True)
+            ),
+            sum(part.loss_count for part in parts),
+            Sum.merged(part.loss_sum for part in parts),
+            Sum.merged(part.loss_squares for part in parts),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as JSON types; `from_dict` gives it back exactly."""
+        return {
+            "num_classes": self.num_classes,
+            "scored": self.scored,
+            "top5_correct": self.top5_correct,
+            "top5_seen": self.top5_seen,
+            "cells": self.cells.tolist(),
+            "cell_counts": self.cell_counts.tolist(),
+            "bin_counts": self.bin_counts.tolist(),
+            "bin_correct": self.bin_correct.tolist(),
+            "bin_confidence": [[part.high, part.low] for part in self.bin_confidence],
+            "loss_count": self.loss_count,
+            "loss_sum": [self.loss_sum.high, self.loss_sum.low],
+            "loss_squares": [self.loss_squares.high, self.loss_squares.low],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ClassificationState:
+        """The state that `to_dict` wrote."""
+        arrays = {
+            name: np.asarray(data[name], dtype=np.int64)
+            for name in ("cells", "cell_counts", "bin_counts", "bin_correct")
+        }
+        sums = {name: Sum(*data[name]) for name in ("loss_sum", "loss_squares")}
+        bins = tuple(Sum(*pair) for pair in data["bin_confidence"])
+        return cls(**{**data, **arrays, **sums, "bin_confidence": bins})
+
+
+def _check_shapes(first: npt.NDArray[Any], *others: npt.NDArray[Any]) -> None:
+    lengths = [len(first), *(len(other) for other in others)]
+    if len(set(lengths)) != 1 or others[1].ndim != 2:
+        raise ValueError(
+            "expected arrays of one length, top5_ids with shape (n, k), got lengths "
+            f"{lengths} and top5_ids of {others[1].ndim} dimensions"
+        )
+
+
+def _ids(name: str, ids: IntArray, num_classes: int) -> npt.NDArray[np.int64]:
+    wrong = ids[(ids < 0) | (ids >= num_classes)]
+    if len(wrong):
+        raise ValueError(
+            f"expected {name} from 0 to {num_classes - 1} in scored rows, got {int(wrong[0])}"
+        )
+    return ids.astype(np.int64)
+
+
+def _probabilities(name: str, values: FloatArray) -> None:
+    wrong = values[(values < 0) | (values > 1)]
+    if len(wrong):
+        raise ValueError(f"expected {name} from 0 to 1 in scored rows, got {float(wrong[0])}")
+
+
+def _bin(
+    confidence: FloatArray, correct: npt.NDArray[np.bool_], bins: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], tuple[Sum, ...]]:
+    _probabilities("confidence", confidence)
+    known = np.isfinite(confidence)
+    values, right = confidence[known].astype(np.float64), correct[known]
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.minimum(np.searchsorted(edges, values, side="right") - 1, bins - 1)
+    return (
+        np.bincount(place, minlength=bins).astype(np.int64),
+        np.bincount(place[right], minlength=bins).astype(np.int64),
+        tuple(Sum.of(values[place == number]) for number in range(bins)),
+    )

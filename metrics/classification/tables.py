@@ -1,0 +1,71 @@
+"""From result rows (Arrow) to the states that metrics are computed from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snellen.metrics.classification.state import ECE_BINS, ClassificationState
+
+CLASSIFICATION_COLUMNS = (
+    "status",
+    "true_label_id",
+    "predicted_label_id",
+    "top5_predictions",
+    "confidence",
+    "true_confidence",
+    "loss",
+)
+"""The columns of a result row that `classification_state` reads."""
+
+
+def classification_state(
+    table: pa.Table, num_classes: int, *, ece_bins: int = ECE_BINS
+) -> ClassificationState:
+    """Count result rows; scored are those with status ``ok``, a truth and a prediction.
+
+    Args:
+        table: at least `CLASSIFICATION_COLUMNS`, with the types of a result file.
+        num_classes: K.
+        ece_bins: number of equal bins of the confidence.
+
+    Raises:
+        ValueError: a scored row with a class id or probability out of range.
+    """
+    true, predicted = _ints(table["true_label_id"]), _ints(table["predicted_label_id"])
+    ok = np.asarray([status == "ok" for status in table["status"].to_pylist()], dtype=np.bool_)
+    return ClassificationState.from_arrays(
+        num_classes,
+        true,
+        predicted,
+        _top5(table["top5_predictions"]),
+        _floats(table["confidence"]),
+        _floats(table["true_confidence"]),
+        _floats(table["loss"]),
+        ok & (true >= 0) & (predicted >= 0),
+        ece_bins=ece_bins,
+    )
+
+
+def _ints(column: Any) -> npt.NDArray[np.int64]:
+    filled = pc.fill_null(column.cast(pa.int64()), -1)
+    return np.asarray(filled.to_numpy(), dtype=np.int64)
+
+
+def _floats(column: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _top5(column: Any) -> npt.NDArray[np.int64]:
+    combined = column.combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        combined = pa.concat_arrays(combined.chunks)
+    lengths = _ints(pc.fill_null(pc.list_value_length(combined), 0))
+    ids = np.full((len(lengths), max(1, int(lengths.max(initial=0)))), -1, dtype=np.int64)
+    present = np.arange(ids.shape[1]) < lengths[:, None]
+    ids[present] = _ints(pc.struct_field(pc.list_flatten(combined), "label_id"))
+    return ids

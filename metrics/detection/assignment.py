@@ -1,0 +1,153 @@
+"""Who is matched with whom: COCO's greedy rule for many images at once.
+
+In every group (an image and a class) the predictions are taken by falling confidence, and each
+takes the free truth that it overlaps most. The rule is sequential inside a group and independent
+between groups, so all groups' first predictions are handled together, then all second ones, ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.detection.overlaps import Bools, Floats
+
+Ints = npt.NDArray[np.int64]
+
+IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
+"""COCO's ten thresholds."""
+
+_CHUNK = 1 << 16
+"""Pairs whose overlaps are computed at once: poses of 17 points need about 150 MB for that."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Overlapping (prediction, truth) pairs of the same image, sorted by both.
+
+    Attributes:
+        prediction: int64, shape (P,).
+        truth: int64, shape (P,).
+        overlap: float, shape (P,).
+    """
+
+    prediction: Ints
+    truth: Ints
+    overlap: npt.NDArray[np.floating[Any]]
+
+    def where(self, keep: Bools | Ints) -> Pairs:
+        """Only some of the pairs: a mask of shape (P,) or their places."""
+        return Pairs(self.prediction[keep], self.truth[keep], self.overlap[keep])
+
+
+def image_pairs(
+    predicted_row: Ints, true_row: Ints, overlap: Callable[[Ints, Ints], Floats], floor: float
+) -> Pairs:
+    """All pairs within an image that overlap by at least ``floor``.
+
+    Args:
+        predicted_row: (D,), the image of each prediction, rising.
+        true_row: (G,), the image of each truth, rising.
+        overlap: from the indices of n predictions and n truths to their overlaps.
+        floor: above 0: pairs below it are matched by no rule.
+    """
+    start = np.searchsorted(true_row, predicted_row, side="left")
+    count = np.searchsorted(true_row, predicted_row, side="right") - start
+    ends = np.cumsum(count)
+    parts = []
+    first = 0
+    while first < len(count):
+        done = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
+        some = count[first:last]
+        prediction = np.repeat(np.arange(first, last), some)
+        inside = np.arange(len(prediction)) - np.repeat(np.cumsum(some) - some, some)
+        truth = np.repeat(start[first:last], some) + inside
+        if len(prediction):
+            pairs = Pairs(prediction, truth, overlap(prediction, truth))
+            parts.append(pairs.where(pairs.overlap >= floor))
+        first = last
+    if not parts:
+        none = np.zeros(0, dtype=np.int64)
+        return Pairs(none, none, np.zeros(0))
+    return Pairs(
+        np.concatenate([part.prediction for part in parts]),
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.overlap for part in parts]),
+    )
+
+
+def ranks(group: Ints) -> Ints:
+    """Position of each element among those of its group, in the order given: (n,) from 0."""
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    fresh = np.ones(len(group), dtype=np.bool_)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    starts = np.flatnonzero(fresh)
+    position = np.empty(len(group), dtype=np.int64)
+    position[order] = np.arange(len(group)) - starts[np.cumsum(fresh) - 1] if len(group) else 0
+    return position
+
+
+def greedy(
+    pairs: Pairs,
+    rank: Ints,
+    thresholds: npt.NDArray[np.floating[Any]],
+    ignored: Bools,
+    crowd: Bools,
+) -> Ints:
+    """Match predictions with truths at each threshold.
+
+    COCO's rule (pycocotools ``evaluateImg``): a prediction takes, among the free truths that it
+    overlaps by at least the threshold, the one it overlaps most, the last of equals. Ignored
+    truths come into question only where no other does; an ignored truth is taken once, a crowd
+    any number of times.
+
+    Args:
+        pairs: the candidates, of the same group each.
+        rank: (D,), position of each prediction by falling confidence in its group.
+        thresholds: (T,).
+        ignored: (G,), neither found nor missed; crowds among them.
+        crowd: (G,).
+
+    Returns:
+        int64, shape (D, T): the truth of each prediction, -1 for none.
+    """
+    matched = np.full((len(rank), len(thresholds)), -1, dtype=np.int64)
+    taken = np.zeros((len(ignored), len(thresholds)), dtype=np.bool_)
+    # a threshold of 1 must be reachable in spite of rounding
+    reach = np.minimum(thresholds, 1 - 1e-10)
+    of_pair = rank[pairs.prediction]
+    order = np.argsort(of_pair, kind="stable")
+    edges = [*np.flatnonzero(np.diff(of_pair[order], prepend=-1)).tolist(), len(order)]
+    columns = np.arange(len(thresholds))
+    for low, high in pairwise(edges):
+        these = pairs.where(order[low:high])
+        starts = np.flatnonzero(np.diff(these.prediction, prepend=-1))
+        near = these.overlap[:, None] >= reach
+        regular = near & ~taken[these.truth] & ~ignored[these.truth, None]
+        best = _best(these.overlap, regular, starts)
+        if ignored[these.truth].any():
+            free = ~taken[these.truth] | crowd[these.truth, None]
+            second = _best(these.overlap, near & free & ignored[these.truth, None], starts)
+            best = np.where(best >= 0, best, second)
+        truth = np.where(best >= 0, these.truth[best], -1)
+        matched[these.prediction[starts]] = truth
+        found, column = np.nonzero(truth >= 0)
+        taken[truth[found, column], columns[column]] = True
+    return matched
+
+
+def _best(overlap: npt.NDArray[np.floating[Any]], allowed: Bools, starts: Ints) -> Ints:
+    """Per segment and threshold: the last pair of the largest allowed overlap, or -1."""
+    value = np.where(allowed, overlap[:, None], -1.0)
+    top = np.maximum.reduceat(value, starts, axis=0)
+    lengths = np.diff(starts, append=len(overlap))
+    is_top = allowed & (value == np.repeat(top, lengths, axis=0))
+    place = np.where(is_top, np.arange(len(overlap))[:, None], -1)
+    return np.asarray(np.maximum.reduceat(place, starts, axis=0), dtype=np.int64)

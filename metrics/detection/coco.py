@@ -1,0 +1,148 @@
+"""COCO's numbers, by hotcoco: an evaluator that is fed in parts, merged and read.
+
+hotcoco is a port of pycocotools with the same results to the last bit; what is done here is to
+feed it and to name what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.detection.annotations import box_results, results, true_annotations
+from snellen.metrics.detection.instances import Images, num_keypoints
+from snellen.metrics.detection.options import DetectionOptions
+from snellen.metrics.detection.overlaps import Floats, Kind, keypoint_sigmas
+
+if TYPE_CHECKING:
+    from hotcoco import StreamingEval
+
+AREAS: dict[Kind, tuple[str, ...]] = {
+    "bbox": ("all", "small", "medium", "large"),
+    "segm": ("all", "small", "medium", "large"),
+    "keypoints": ("all", "medium", "large"),
+}
+"""COCO's areas, in its order: all, below 32^2, from 32^2 to 96^2 and above, in square pixels."""
+
+_IOU50, _IOU75 = 0, 5
+
+
+def evaluate(
+    images: Images, kind: Kind, num_classes: int, options: DetectionOptions
+) -> bytes | None:
+    """Match one part by COCO's rules.
+
+    Returns:
+        The state of a `hotcoco.StreamingEval`; None for a part without instances, which adds
+        nothing and, for poses, does not tell the number of keypoints.
+    """
+    if not len(images.truths) and not len(images.predictions):
+        return None
+    evaluator = _evaluator(images, kind, num_classes, options)
+    sizes = zip(*(a.tolist() for a in (images.index, images.height, images.width)), strict=True)
+    evaluator.update(
+        [{"id": index, "height": height, "width": width} for index, height, width in sizes],
+        list(true_annotations(images, kind)),
+        box_results(images) if kind == "bbox" else list(results(images)),
+    )
+    return evaluator.to_bytes()
+
+
+def merge(states: Iterable[bytes | None]) -> bytes | None:
+    """The state of all parts together, with images in the order of their index."""
+    some = [state for state in states if state is not None]
+    if len(some) < 2:
+        return some[0] if some else None
+    from hotcoco import StreamingEval
+
+    return StreamingEval.merge(StreamingEval.from_bytes(state) for state in some).to_bytes()
+
+
+def _evaluator(
+    images: Images, kind: Kind, num_classes: int, options: DetectionOptions
+) -> StreamingEval:
+    from hotcoco import Params, StreamingEval
+
+    params = Params(kind)
+    params.max_dets = list(options.limits(kind))
+    if kind == "keypoints":
+        points = num_keypoints(images)
+        params.kpt_oks_sigmas = keypoint_sigmas(points, options.kpt_sigmas).tolist()
+    categories = [{"id": number, "name": str(number)} for number in range(num_classes)]
+    return StreamingEval(categories, kind, params=params)
+
+
+@dataclass(frozen=True)
+class CocoNumbers:
+    """What COCO says of a set; None and NaN stand for COCO's -1: there is no such number.
+
+    Attributes:
+        metrics: by key without prefix: ``mAP50-95``, ``mAR_100``, ...
+        per_class: by key, shape (K,), NaN for a class without truths.
+        precision: float64, shape (K, 101): at the recalls 0, .01, ... 1 and IoU (OKS) .5.
+    """
+
+    metrics: dict[str, float | None]
+    per_class: dict[str, Floats]
+    precision: Floats
+
+
+def read_numbers(
+    state: bytes | None, kind: Kind, num_classes: int, options: DetectionOptions
+) -> CocoNumbers:
+    """Accumulate a merged state as pycocotools' ``accumulate`` and ``summarize`` do."""
+    areas, limits = AREAS[kind], options.limits(kind)
+    shape = (10, num_classes, len(areas), len(limits))
+    if state is None:
+        precision, recall = np.full((10, 101, *shape[1:]), -1.0), np.full(shape, -1.0)
+    else:
+        precision, recall = _accumulated(state)
+    last = len(limits) - 1
+    values: dict[str, npt.NDArray[np.float64]] = {
+        "AP50-95": precision[:, :, :, 0, last],
+        "AP50": precision[[_IOU50], :, :, 0, last],
+        "AP75": precision[[_IOU75], :, :, 0, last],
+    }
+    for number, area in enumerate(areas[1:], start=1):
+        values[f"AP_{area}"] = precision[:, :, :, number, last]
+    if kind == "keypoints":
+        values["AR"] = recall[:, None, :, 0, last]
+        values["AR50"] = recall[[_IOU50], None, :, 0, last]
+        values["AR75"] = recall[[_IOU75], None, :, 0, last]
+    else:
+        for number, limit in enumerate(limits):
+            values[f"AR_{limit}"] = recall[:, None, :, 0, number]
+    for number, area in enumerate(areas[1:], start=1):
+        values[f"AR_{area}"] = recall[:, None, :, number, last]
+    curve = precision[_IOU50, :, :, 0, last].T
+    return CocoNumbers(
+        {f"m{name}": _mean(array) for name, array in values.items()},
+        {name: _class_means(array) for name, array in values.items()},
+        np.where(curve < 0, np.nan, curve),
+    )
+
+
+def _accumulated(state: bytes) -> tuple[Floats, Floats]:
+    from hotcoco import StreamingEval
+
+    evaluation = StreamingEval.from_bytes(state).finalize()
+    evaluation.accumulate()
+    arrays = evaluation.eval
+    if arrays is None:
+        raise RuntimeError("hotcoco gave no result after accumulate()")
+    return np.asarray(arrays["precision"]), np.asarray(arrays["recall"])
+
+
+def _mean(array: Floats) -> float | None:
+    known = array[array > -1]
+    return float(known.mean()) if known.size else None
+
+
+def _class_means(array: Floats) -> Floats:
+    """The mean over thresholds and recalls of (T, R, K), by class; NaN where COCO has -1."""
+    known = (array > -1).all(axis=(0, 1))
+    return np.where(known, np.where(known, array, 0.0).mean(axis=(0, 1)), np.nan)

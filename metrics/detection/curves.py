@@ -1,0 +1,65 @@
+"""What is kept of a detection run beside its numbers: curves and the causes of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from snellen.metrics.classification.confusion import DENSE_CLASSES
+from snellen.metrics.detection.coco import CocoNumbers
+from snellen.metrics.detection.operating_point import CONFIDENCES, Ranked
+from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.detection.state import OverlapState
+from snellen.metrics.detection.tide import tide_report
+
+
+def details(
+    part: OverlapState,
+    names: Sequence[str],
+    whole: Ranked,
+    classes: Sequence[Ranked],
+    numbers: CocoNumbers,
+) -> dict[str, Any]:
+    """The curves and TIDE of a set; see `snellen.metrics.detection.metrics.compute`.
+
+    Args:
+        part: by the task's own overlap, ordered by image.
+        names: of the classes, unique.
+        whole: all predictions.
+        classes: those of each class.
+        numbers: COCO's.
+
+    Returns:
+        ``pr_curve``, ``f1_curve`` and ``tide``; the curve of a class without truths is None, and
+        above `snellen.metrics.classification.confusion.DENSE_CLASSES` classes there are none by
+        class.
+    """
+    by_confidence = part.detections[np.argsort(-part.detections["confidence"], kind="stable")]
+    support = np.array([ranked.support for ranked in classes], dtype=np.int64)
+    missed = part.by_class("missed", len(names))
+    shown = names if len(names) <= DENSE_CLASSES else ()
+    return {
+        "pr_curve": _pr_curve(numbers.precision, shown),
+        "f1_curve": {
+            "confidence": CONFIDENCES.tolist(),
+            "all": whole.f1_curve(),
+            "classes": {
+                name: ranked.f1_curve() for name, ranked in zip(shown, classes, strict=False)
+            },
+        },
+        "tide": tide_report(by_confidence, support, missed),
+    }
+
+
+def _pr_curve(curves: Floats, shown: Sequence[str]) -> dict[str, Any]:
+    present: Bools = np.asarray(~np.isnan(curves).any(axis=1))
+    return {
+        "recall": [step / 100 for step in range(curves.shape[1])],
+        "mean": curves[present].mean(axis=0).tolist() if present.any() else None,
+        "classes": {
+            name: curves[number].tolist() if present[number] else None
+            for number, name in enumerate(shown)
+        },
+    }

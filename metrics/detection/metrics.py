@@ -1,0 +1,171 @@
+"""Detection, instance segmentation and poses: from result rows to AP, F1 and their causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from snellen.metrics.classification.confusion import matrix, unique_names
+from snellen.metrics.detection.coco_summary import class_numbers, kind_numbers
+from snellen.metrics.detection.curves import details
+from snellen.metrics.detection.instances import instance_columns
+from snellen.metrics.detection.matching import count
+from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
+from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
+from snellen.metrics.detection.state import DetectionState
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """Everything that is stored about a finished run; see `compute`."""
+
+    metrics: dict[str, float | None]
+    intervals: dict[str, list[float] | None]
+    per_class: dict[str, dict[str, Any]]
+    confusion_matrix: list[list[int]] | dict[str, Any]
+    details: dict[str, Any]
+    primary_metric_name: str
+    primary_metric_value: float | None
+    total_images: int
+    scored_images: int
+    failed_images: int
+    confidence_level: float
+    loss: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types."""
+        return asdict(self)
+
+
+def compute(
+    state: DetectionState,
+    class_names: Sequence[str],
+    options: DetectionOptions,
+    *,
+    total_images: int,
+    failed_images: int,
+) -> DetectionReport:
+    """Compute all metrics of a set of images.
+
+    - COCO's numbers, for boxes without a prefix, masks behind ``mask_``, poses behind ``oks_``:
+      see `snellen.metrics.detection.coco`. Ultralytics' AP: see
+      `snellen.metrics.detection.ultralytics_ap`.
+    - At the operating point, over all classes together and by the task's own overlap (boxes,
+      masks or poses): precision, recall, f1, and best_f1 with its confidence, see
+      `snellen.metrics.detection.operating_point`. No limit of predictions holds there.
+    - The confusion matrix has K + 1 rows (true) and columns (predicted), the last one for the
+      background: see `snellen.metrics.parity.image_matching.confusion_pairs`.
+    - details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5),
+      ``f1_curve`` (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes;
+      all classes together) and by class up to 1,000, and ``tide``, see
+      `snellen.metrics.detection.tide`.
+    - coverage = scored / total. What does not exist is None.
+
+    Intervals are Wilson's for precision and recall, and the bootstrap's over images for the
+    mAPs, see `metrics.bootstrap`.
+
+    Args:
+        state: of the whole set.
+        class_names: K names, in the order of the class ids; see `unique_names` for shared ones.
+        options: those that the state was built with.
+        total_images: images of the set, scored or not.
+        failed_images: images without a prediction.
+
+    Raises:
+        ValueError: arguments that contradict each other, or an image counted twice.
+    """
+    _check(state, class_names, total_images, failed_images)
+    parts = {kind: state.overlaps[kind].by_image() for kind in options.kinds}
+    numbers = {
+        kind: kind_numbers(part, kind, state.num_classes, options) for kind, part in parts.items()
+    }
+    own = parts[options.own]
+    whole, classes = ranked_classes(own.detections, own.by_class("counted", state.num_classes))
+    names = unique_names(class_names)
+    metrics, intervals = _whole_scores(whole, options)
+    for of_kind in reversed(numbers.values()):  # the boxes' numbers end up first
+        metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
+    metrics["coverage"] = state.scored / total_images if total_images else None
+    primary = f"{PREFIX[options.own]}mAP50-95"
+    return DetectionReport(
+        metrics=metrics,
+        intervals=intervals,
+        per_class={
+            name: {"class_id": number}
+            | class_numbers(numbers, number)
+            | scores(classes[number], options.operating_confidence, options.confidence_level)
+            for number, name in enumerate(names)
+        },
+        confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
+        details=details(own, names, whole, classes, numbers[options.own].coco),
+        primary_metric_name=primary,
+        primary_metric_value=metrics[primary],
+        total_images=total_images,
+        scored_images=state.scored,
+        failed_images=failed_images,
+        confidence_level=options.confidence_level,
+    )
+
+
+def _check(
+    state: DetectionState, class_names: Sequence[str], total_images: int, failed_images: int
+) -> None:
+    if len(class_names) != state.num_classes:
+        raise ValueError(f"expected {state.num_classes} class names, got {len(class_names)}")
+    if failed_images < 0 or state.scored + failed_images > total_images:
+        raise ValueError(
+            f"expected scored + failed <= total images, got {state.scored} + {failed_images} > "
+            f"{total_images}"
+        )
+
+
+def _whole_scores(
+    whole: Ranked, options: DetectionOptions
+) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
+    values = scores(whole, options.operating_confidence, options.confidence_level)
+    keys = ("precision", "recall", "f1", "best_f1", "best_f1_confidence")
+    return (
+        {key: values[key] for key in keys},
+        {key: values[f"{key}_interval"] for key in ("precision", "recall")},
+    )
+
+
+class DetectionMetrics:
+    """The entry of the three tasks in `snellen.metrics.tasks`."""
+
+    def __init__(self, task: str, **options: Any) -> None:
+        """Take the options of `snellen.metrics.detection.options`; others are passed over.
+
+        Raises:
+            ValueError: an option out of range.
+        """
+        self._options = options_of(task, **options)
+        self.columns: Sequence[str] = instance_columns(self._options.kinds)
+
+    def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
+        """Count one part; see `snellen.metrics.detection.matching.count`."""
+        return count(table, len(class_names), self._options)
+
+    def merge(self, states: Iterable[DetectionState]) -> DetectionState:
+        """The state of all parts together; at least one."""
+        return DetectionState.merge_all(states)
+
+    def compute(
+        self,
+        state: DetectionState,
+        class_names: Sequence[str],
+        *,
+        total_images: int,
+        failed_images: int,
+    ) -> DetectionReport:
+        """See `compute`."""
+        return compute(
+            state,
+            class_names,
+            self._options,
+            total_images=total_images,
+            failed_images=failed_images,
+        )

@@ -1,0 +1,107 @@
+"""What a model is worth at one confidence: precision, recall and F1, and how they move with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.detection.assignment import Ints
+from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.detection.tide import IGNORED, RIGHT
+from snellen.metrics.statistics.intervals import wilson
+
+CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Predictions by falling confidence, ignored ones left out, and the truths to be found.
+
+    Attributes:
+        confidence: float32, (n,).
+        right: bool, (n,): true positives at the operating point's overlap. Whether a prediction
+            is one does not depend on less confident ones, so every confidence can be the limit.
+        support: truths.
+    """
+
+    confidence: npt.NDArray[np.float32]
+    right: Bools
+    support: int
+
+    @classmethod
+    def of(cls, detections: npt.NDArray[np.void], support: int) -> Ranked:
+        """Take `snellen.metrics.detection.state.DETECTION` by falling confidence."""
+        kept = detections[detections["tide"] != IGNORED]
+        return cls(kept["confidence"], kept["tide"] == RIGHT, support)
+
+    def counts(self, confidence: float) -> tuple[int, int, int]:
+        """Return (tp, fp, fn) of the predictions at or above a confidence."""
+        made = int(np.count_nonzero(self.confidence >= np.float32(confidence)))
+        tp = int(np.count_nonzero(self.right[:made]))
+        return tp, made - tp, self.support - tp
+
+    def f1_curve(self) -> list[float] | None:
+        """F1 at each of `CONFIDENCES`; None without truths."""
+        if not self.support:
+            return None
+        made = np.searchsorted(-self.confidence, -CONFIDENCES.astype(np.float32), side="right")
+        hits = np.append(0, np.cumsum(self.right))[made]
+        values: list[float] = (2 * hits / (made + self.support)).tolist()
+        return values
+
+    def best_f1(self) -> tuple[float | None, float | None]:
+        """The largest F1 at any limit and the highest confidence that gives it.
+
+        Returns:
+            (F1, confidence): (None, None) without truths, (0, None) without a right prediction.
+        """
+        if not self.support:
+            return None, None
+        # a limit takes all predictions of equal confidence or none
+        last = np.flatnonzero(np.append(self.confidence[1:] != self.confidence[:-1], True))
+        if not len(self.confidence):
+            return 0.0, None
+        values = 2 * np.cumsum(self.right)[last] / (last + 1 + self.support)
+        best = int(values.argmax())
+        if values[best] == 0:
+            return 0.0, None
+        return float(values[best]), float(self.confidence[last[best]])
+
+
+def scores(ranked: Ranked, confidence: float, level: float) -> dict[str, Any]:
+    """Counts, precision, recall and F1 at a confidence, and the best F1.
+
+    Precision is tp / (tp + fp), 0 where nothing was predicted; recall tp / (tp + fn); F1
+    2 tp / (2 tp + fp + fn). Without truths all are None. Intervals are Wilson's.
+    """
+    tp, fp, fn = ranked.counts(confidence)
+    present = ranked.support > 0
+    best, at = ranked.best_f1()
+    return {
+        "support": ranked.support,
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "precision": (tp / (tp + fp) if tp + fp else 0.0) if present else None,
+        "recall": tp / ranked.support if present else None,
+        "f1": 2 * tp / (2 * tp + fp + fn) if present else None,
+        "precision_interval": wilson(tp, tp + fp, level) if present else None,
+        "recall_interval": wilson(tp, ranked.support, level),
+        "best_f1": best,
+        "best_f1_confidence": at,
+    }
+
+
+def ranked_classes(detections: npt.NDArray[np.void], support: Ints) -> tuple[Ranked, list[Ranked]]:
+    """The whole set and every class, from `DETECTION` ordered by image."""
+    ordered = detections[np.argsort(-detections["confidence"], kind="stable")]
+    by_class = ordered[np.argsort(ordered["class_id"], kind="stable")]
+    edges = np.searchsorted(by_class["class_id"], np.arange(len(support) + 1))
+    classes = [
+        Ranked.of(by_class[edges[number] : edges[number + 1]], int(support[number]))
+        for number in range(len(support))
+    ]
+    return Ranked.of(ordered, int(support.sum())), classes

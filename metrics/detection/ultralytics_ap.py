@@ -1,0 +1,67 @@
+"""The AP that Ultralytics prints, for comparison with its logs: another formula than COCO's.
+
+It differs in the curve: precision is interpolated linearly between the points of the curve, and
+the area is integrated over 101 recalls by trapezes. And it differs in what it matches, of which
+this package keeps the rules and not the circumstances:
+
+- Truths that are crowds or ignored do not exist; a prediction on one is a false positive.
+- Of equally large overlaps the first truth is taken; there is no limit of predictions beyond
+  what the model kept.
+- OKS takes ``0.53 * w * h`` of the box as the area; COCO takes the annotated one.
+- Ultralytics itself measures in the letterboxed image, and masks at a quarter of its size; here
+  it is the original image at full size. The numbers agree to about three digits for that.
+- Equal confidences are ordered by image here; Ultralytics leaves their order open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.detection.overlaps import Bools, Floats
+
+_RECALLS = np.linspace(0.0, 1.0, 101)
+_TINY = 1e-16
+
+
+def ultralytics_ap(
+    correct: Bools,
+    confidence: npt.NDArray[np.floating[Any]],
+    class_id: npt.NDArray[np.integer[Any]],
+    support: npt.NDArray[np.integer[Any]],
+) -> Floats:
+    """AP of each class at each threshold.
+
+    Args:
+        correct: bool, (n, T): whether each prediction matched at each threshold.
+        confidence: (n,).
+        class_id: (n,), 0 to K - 1.
+        support: (K,), truths of each class.
+
+    Returns:
+        float64, (K, T); NaN for a class without truths, 0 for one that is never predicted.
+    """
+    order = np.lexsort((-confidence, class_id))
+    ordered = class_id[order]
+    values = np.full((len(support), correct.shape[1]), np.nan)
+    for number in np.flatnonzero(support).tolist():
+        low, high = np.searchsorted(ordered, [number, number + 1])
+        hits = np.cumsum(correct[order[low:high]], axis=0, dtype=np.float64)
+        made = np.arange(1, high - low + 1)
+        for column in range(correct.shape[1]):
+            recall = hits[:, column] / (int(support[number]) + _TINY)
+            values[number, column] = _area(recall, hits[:, column] / made)
+    return values
+
+
+def _area(recall: Floats, precision: Floats) -> float:
+    """The area under the envelope of a precision-recall curve, by falling confidence."""
+    if not len(recall):
+        return 0.0
+    x = np.concatenate(([0.0], recall, [recall[-1]], [1.0]))
+    y = np.concatenate(([1.0], precision, [0.0], [0.0]))
+    envelope = np.maximum.accumulate(y[::-1])[::-1]
+    heights = np.interp(_RECALLS, x, envelope)
+    return float(((heights[1:] + heights[:-1]) / 2 * np.diff(_RECALLS)).sum())

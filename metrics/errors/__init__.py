@@ -1,0 +1,1 @@
+"""List the images and objects behind a number."""

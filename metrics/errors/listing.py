@@ -1,0 +1,185 @@
+"""Which objects stand behind a number: those of TIDE's buckets, those of the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from snellen.metrics.detection.assignment import Ints, Pairs, greedy
+from snellen.metrics.detection.instances import Images, Instances, instance_columns, read_images
+from snellen.metrics.detection.matching import match
+from snellen.metrics.detection.options import DetectionOptions
+from snellen.metrics.detection.overlaps import Floats
+from snellen.metrics.detection.tide import BUCKETS
+from snellen.metrics.errors.instance_views import Instance, Side, image_ids
+
+_MISS = BUCKETS.index("Miss")
+
+
+def listing_columns(options: DetectionOptions) -> tuple[str, ...]:
+    """The columns of a result row that the listings of this module read."""
+    return (*instance_columns((options.own,)), "image_id")
+
+
+class Listing:
+    """Objects of one part; see `snellen.metrics.errors.instance_views.Listed`.
+
+    Attributes:
+        true, predicted: int64, (E,), indices of the part's truths and predictions, -1 for none.
+        row: int64, (E,), of the image, in `snellen.metrics.detection.instances.Images.index`.
+        overlap: float64, (E,), NaN where one of the two is missing.
+        bucket: uint8, (E,), of `snellen.metrics.detection.tide.BUCKETS`; None in a list of cells.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        true: Ints,
+        predicted: Ints,
+        overlap: Floats,
+        bucket: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Take the objects in the order in which they are listed."""
+        self._images = images
+        self.true, self.predicted = true, predicted
+        self.overlap, self.bucket = overlap, bucket
+        truths, found = images.truths, images.predictions
+        of_prediction = np.append(found.row, -1)[predicted]
+        self.row: Ints = np.where(predicted >= 0, of_prediction, np.append(truths.row, -1)[true])
+        self.image: Ints = images.index[self.row]
+        self.true_class: Ints = np.append(truths.class_id, -1)[true]
+        self.predicted_class: Ints = np.append(found.class_id, -1)[predicted]
+        self.confidence: Floats = np.append(found.confidence.astype(np.float64), np.nan)[predicted]
+
+    def take(self, index: npt.NDArray[Any]) -> Listing:
+        """Some of the objects: a mask of shape (E,), or their places."""
+        return Listing(
+            self._images,
+            self.true[index],
+            self.predicted[index],
+            self.overlap[index],
+            None if self.bucket is None else self.bucket[index],
+        )
+
+    def instances(self, table: pa.Table, names: Sequence[str]) -> list[Instance]:
+        """As objects; see `snellen.metrics.errors.instance_views.Listed`."""
+        ids = image_ids(table, self.image)
+        return [
+            Instance(
+                image_index=int(self.image[e]),
+                image_id=ids[e],
+                true=_side(self._images.truths, int(self.true[e]), names),
+                predicted=_side(self._images.predictions, int(self.predicted[e]), names, True),
+                overlap=None if np.isnan(self.overlap[e]) else float(self.overlap[e]),
+                bucket=None if self.bucket is None else BUCKETS[self.bucket[e]],
+            )
+            for e in range(len(ids))
+        ]
+
+
+def tide_listing(
+    table: pa.Table, num_classes: int, options: DetectionOptions, *, confidence: float = 0.0
+) -> Listing:
+    """The errors of a part, each with its bucket; see `snellen.metrics.detection.tide`.
+
+    In the order of the images; in each the wrong predictions by falling confidence, then the
+    missed truths. ``true`` is the truth that is missed or that a Cls or Loc error points to, so
+    it is -1 for Both, Dupe and Bkg.
+
+    Args:
+        table: rows of a result file with `listing_columns`.
+        num_classes: K.
+        options: the task's own overlap decides: boxes, masks or poses.
+        confidence: less confident predictions do not exist. 0 gives the errors that a report's
+            ``details["tide"]["counts"]`` count; with more there are fewer wrong predictions and
+            more missed truths.
+
+    Raises:
+        ValueError: see `snellen.metrics.detection.instances.read_images`.
+    """
+    matched = match(_sure(table, num_classes, options, confidence), options.own, options)
+    errors = matched.tide
+    wrong = np.flatnonzero(errors.bucket < _MISS)
+    missed = np.flatnonzero(errors.missed)
+    true = np.concatenate([errors.target[wrong], missed])
+    predicted = np.concatenate([wrong, np.full(len(missed), -1, dtype=np.int64)])
+    bucket = np.append(errors.bucket[wrong], np.full(len(missed), _MISS, dtype=np.uint8))
+    return _listing(matched.images, true, predicted, matched.pairs, bucket)
+
+
+def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptions) -> Listing:
+    """What the cells of the confusion matrix count, by the rule of `matching.confusion_pairs`.
+
+    In the order of the images; in each the predictions by falling confidence, then the truths
+    without one. As many have true class t and predicted class p as the cell (t, p) says.
+
+    Args:
+        table: rows of a result file with `listing_columns`.
+        num_classes: K.
+        options: those of the report that has the matrix.
+
+    Raises:
+        ValueError: see `snellen.metrics.detection.instances.read_images`.
+    """
+    images = _sure(table, num_classes, options, options.operating_confidence)
+    matched = match(images, options.own, options)
+    ignored, first = matched.ignored, matched.operating
+    taken = ignored.copy()
+    taken[first[first >= 0]] = True
+    rest = matched.pairs.where((first < 0)[matched.pairs.prediction] & ~taken[matched.pairs.truth])
+    threshold = np.array([options.operating_iou])
+    second = greedy(rest, matched.order, threshold, taken, np.zeros_like(taken))[:, 0]
+    partner = np.where(first >= 0, first, second)
+    counted = np.flatnonzero(~((first >= 0) & np.append(ignored, False)[first]))
+    free = ~ignored
+    free[partner[partner >= 0]] = False
+    missed = np.flatnonzero(free)
+    true = np.concatenate([partner[counted], missed])
+    predicted = np.concatenate([counted, np.full(len(missed), -1, dtype=np.int64)])
+    return _listing(images, true, predicted, matched.pairs, None)
+
+
+def _sure(
+    table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
+) -> Images:
+    images = read_images(table, options.own, num_classes)
+    # float32, as result files keep it: the same predictions as everywhere else
+    sure = np.flatnonzero(images.predictions.confidence >= np.float32(confidence))
+    return images.with_predictions(images.predictions.take(sure))
+
+
+def _listing(
+    images: Images,
+    true: Ints,
+    predicted: Ints,
+    pairs: Pairs,
+    bucket: npt.NDArray[np.uint8] | None,
+) -> Listing:
+    size = max(1, len(images.truths))
+    keys = pairs.prediction * size + pairs.truth  # rising, as pairs are sorted by both
+    both = (true >= 0) & (predicted >= 0)
+    overlap = np.full(len(true), np.nan)
+    places = np.searchsorted(keys, predicted[both] * size + true[both])
+    overlap[both] = pairs.overlap[places]
+    listing = Listing(images, true, predicted, overlap, bucket)
+    # predictions are ordered by confidence in an image already, and stand before the truths
+    return listing.take(np.argsort(listing.row, kind="stable"))
+
+
+def _side(
+    instances: Instances, place: int, names: Sequence[str], predicted: bool = False
+) -> Side | None:
+    if place < 0:
+        return None
+    class_id = int(instances.class_id[place])
+    return Side(
+        class_id=class_id,
+        label=names[class_id],
+        index=int(instances.place[place]),
+        box=tuple(instances.boxes[place].tolist()),
+        confidence=float(instances.confidence[place]) if predicted else None,
+    )

@@ -1,0 +1,1 @@
+"""Compare two sets of predictions of the same images."""

@@ -1,0 +1,1 @@
+"""Confidence intervals, resampling, and sums that do not depend on their order."""

@@ -1,0 +1,126 @@
+"""The bootstrap of large sets: blocks of images are drawn, and AP is read from histograms.
+
+Up to `BLOCKS` blocks of images, dealt at random so that the order of the set does not matter, are
+counted once: by class, block and bin of confidence how many predictions were made, and how many
+are right at each threshold. A draw gives the blocks weights; its AP is a product of matrices and a
+walk along the bins. The cost of a draw does not grow with the set. A bin holds 1/512 of a class's
+predictions, so AP is a little coarse; only its spread over the draws is used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Ints
+from snellen.metrics.detection.average_precision import RECALLS
+from snellen.metrics.detection.overlaps import Floats
+from snellen.metrics.detection.state import OverlapState
+
+BLOCKS = 200
+_BINS = 512
+_TINY = np.spacing(1)
+_BITS = np.arange(len(IOU_THRESHOLDS))
+
+Histogram = npt.NDArray[np.float32]
+
+
+def block_draws(
+    state: OverlapState, num_classes: int, *, resamples: int, seed: int, blocks: int = BLOCKS
+) -> Floats:
+    """AP at the ten thresholds in each draw, the mean over classes that have truths in it.
+
+    Args:
+        state: of the whole set, ordered by image.
+        num_classes: K.
+        resamples: number of draws, R.
+        seed: of the blocks and the draws.
+        blocks: at most so many; no more than images.
+
+    Returns:
+        float64, (R, 10); NaN where no class has truths.
+    """
+    random = np.random.default_rng(seed)
+    count = min(blocks, len(state.images))
+    block_of = random.permutation(len(state.images)) % count
+    weights = random.multinomial(count, np.full(count, 1 / count), resamples).astype(np.float32)
+    return mean_precision(state, num_classes, block_of, weights)
+
+
+def mean_precision(
+    state: OverlapState, num_classes: int, block_of: Ints, weights: Histogram
+) -> Floats:
+    """AP under weights of blocks.
+
+    Args:
+        state: of the whole set, ordered by image.
+        num_classes: K.
+        block_of: (m,), each image's block, from 0.
+        weights: float32, (R, B).
+
+    Returns:
+        float64, (R, 10).
+    """
+    kept = state.detections[state.detections["within"]]
+    kept = kept[np.lexsort((-kept["confidence"], kept["class_id"]))]
+    edges = np.searchsorted(kept["class_id"], np.arange(num_classes + 1))
+    truths = state.truths
+    total = np.zeros((len(weights), len(IOU_THRESHOLDS)))
+    classes = np.zeros(len(weights))
+    for number in np.unique(truths["class_id"][truths["counted"] > 0]).tolist():
+        of_class = truths[truths["class_id"] == number]
+        counted = np.bincount(
+            block_of[np.searchsorted(state.images, of_class["image"])],
+            of_class["counted"],
+            weights.shape[1],
+        )
+        support = weights.astype(np.float64) @ counted
+        part = kept[edges[number] : edges[number + 1]]
+        blocks = block_of[np.searchsorted(state.images, part["image"])]
+        known = support > 0
+        total[known] += _class_precision(part, blocks, weights[known], support[known])
+        classes += known
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / classes[:, None])
+
+
+def _class_precision(part: Any, blocks: Ints, weights: Histogram, support: Floats) -> Floats:
+    """AP of one class in each draw: (R, 10)."""
+    result = np.zeros((len(weights), len(_BITS)))
+    if not len(part) or not len(weights):
+        return result
+    width = -(-len(part) // _BINS)
+    cell = blocks * _BINS + np.arange(len(part)) // width
+    made = weights @ _histogram(cell, weights.shape[1])
+    for bit in _BITS:
+        skip = (part["skip"] >> bit) & 1 == 1
+        hit = ((part["hit"] >> bit) & 1 == 1) & ~skip
+        if not hit.any():
+            continue
+        hits = weights @ _histogram(cell[hit], weights.shape[1])
+        counted = made - weights @ _histogram(cell[skip], weights.shape[1]) if skip.any() else made
+        result[:, bit] = _interpolated(
+            np.cumsum(hits, axis=1, dtype=np.float64),
+            np.cumsum(counted, axis=1, dtype=np.float64),
+            support,
+        )
+    return result
+
+
+def _histogram(cell: Ints, blocks: int) -> Histogram:
+    """How many predictions stand in each block and bin: (B, bins)."""
+    counts = np.bincount(cell, minlength=blocks * _BINS)
+    return counts.reshape(blocks, _BINS).astype(np.float32)
+
+
+def _interpolated(hits: Floats, made: Floats, support: Floats) -> Floats:
+    """COCO's mean of the best precision from each of 101 recalls on, by draw: (R,)."""
+    precision = hits / (made + _TINY)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    values = np.empty(len(hits))
+    for draw, (found, best) in enumerate(zip(hits, envelope, strict=True)):
+        index = np.searchsorted(found / support[draw], RECALLS, side="left")
+        values[draw] = np.append(best, 0.0)[index].mean()
+    return values

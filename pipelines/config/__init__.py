@@ -1,0 +1,1 @@
+"""Configurations of runs and inference jobs, from YAML to validated objects."""

@@ -1,0 +1,1 @@
+"""Datasets: sources, the manifest, the class map, reading of images."""

@@ -1,0 +1,35 @@
+"""Convert a data set into a manifest file once, to evaluate it many times without listing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.data.manifest import ManifestSummary, write_manifest
+from snellen.pipelines.data.sources.registry import open_source
+from snellen.pipelines.progress import Reporter
+
+
+def convert_dataset(
+    config: RunConfig, target: Path, reporter: Reporter, *, overwrite: bool = False
+) -> ManifestSummary:
+    """Write the manifest of ``config.dataset`` to ``target``.
+
+    Labels keep the data set's own classes; the class map is for a run to make.
+
+    Raises:
+        InputError: what is wrong with the data set; OUTPUT_TAKEN where ``target`` exists.
+    """
+    if target.exists() and not overwrite:
+        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = open_source(config.dataset)
+    reporter.status(f"listing the images of {config.dataset.path}")
+    return write_manifest(
+        source,
+        source.describe(),
+        target,
+        limit=config.dataset.limit,
+        progress=lambda rows: reporter.status(f"listing the images: {rows:,} so far"),
+    )

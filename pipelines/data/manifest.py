@@ -1,0 +1,222 @@
+"""Write the manifest of a run: the fixed, ordered list of its images.
+
+It streams from the source into one Parquet file in the run's folder, so memory does not depend
+on the number of images; only a 64-bit hash an image is held, to find equal ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.data.manifest_keys import CLASSES_KEY, ROOT_KEY
+from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.store.parquet.schema import manifest_schema
+
+MANIFEST_NAME = "manifest.parquet"
+ROW_GROUP = 4096
+"""Rows of a row group: a worker reads the groups that its unit touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSummary:
+    """Rows written, sha256 of the file, and images left out by the class map."""
+
+    rows: int
+    sha256: str
+    left_out: int
+
+
+def write_manifest(
+    source: Source,
+    info: DatasetInfo,
+    path: Path,
+    *,
+    leave_out: frozenset[str] = frozenset(),
+    limit: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ManifestSummary:
+    """Stream the source into ``path``.
+
+    Args:
+        source, info: the data set and its description.
+        path: the Parquet file to write; it appears whole or not at all.
+        leave_out: data set classes whose images are not taken.
+        limit: take this many images, spread evenly over the set.
+        progress: called with the number of images found so far.
+
+    Raises:
+        InputError: DATASET_EMPTY or DATASET_DUPLICATE_IDS.
+    """
+    schema = _with_classes(manifest_schema(info.meta_fields), info)
+    partial = path.with_suffix(".partial")
+    hashes: list[npt.NDArray[np.uint64]] = []
+    left_out = 0
+    rows = 0
+    try:
+        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+            for table in _tables(source, info, schema):
+                kept = _without(table, leave_out)
+                left_out += table.num_rows - kept.num_rows
+                hashes.append(pl.Series(kept["image_id"]).hash().to_numpy())
+                kept = _numbered(kept, rows)
+                writer.write_table(kept, row_group_size=ROW_GROUP)
+                rows += kept.num_rows
+                if progress is not None:
+                    progress(rows)
+        if rows == 0:
+            raise InputError(
+                "DATASET_EMPTY",
+                f"dataset.path: '{source.config.path}' has no images"
+                + (f" besides {left_out} that model.class_map leaves out." if left_out else "."),
+            )
+        _refuse_equal_ids(partial, hashes)
+        if limit is not None and limit < rows:
+            _thin(partial, rows, limit)
+            rows = limit
+        digest = _publish(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return ManifestSummary(rows, digest, left_out)
+
+
+def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
+    """Keep what the rows alone do not say, so that a manifest is a data set of its own."""
+    known = {CLASSES_KEY: json.dumps(info.classes), ROOT_KEY: str(info.root)}
+    if info.classes is None:
+        known.pop(CLASSES_KEY)
+    return schema.with_metadata({**(schema.metadata or {}), **known})
+
+
+def _tables(source: Source, info: DatasetInfo, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches of the source as tables of row groups' size; small batches are joined."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for columns in source.batches(info):
+        table = _to_table(columns, schema)
+        waiting.append(table)
+        count += table.num_rows
+        if count >= ROW_GROUP:
+            joined = pa.concat_tables(waiting)
+            full = count - count % ROW_GROUP
+            yield joined.slice(0, full)
+            waiting, count = [joined.slice(full)], count - full
+    if count:
+        yield pa.concat_tables(waiting)
+
+
+def _to_table(columns: dict[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    count = len(next(iter(columns.values())))
+    arrays = []
+    for field in schema:
+        values = columns.get(field.name)
+        if values is None:
+            arrays.append(pa.nulls(count, field.type))
+        elif isinstance(values, pa.Array | pa.ChunkedArray):
+            arrays.append(values.cast(field.type))
+        else:
+            arrays.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _without(table: pa.Table, labels: frozenset[str]) -> pa.Table:
+    if not labels:
+        return table
+    dropped = pc.is_in(table["label"], pa.array(sorted(labels), pa.string()))
+    return table.filter(pc.invert(dropped))
+
+
+def _numbered(table: pa.Table, first: int) -> pa.Table:
+    index = pa.array(np.arange(first, first + table.num_rows, dtype=np.int64))
+    return table.set_column(
+        table.schema.get_field_index("image_index"), table.schema.field("image_index"), index
+    )
+
+
+def _refuse_equal_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
+    """Equal hashes are looked up as text, so a collision of two different ids is no error."""
+    merged = np.concatenate(hashes)
+    merged.sort()
+    doubled = np.unique(merged[1:][merged[1:] == merged[:-1]])
+    if not len(doubled):
+        return
+    seen: set[str] = set()
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=["image_id"]):
+            ids = pl.Series(batch.column(0))
+            for image_id in ids.filter(ids.hash().is_in(doubled)).to_list():
+                if image_id in seen:
+                    raise InputError(
+                        "DATASET_DUPLICATE_IDS",
+                        f"the image id '{image_id}' stands more than once in the data set; ids "
+                        "must be unique, since results are keyed by them. Remove the second one.",
+                    )
+                seen.add(image_id)
+
+
+def _thin(path: Path, rows: int, limit: int) -> None:
+    """Keep ``limit`` rows, the i-th being row floor(i * rows / limit)."""
+    thinned = path.with_suffix(".thinned")
+    with (
+        pq.ParquetFile(path) as file,
+        pq.ParquetWriter(thinned, file.schema_arrow, compression="zstd") as writer,
+    ):
+        wanted = np.arange(limit, dtype=np.int64) * rows // limit
+        start = taken = 0
+        for batch in file.iter_batches(batch_size=ROW_GROUP):
+            inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)] - start
+            table = pa.Table.from_batches([batch]).take(pa.array(inside))
+            writer.write_table(_numbered(table, taken), row_group_size=ROW_GROUP)
+            taken += len(inside)
+            start += batch.num_rows
+    thinned.replace(path)
+
+
+def _publish(partial: Path, path: Path) -> str:
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    return digest
+
+
+class ManifestReader:
+    """Reads ranges of a manifest; one a thread, since a Parquet reader is not shared."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path, memory_map=False)
+        counts = [
+            self._file.metadata.row_group(i).num_rows
+            for i in range(self._file.metadata.num_row_groups)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    @property
+    def root(self) -> str:
+        """The folder or address that image ids are relative to."""
+        return str((self._file.schema_arrow.metadata or {})[ROOT_KEY.encode()].decode())
+
+    @property
+    def rows(self) -> int:
+        """Number of images."""
+        return int(self._starts[-1])
+
+    def read(self, start: int, stop: int) -> pa.Table:
+        """Rows ``start`` to ``stop`` (excluded), as a table of the manifest's schema."""
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = int(np.searchsorted(self._starts, stop, side="left"))
+        table = self._file.read_row_groups(list(range(first, last)))
+        return table.slice(start - int(self._starts[first]), stop - start).combine_chunks()

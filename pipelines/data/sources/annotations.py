@@ -1,0 +1,188 @@
+"""True boxes, masks and keypoints of an image on their way into the manifest.
+
+Coordinates are absolute pixels of the upright image; class ids are the data set's own: positions
+in ``DatasetInfo.classes``. Whatever cannot be used makes a ``LabelProblem``, which becomes the
+image's failed row: out of the metrics, and in sight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from snellen.adapters.errors import ErrorCode
+
+Polygon = Sequence[float]
+"""x1, y1, x2, y2, ... in absolute pixels, at least three points."""
+
+
+class LabelProblem(Exception):  # noqa: N818 - it is data, not a failure of ours
+    """The labels of one image cannot be used."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.text = f"{code}: {message}"
+
+
+@dataclass(slots=True)
+class Targets:
+    """The truth of one image, in the shapes of the manifest's columns.
+
+    Attributes:
+        boxes: dicts of class_id, x1, y1, x2, y2, area, is_crowd, ignore.
+        masks: COCO compressed RLE at (height, width), parallel to the boxes; None without masks.
+        keypoints: lists of dicts of x, y, v (0, 1, 2), parallel to the boxes; None without.
+    """
+
+    boxes: list[dict[str, Any]] = field(default_factory=list)
+    masks: list[bytes] | None = None
+    keypoints: list[list[dict[str, float]]] | None = None
+
+
+def true_box(
+    class_id: int,
+    corners: tuple[float, float, float, float],
+    *,
+    area: float | None = None,
+    is_crowd: bool = False,
+    ignore: bool = False,
+    where: str = "",
+) -> dict[str, Any]:
+    """One true box.
+
+    Args:
+        class_id: position in the data set's classes.
+        corners: x1, y1, x2, y2.
+        area: pixels; the box's own where it is not given.
+        is_crowd, ignore: as COCO means them.
+        where: which annotation, for the message.
+
+    Raises:
+        LabelProblem: LABEL_INVALID for coordinates that are not finite or a negative size.
+    """
+    x1, y1, x2, y2 = corners
+    if not all(math.isfinite(value) for value in corners):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: a coordinate is not finite")
+    if x2 < x1 or y2 < y1:
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the box has a negative size")
+    size = (x2 - x1) * (y2 - y1) if area is None else area
+    if not math.isfinite(size) or size < 0:
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the area is {size}")
+    return {
+        "class_id": class_id,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "area": size,
+        "is_crowd": is_crowd,
+        "ignore": ignore,
+    }
+
+
+def mask_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> bytes:
+    """COCO compressed RLE of the union of polygons, at (height, width).
+
+    Raises:
+        LabelProblem: LABEL_INVALID for a polygon of fewer than three points, or a coordinate that
+            is not finite.
+    """
+    from hotcoco import mask
+
+    if not polygons or any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, "a polygon has fewer than three points")
+    numbers = [[float(v) for v in polygon] for polygon in polygons]
+    if not all(math.isfinite(value) for polygon in numbers for value in polygon):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, "a polygon's coordinate is not finite")
+    parts = mask.frPyObjects(numbers, height, width)
+    merged = parts[0] if len(parts) == 1 else mask.merge(parts)
+    return _counts(merged)
+
+
+def mask_of_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
+    """COCO compressed RLE from a compressed or an uncompressed one.
+
+    Raises:
+        LabelProblem: LABEL_INVALID where its size is not (height, width), or its runs do not fill
+            that.
+    """
+    from hotcoco import mask
+
+    if list(segmentation.get("size", [])) != [height, width]:
+        raise LabelProblem(
+            ErrorCode.LABEL_INVALID,
+            f"the mask is of size {segmentation.get('size')}, the image of {[height, width]}",
+        )
+    counts = segmentation.get("counts")
+    if isinstance(counts, str) and counts.isascii():
+        counts = counts.encode()
+    runs = _runs(counts) if isinstance(counts, bytes) else counts
+    if (
+        not isinstance(runs, list)
+        or not all(isinstance(run, int) and run >= 0 for run in runs)
+        or sum(runs) != height * width
+    ):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, "the mask's runs do not fill the image")
+    if isinstance(counts, bytes):
+        return counts
+    return _counts(mask.frPyObjects(segmentation, height, width))
+
+
+def _runs(counts: bytes) -> list[int]:
+    """The run lengths of a compressed RLE: five bits a character, differences from the third on."""
+    runs: list[int] = []
+    value = shift = 0
+    for char in counts:
+        bits = char - 48
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs
+
+
+def mask_area(counts: bytes, height: int, width: int) -> float:
+    """Number of pixels of a mask."""
+    from hotcoco import mask
+
+    return float(mask.area({"size": [height, width], "counts": counts}))
+
+
+def _counts(rle: Any) -> bytes:
+    counts = rle["counts"]
+    return counts.encode() if isinstance(counts, str) else bytes(counts)
+
+
+def keypoints_of(values: Sequence[float], *, where: str = "") -> list[dict[str, float]]:
+    """Keypoints from x, y, v triples.
+
+    Raises:
+        LabelProblem: LABEL_INVALID for a number of values that is no multiple of three, or for
+            values that are not finite.
+    """
+    if len(values) % 3 or not all(math.isfinite(value) for value in values):
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the keypoints are malformed")
+    return [
+        {"x": float(x), "y": float(y), "v": float(v)}
+        for x, y, v in zip(values[::3], values[1::3], values[2::3], strict=True)
+    ]
+
+
+def target_columns(found: Sequence[Targets | LabelProblem]) -> dict[str, list[Any]]:
+    """The manifest columns of a batch of images."""
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("true_boxes", "true_masks", "true_keypoints", "label_error")
+    }
+    for one in found:
+        good = one if isinstance(one, Targets) else None
+        columns["true_boxes"].append(None if good is None else good.boxes)
+        columns["true_masks"].append(None if good is None else good.masks)
+        columns["true_keypoints"].append(None if good is None else good.keypoints)
+        columns["label_error"].append(one.text if isinstance(one, LabelProblem) else None)
+    return columns

@@ -1,0 +1,96 @@
+"""What every source does: describe the data set, then stream its manifest.
+
+A source is opened once, on the driver. ``classes`` must be cheap, because a wrong class map has
+to stop the run before a large set is listed; ``batches`` streams rows in the final order, so
+that a manifest of any length is written in flat memory.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.storage.address import frozen_options, is_remote
+from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What a source knows before it lists its images.
+
+    Attributes:
+        root: folder (or address) that image ids are relative to; no image may lie outside of it.
+        split: the split that was taken, or None where the format has none.
+        classes: the data set's own classes in its own order, or None where it has no labels.
+        labels_are_ids: labels are integers without names.
+        class_order: how ``classes`` was ordered, for the record.
+        meta_fields: further columns, already named ``meta_*``.
+        notes: what a person should know ("took folder test/").
+    """
+
+    root: Place
+    split: str | None
+    classes: tuple[str, ...] | None
+    labels_are_ids: bool = False
+    class_order: str | None = None
+    meta_fields: tuple[pa.Field, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Source(ABC):
+    """A data set in one format. Subclasses are registered in ``sources/registry.py``.
+
+    Attributes:
+        labelled: False where nobody asks for labels: classes need not be looked for then.
+    """
+
+    labelled: bool = True
+
+    def __init__(self, config: DatasetConfig) -> None:
+        self.config = config
+        self.storage = frozen_options(config.storage_options)
+
+    def place(self, text: str, key: str = "path") -> Place:
+        """The absolute path, or the address, that a setting or a file of the data set names.
+
+        Args:
+            text: as written.
+            key: whose setting it is, for messages.
+
+        Raises:
+            InputError, ConfigError: an address that is refused.
+        """
+        return place_of(text, self.storage, f"dataset.{key}")
+
+    def at(self, location: str) -> Place:
+        """The place of a location that is absolute already."""
+        return RemotePath(location, self.storage) if is_remote(location) else Path(location)
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Place) -> bool:
+        """Whether ``dataset.format: auto`` should choose this format for ``path``."""
+
+    @abstractmethod
+    def describe(self) -> DatasetInfo:
+        """Find the classes without listing every image.
+
+        Raises:
+            InputError: the path is missing, empty or not of this format.
+        """
+
+    @abstractmethod
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """Yield the images in manifest order, as columns.
+
+        Columns: ``image_id``, ``location`` (escaped as by ``listing.escape_id``), ``size``,
+        ``mtime_ns``, ``label`` (the data set's class name, or None), ``label_id`` (index into
+        ``info.classes``, or None), and one per ``info.meta_fields``. All lists of one batch have
+        the same length.
+        """

@@ -1,0 +1,94 @@
+"""A folder of class folders: ``path/split/class/*`` or ``path/class/*``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.file_listing import escape_id, folders_in, list_images, sort_key
+from snellen.pipelines.storage.remote_path import Place
+
+_SPLITS = ("test", "val", "validation", "valid", "train")
+
+
+class ImageFolderSource(Source):
+    """Class folders, one a class; images may lie deeper inside them.
+
+    An empty class folder is a class without images. Order of classes is ``dataset.class_order``
+    (timm: natural; torchvision: lexicographic) and is recorded.
+    """
+
+    @classmethod
+    def recognises(cls, path: Place) -> bool:
+        """Any folder that has folders."""
+        return path.is_dir() and bool(folders_in(path))
+
+    def describe(self) -> DatasetInfo:
+        """Find split and class folders.
+
+        Raises:
+            InputError: no such split, or no class folder.
+        """
+        path = self.place(self.config.path)
+        if not path.is_dir():
+            raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a folder.")
+        root, split, note = self._choose_split(path)
+        order = self.config.class_order
+        classes = tuple(sorted(self._folders(root), key=sort_key(order)))  # type: ignore[arg-type]
+        if not classes:
+            raise InputError(
+                "DATASET_EMPTY",
+                f"dataset.path: '{root}' has no class folders; expected {root.name}/CLASS/IMAGE.",
+            )
+        for name in classes:
+            if any("\udc80" <= char <= "\udcff" for char in name):
+                raise InputError(
+                    "DATASET_CLASS_NAME",
+                    f"dataset.path: '{root}' has a class folder whose name is not UTF-8: "
+                    f"'{escape_id(name)}'; rename it.",
+                )
+        return DatasetInfo(
+            root=root,
+            split=split,
+            classes=classes,
+            class_order=order,
+            notes=(note,) if note else (),
+        )
+
+    def _folders(self, path: Place) -> list[str]:
+        return folders_in(path, follow_links=self.config.follow_links)
+
+    def _choose_split(self, path: Place) -> tuple[Place, str | None, str]:
+        wanted = self.config.split
+        names = self._folders(path)
+        if wanted is None:
+            return path, None, ""
+        if wanted != "auto":
+            if wanted not in names:
+                raise InputError(
+                    "DATASET_SPLIT",
+                    f"dataset.split: '{path}' has no folder '{wanted}'; it has "
+                    f"{', '.join(sorted(names)[:10]) or 'none'}.",
+                )
+            return path / wanted, wanted, ""
+        found = [name for name in _SPLITS if name in names]
+        # One split name alone beside other folders may be a class; two are splits.
+        if found and (set(names) <= set(_SPLITS) or len(found) > 1):
+            return path / found[0], found[0], f"took the split '{found[0]}' of {path}"
+        return path, None, ""
+
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """One batch a class folder, classes in their order, files in the same order rule."""
+        classes = info.classes or ()
+        for label_id, files in enumerate(list_images(info.root, classes, self.config.class_order)):
+            count = len(files)
+            yield {
+                "image_id": [file.relative for file in files],
+                "location": [escape_id(file.path) for file in files],
+                "size": [file.size for file in files],
+                "mtime_ns": [file.mtime_ns for file in files],
+                "label": [classes[label_id]] * count,
+                "label_id": [label_id] * count,
+            }

@@ -1,0 +1,190 @@
+"""Images without labels: a folder at any depth, one image, or a list of both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.file_listing import (
+    IMAGE_SUFFIXES,
+    ListedFile,
+    escape_id,
+    folders_in,
+    list_images,
+    sort_key,
+    stat_files,
+)
+from snellen.pipelines.data.sources.image_list import relative_id
+from snellen.pipelines.storage.remote_path import Place, RemotePath
+
+_SHOWN = 3
+
+
+class ImagesSource(Source):
+    """``path`` is a folder or an image; ids are relative paths, so equal names are no problem.
+
+    Of a folder, its own images come first and its folders after them, both in natural order
+    (1, 2, 10). Other files are passed over.
+    """
+
+    @classmethod
+    def recognises(cls, path: Place) -> bool:
+        """A folder, or a file that ends as an image does."""
+        return path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+
+    def describe(self) -> DatasetInfo:
+        """Nothing is listed yet.
+
+        Raises:
+            InputError: DATASET_NOT_FOUND.
+        """
+        path = self.place(self.config.path)
+        if path.is_dir():
+            return DatasetInfo(root=path, split=None, classes=None)
+        if not path.is_file():
+            raise InputError("DATASET_NOT_FOUND", f"dataset.path: '{path}' does not exist.")
+        return DatasetInfo(root=path.parent, split=None, classes=None)
+
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """One batch a folder that lies directly in the root."""
+        path = self.place(self.config.path)
+        if not path.is_dir():
+            yield named_files([path], info.root)
+            return
+        for files in images_below(path):
+            yield columns_of(files)
+
+
+class NamedImagesSource(Source):
+    """Paths that somebody named one by one, in their order; a folder among them is listed.
+
+    A link that is named is followed, wherever it leads; links inside of a folder are not.
+    """
+
+    def __init__(self, paths: Sequence[str], config: DatasetConfig) -> None:
+        super().__init__(config)
+        self._places = [self.place(path) for path in paths]
+
+    @classmethod
+    def recognises(cls, path: Place) -> bool:
+        """Never by itself: ``dataset.path`` is a list then."""
+        return False
+
+    def describe(self) -> DatasetInfo:
+        """The root is what all paths have in common."""
+        return DatasetInfo(root=_common_root(self._places), split=None, classes=None)
+
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """Files that stand together, and each folder by its own folders."""
+        waiting: list[Place] = []
+        for place in self._places:
+            if not place.is_dir():
+                waiting.append(place)
+                continue
+            if waiting:
+                yield named_files(waiting, info.root)
+                waiting = []
+            for files in images_below(place):
+                columns = columns_of(files)
+                ids = [relative_id(file.path, info.root) for file in files]
+                yield {**columns, "image_id": ids}
+        if waiting:
+            yield named_files(waiting, info.root)
+
+
+def check_named(places: Sequence[Place]) -> None:
+    """Refuse local paths that do not exist: whoever names them expects them.
+
+    Raises:
+        InputError: DATASET_NOT_FOUND, naming the first ones.
+    """
+    missing = [str(place) for place in places if isinstance(place, Path) and not place.exists()]
+    if missing:
+        shown = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise InputError(
+            "DATASET_NOT_FOUND",
+            f"dataset.path: {shown}{more} of {len(places)} images "
+            f"{'do' if len(missing) > 1 else 'does'} not exist (looked in {Path.cwd()}).",
+        )
+
+
+def images_below(folder: Place) -> Iterator[list[ListedFile]]:
+    """The images directly in a folder, then those below each of its folders."""
+    yield _directly_in(folder)
+    names = sorted(folders_in(folder), key=sort_key("natural"))  # type: ignore[arg-type]
+    yield from list_images(folder, names, "natural")
+
+
+def has_images(folder: Path) -> bool:
+    """Whether an image lies directly in a folder; it is not listed to its end."""
+    with os.scandir(folder) as entries:
+        return any(_is_image(entry.name) and not entry.is_dir() for entry in entries)
+
+
+def _directly_in(folder: Place) -> list[ListedFile]:
+    key = sort_key("natural")
+    if isinstance(folder, RemotePath):
+        remote = [file for file in folder.below(recursive=False)[0] if _is_image(file.name)]
+        remote.sort(key=lambda file: key(file.name))  # type: ignore[arg-type, return-value]
+        stats = [(file.stat().st_size, file.stat().st_mtime_ns) for file in remote]
+        paths = [file.address for file in remote]
+    else:
+        with os.scandir(folder) as entries:
+            found = [
+                entry.name
+                for entry in entries
+                if _is_image(entry.name) and not entry.is_dir(follow_symlinks=False)
+            ]
+        found.sort(key=key)  # type: ignore[arg-type]
+        paths = [str(folder / name) for name in found]
+        stats = stat_files(paths)  # type: ignore[assignment]
+    start = len(str(folder).rstrip("/")) + 1
+    return [
+        ListedFile(escape_id(path[start:]), path, size, mtime)
+        for path, (size, mtime) in zip(paths, stats, strict=True)
+    ]
+
+
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def columns_of(files: Sequence[ListedFile]) -> dict[str, Sequence[Any]]:
+    """Listed files as columns of the manifest."""
+    nothing = [None] * len(files)
+    return {
+        "image_id": [file.relative for file in files],
+        "location": [escape_id(file.path) for file in files],
+        "size": [file.size for file in files],
+        "mtime_ns": [file.mtime_ns for file in files],
+        "label": nothing,
+        "label_id": nothing,
+    }
+
+
+def named_files(places: Sequence[Place], root: Place) -> dict[str, Sequence[Any]]:
+    """Files that were named: looked at in parallel; one that is missing is a failed row."""
+    # realpath: the reader refuses links out of the root, but these were asked for by name.
+    paths = [str(p) if isinstance(p, RemotePath) else os.path.realpath(p) for p in places]
+    local = [path for path, place in zip(paths, places, strict=True) if isinstance(place, Path)]
+    stats = dict(zip(local, stat_files(local), strict=True))
+    found = [stats.get(path, (None, None)) for path in paths]
+    return {
+        "image_id": [relative_id(str(place), root) for place in places],
+        "location": [escape_id(path) for path in paths],
+        "size": [size for size, _ in found],
+        "mtime_ns": [mtime for _, mtime in found],
+        "label": [None] * len(places),
+        "label_id": [None] * len(places),
+    }
+
+
+def _common_root(places: Sequence[Place]) -> Place:
+    local = [str(p if p.is_dir() else p.parent) for p in places if isinstance(p, Path)]
+    return Path(os.path.commonpath(local)) if local else places[0].parent

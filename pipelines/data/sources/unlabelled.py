@@ -1,0 +1,177 @@
+"""Open the images of an inference job; labels that they may have are not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import nearest
+from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.predict import ImagesConfig
+from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
+from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
+from snellen.pipelines.data.sources.registry import load_source_class
+from snellen.pipelines.storage.address import frozen_options, is_remote
+from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
+from snellen.pipelines.tasks.ground_truth import COLUMNS as TRUTH_COLUMNS
+
+FORMATS = ("manifest", "image_list", "webdataset", "images")
+"""Names of ``sources.registry`` that need no labels, in the order in which auto tries them."""
+FEW = 32
+"""So many local images are predicted in this process: Ray's start takes longer."""
+
+
+class Unlabelled(Source):
+    """A data set as if it had no labels."""
+
+    def __init__(self, inner: Source) -> None:
+        super().__init__(inner.config)
+        inner.labelled = False
+        self._inner = inner
+
+    @classmethod
+    def recognises(cls, path: Place) -> bool:
+        """Never: it is what `open_images` puts around a format."""
+        return False
+
+    def describe(self) -> DatasetInfo:
+        """As the format describes it, without classes."""
+        return self._inner.describe()
+
+    def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
+        """The format's batches without the columns of truth."""
+        for batch in self._inner.batches(info):
+            dropped = (*TRUTH_COLUMNS, "label_id")
+            yield {name: values for name, values in batch.items() if name not in dropped}
+
+
+def open_images(config: ImagesConfig) -> Source:
+    """Open the images that a configuration names.
+
+    Raises:
+        ConfigError: DATASET_MISSING, none are named; DATASET_FORMAT, an unknown format.
+        InputError: the path does not exist or is an address of no storage.
+    """
+    if config.format != "auto" and config.format not in FORMATS and ":" not in config.format:
+        raise ConfigError(
+            "DATASET_FORMAT",
+            f"dataset.format: '{config.format}' is no format of images to predict; choose one of "
+            f"auto, {', '.join(sorted(FORMATS))}{nearest(config.format, FORMATS)}.",
+        )
+    if isinstance(config.path, tuple):
+        return _named(config, config.path)
+    path = place_of(config.path, frozen_options(config.storage_options))
+    dataset = _dataset(config, config.path)
+    if config.format != "auto":
+        return Unlabelled(load_source_class(config.format)(dataset))
+    shards = config.path.endswith(".tar") and any(mark in config.path for mark in "*?[")
+    if not shards and not path.exists():
+        if isinstance(path, RemotePath):
+            raise path.missing()
+        check_named([path])
+    return Unlabelled(load_source_class(_format_of(path, shards=shards))(dataset))
+
+
+def _format_of(path: Place, *, shards: bool) -> str:
+    if shards:
+        return "webdataset"
+    if isinstance(path, Path) and path.is_dir() and has_images(path):
+        return "images"  # a stray .tar beside images is no reason to leave the images out
+    for name in FORMATS:
+        if load_source_class(name).recognises(path):
+            return name
+    return "images"  # named by its path: its content decides
+
+
+def _named(config: ImagesConfig, paths: tuple[str, ...]) -> Source:
+    if not paths:
+        raise ConfigError(
+            "DATASET_MISSING",
+            "there are no images to predict; name a folder or files on the command line, or set "
+            "dataset.path.",
+        )
+    if config.format not in ("auto", "images"):
+        raise ConfigError(
+            "DATASET_FORMAT",
+            f"dataset.path: a list names images one by one, so dataset.format: '{config.format}' "
+            "does not go with it; give one path, or remove the format.",
+        )
+    return NamedImagesSource(paths, _dataset(config, spoken(config)))
+
+
+def check_images(config: ImagesConfig) -> None:
+    """Refuse images that are named and do not exist, before a job starts.
+
+    Raises:
+        InputError: DATASET_NOT_FOUND, naming the first ones.
+    """
+    if isinstance(config.path, tuple):
+        options = frozen_options(config.storage_options)
+        check_named([place_of(path, options, "dataset.path") for path in config.path])
+
+
+def are_few(config: ImagesConfig) -> bool:
+    """Whether these are at most `FEW` images, all of them local; quick for any folder."""
+    paths = config.path if isinstance(config.path, tuple) else (config.path,)
+    if config.format not in ("auto", "images") or any(is_remote(path) for path in paths):
+        return False
+    count = 0
+    for path in (Path(text).expanduser() for text in paths):
+        if path.is_dir():
+            count += sum(1 for _ in islice(walk(str(path)), FEW + 1))
+            few_here = _format_of(path, shards=False) == "images"
+        else:
+            count += 1
+            few_here = path.exists() and _format_of(path, shards=False) == "images"
+        if min(count, config.limit or count) > FEW or not few_here:
+            return False
+    return True
+
+
+def input_of(config: ImagesConfig) -> tuple[str, dict[str, Any]]:
+    """The columns ``inference_type`` and ``input_data`` of a job.
+
+    Returns:
+        ``single`` for an image, ``batch`` for several that are named, ``dataset`` for a folder,
+        a manifest, a list or shards; and what was named.
+    """
+    if isinstance(config.path, tuple):
+        kind = "single" if len(config.path) == 1 and _is_file(config.path[0]) else "batch"
+        return kind, {"paths": list(config.path)}
+    named = config.format in ("auto", "images") and _is_file(config.path)
+    single = named and _format_of(Path(config.path), shards=False) == "images"
+    return ("single" if single else "dataset"), {"path": config.path, "format": config.format}
+
+
+def _is_file(path: str) -> bool:
+    return not is_remote(path) and Path(path).expanduser().is_file()
+
+
+def spoken(config: ImagesConfig) -> str:
+    """What the images are, for messages."""
+    if isinstance(config.path, str):
+        return config.path
+    return config.path[0] if len(config.path) == 1 else f"{len(config.path)} named paths"
+
+
+def short_name(config: ImagesConfig) -> str:
+    """What the images are, for the name of a job: an image's or a folder's name."""
+    if isinstance(config.path, tuple) and len(config.path) > 1:
+        return f"{len(config.path)}-images"
+    path = Path(spoken(config))
+    return path.name if path.suffix.lower() not in IMAGE_SUFFIXES else path.stem
+
+
+def _dataset(config: ImagesConfig, path: str) -> DatasetConfig:
+    return DatasetConfig(
+        format=config.format,
+        path=path,
+        root=config.root,
+        follow_links=config.follow_links,
+        limit=config.limit,
+        storage_options=config.storage_options,
+    )

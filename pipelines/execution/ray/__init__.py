@@ -1,0 +1,1 @@
+"""Execute units on Ray."""

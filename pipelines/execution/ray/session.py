@@ -1,0 +1,198 @@
+"""Start Ray quietly, embedded in this process or by joining a cluster, and end it cleanly."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from snellen.adapters.errors import RunError
+from snellen.pipelines.config.evaluate import RayConfig
+from snellen.pipelines.planning.plan import Available
+
+_STORE_BYTES = 1 << 30
+_LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Its name is about other systems; at 0 Ray's daemons listen on loopback alone, and a loopback
+address is not replaced by this machine's other one."""
+_REACH_S = 10.0
+_INSTEAD = "Set run.engine=inline to run without Ray."
+
+
+class RaySession:
+    """One Ray connection, started in the background while other things are prepared.
+
+    Use as a context manager; leaving it ends the embedded Ray and every worker of it.
+
+    The thread that starts Ray lives as long as the session: Linux sends the parent-death signal,
+    by which Ray's daemons follow their parent, when the *thread* that forked them ends.
+    """
+
+    def __init__(self, config: RayConfig, *, instead: str = _INSTEAD) -> None:
+        """``instead`` is said where Ray cannot be had: what else there is to do."""
+        self._config = config
+        self._instead = instead
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._owned = False
+        self._connected = threading.Event()
+        self._leaving = threading.Event()
+
+    def start(self) -> RaySession:
+        """Begin to start Ray in a thread; ``ready`` waits for it."""
+        _quiet_environment(self._config.address)
+        _tell_imported_ray()
+        self._thread = threading.Thread(target=self._connect, name="snellen-ray", daemon=True)
+        self._thread.start()
+        return self
+
+    def ready(self) -> Available:
+        """Wait until Ray runs and say what is free in it.
+
+        Raises:
+            RunError: RAY_START, with Ray's own reason.
+        """
+        if self._thread is None:
+            self.start()
+        while not self._connected.wait(0.2):
+            pass  # short waits leave room for Ctrl-C
+        if self._error is not None:
+            where = self._config.address or "an embedded Ray on this machine"
+            raise RunError(
+                "RAY_START",
+                f"could not start or join {where}: {self._error}. {self._instead}".rstrip(),
+            ) from self._error
+        return _available()
+
+    def stop(self) -> None:
+        """Leave Ray; an embedded one ends with all its processes."""
+        if self._thread is None:
+            return
+        self._connected.wait()
+        if self._owned:
+            import ray
+
+            ray.shutdown()
+            self._owned = False
+        self._leaving.set()
+        self._thread.join()
+        self._thread = None
+
+    def __enter__(self) -> RaySession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _connect(self) -> None:
+        try:
+            import ray
+
+            if not ray.is_initialized():
+                _check_reachable(self._config.address)
+                ray.init(**self._arguments())
+                self._owned = True
+            _configure_data(self._config)
+        except BaseException as error:
+            self._error = error
+        self._connected.set()
+        self._leaving.wait()
+
+    def _arguments(self) -> dict[str, Any]:
+        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        config = self._config
+        if config.address is not None:
+            package = Path(sys.modules["snellen"].__path__[0])
+            return {
+                **common,
+                "address": config.address,
+                # Ray follows the links inside, so the package arrives whole.
+                "runtime_env": {"py_modules": [str(package)]},
+            }
+        return {
+            **common,
+            "num_cpus": config.num_cpus or _cpus(),
+            "num_gpus": config.num_gpus,
+            "include_dashboard": False,
+            "object_store_memory": config.object_store_memory or _STORE_BYTES,
+        }
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray itself waits for minutes for an address at which nobody listens. Raises OSError."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _quiet_environment(address: str | None) -> None:
+    """Switches that Ray reads from the environment, set before it is imported."""
+    embedded = address is None
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DATA_LOG_LEVEL": "ERROR",
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "GLOG_minloglevel": "3",
+    }
+    for key, value in quiet.items():
+        os.environ.setdefault(key, value)
+    if embedded or str(address).startswith(("127.", "localhost:")):
+        os.environ.setdefault(_LOOPBACK_SWITCH, "0")
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    if embedded:
+        # A token that lives in this process and its children alone: no file to leak.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    elif (Path.home() / ".ray" / "auth_token").is_file():
+        # That of a Ray which this user started, `snellen serve` for example; a cluster without
+        # authentication does not look at it.
+        os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def _tell_imported_ray() -> None:
+    """A Ray that was imported before has read the environment already; as Ray does itself."""
+    if "ray" not in sys.modules:
+        return
+    from ray._private import ray_constants
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    Config.initialize("")
+    if os.environ.get(_LOOPBACK_SWITCH) == "0":
+        ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _configure_data(config: RayConfig) -> None:
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # A block whose worker died is scored again, alone, by the caller.
+    context.max_errored_blocks = -1
+    context.execution_no_progress_timeout_s = float(config.no_progress_timeout)
+
+
+def _available() -> Available:
+    import ray
+
+    free = ray.available_resources()  # type: ignore[no-untyped-call]
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    memory = min((int(node["Resources"].get("memory", 0)) for node in nodes), default=0)
+    return Available(
+        cpus=float(free.get("CPU", 0.0)),
+        gpus=int(free.get("GPU", 0.0)),
+        memory=memory,
+        nodes=max(1, len(nodes)),
+    )

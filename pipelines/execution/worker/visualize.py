@@ -1,0 +1,112 @@
+"""Write annotated images and instance images of a unit, beside its results.
+
+The image is read a second time for its picture: between decoding and the result only the small
+array that the model takes is kept, and mostly few pictures are wanted. Names follow from the
+image alone, so a unit that is done again replaces its pictures, each at once.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from snellen.adapters.errors import ErrorCode
+from snellen.adapters.types import ImageStatus
+from snellen.pipelines.execution.worker.preprocess import manifest_rows, read_row
+from snellen.pipelines.execution.worker.spec import PictureSpec, ScoringSpec
+from snellen.store.parquet.unit_files import write_atomically
+
+VISUALIZATIONS, MASKS = "visualizations", "masks"
+FOLDERS = (VISUALIZATIONS, MASKS)
+"""Folders in the folder of a job."""
+_A_FOLDER = 1000
+_FLAT = 10_000
+"""Up to so many images their pictures lie in one folder, else in folders of a thousand."""
+
+
+def add_pictures(
+    spec: ScoringSpec, pictures: PictureSpec, manifest: pa.Table, table: pa.Table
+) -> pa.Table:
+    """Write the pictures that are wanted and put their paths into the result rows.
+
+    Args:
+        spec: of the run.
+        pictures: which ones.
+        manifest: rows of the unit.
+        table: its result rows, in the same order.
+
+    Returns:
+        The result rows with ``visualization_path`` and ``predicted_mask_path``: relative to the
+        results folder, null where there is no picture.
+
+    Raises:
+        RunError: DISK_FULL or OUTPUT_READONLY.
+    """
+    drawn: list[str | None] = [None] * table.num_rows
+    masks: list[str | None] = [None] * table.num_rows
+    places = manifest_rows(manifest)
+    short = table.select(["image_index", "image_name", "status"]).to_pylist()
+    for number, known in enumerate(short):
+        failed = known["status"] == ImageStatus.FAILED
+        wants_mask = pictures.masks and not failed
+        wanted = pictures.wants(known["image_index"], failed=failed)
+        if not wanted and not wants_mask:
+            continue
+        row = table.slice(number, 1).to_pylist()[0]
+        name = _name(pictures, row)
+        if wanted and (jpeg := _draw(spec, pictures, places[number], row)) is not None:
+            drawn[number] = _write(spec, VISUALIZATIONS, f"{name}.jpg", jpeg)
+        if wants_mask and (png := _mask(row)) is not None:
+            masks[number] = _write(spec, MASKS, f"{name}.png", png)
+    for column, paths in (("visualization_path", drawn), ("predicted_mask_path", masks)):
+        index = table.schema.get_field_index(column)
+        values = pa.array(paths, pa.string())
+        table = table.set_column(index, table.schema.field(column), values)
+    return table
+
+
+def _draw(
+    spec: ScoringSpec, pictures: PictureSpec, place: dict[str, Any], row: dict[str, Any]
+) -> bytes | None:
+    """The annotated image as JPEG; None where there are no pixels to draw on."""
+    if row["error_code"] == ErrorCode.WORKER_DIED:
+        return None  # it would kill this worker, too
+    from snellen.adapters.images.decode import decode_image
+    from snellen.pipelines.visualization.encode import encode_jpeg
+    from snellen.pipelines.visualization.render import draw_row
+
+    try:
+        data = read_row(place, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)
+        pixels = decode_image(data).pixels
+        return encode_jpeg(draw_row(pixels, row, pictures.class_names))
+    except Exception:
+        # The row stands without its picture: no drawing may end a job of millions.
+        return None
+
+
+def _mask(row: dict[str, Any]) -> bytes | None:
+    if row["predicted_masks"] is None or row["height"] is None:
+        return None
+    from snellen.pipelines.visualization.encode import encode_png
+    from snellen.pipelines.visualization.masks import instance_image
+
+    try:
+        return encode_png(instance_image(row["predicted_masks"], row["height"], row["width"]))
+    except Exception:  # as above
+        return None
+
+
+def _write(spec: ScoringSpec, folder: str, name: str, data: bytes) -> str:
+    write_atomically(spec.results_dir / folder / name, data)
+    return f"{folder}/{name}"
+
+
+def _name(pictures: PictureSpec, row: dict[str, Any]) -> str:
+    index = row["image_index"]
+    stem = PurePosixPath(row["image_name"]).stem
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
+    name = f"{index:06d}-{safe}" if safe else f"{index:06d}"
+    return name if pictures.total <= _FLAT else f"{index // _A_FOLDER:06d}/{name}"

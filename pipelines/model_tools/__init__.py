@@ -1,0 +1,1 @@
+"""Export a model to another format and check that both give the same predictions."""

@@ -1,0 +1,244 @@
+"""Export a checkpoint into a file of another format, and leave it only if it answers the same."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snellen.adapters.checkpoints.kinds import ENDINGS
+from snellen.adapters.errors import ConfigError, InputError, RunError
+from snellen.adapters.plugins import nearest
+from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.types import AdapterSpec
+from snellen.metrics.parity.differences import ImageDifference, Tolerance, compare_image
+from snellen.pipelines.models.load import EXPORTED, LocatedModel, locate_model
+from snellen.pipelines.models.reference import referenced_config
+from snellen.pipelines.models.training_jobs import describe_job, register_checkpoint
+from snellen.pipelines.progress import Reporter
+from snellen.store.sql.database import Database
+
+if TYPE_CHECKING:
+    from snellen.adapters.base import Adapter
+
+_SIZES = ((320, 240), (97, 211), (640, 480), (64, 64), (401, 100), (224, 224))
+"""Width and height of the pictures that an export is tried on."""
+_BATCHES = (1, 3)
+_COMPARED_FROM = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """How a model is exported.
+
+    Attributes:
+        file_format: ``onnx`` or ``torchscript``; also the ending of the file.
+        checkpoint: best, last or an epoch, of a job.
+        output: the file; None puts it beside the checkpoint.
+        imgsz: side of the square input; None keeps the checkpoint's.
+        nms: False exports the head that needs no suppression, of a YOLO model that has two.
+        overwrite: replace an existing file.
+    """
+
+    file_format: str
+    checkpoint: str | None = None
+    output: str | Path | None = None
+    imgsz: int | None = None
+    nms: bool | None = None
+    overwrite: bool = False
+
+
+def export_model(
+    reference: str,
+    settings: ExportSettings,
+    *,
+    database: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Write, check and register an exported model.
+
+    Args:
+        reference: see `snellen.pipelines.models.reference.referenced_config`.
+        settings: how.
+        database: of the run tables.
+        reporter: told what is done.
+
+    Returns:
+        JSON-serialisable: ``path, format, bytes, sha256, source, check, job``.
+
+    Raises:
+        ConfigError: FORMAT_UNKNOWN, OPTION_INVALID, EXPORT_UNSUPPORTED.
+        InputError: no such job or checkpoint, OUTPUT_TAKEN, EXPORT_FAILED, OUTPUT_NOT_WRITABLE.
+        RunError: EXPORT_DIFFERS; no file is left.
+    """
+    told = reporter or Reporter()
+    suffix = _suffix(settings.file_format)
+    config = referenced_config(reference, checkpoint=settings.checkpoint)
+    db = Database.open(database or config.database)
+    try:
+        located = locate_model(config, db)
+        spec = _with_settings(located.spec, settings)
+        target = _target(spec, settings, suffix)
+        told.status(f"loading {spec.checkpoint}")
+        adapter = load_adapter_class(spec.adapter).from_spec(spec, device="cpu")
+        check = _write(adapter, target, settings.file_format, told)
+        loaded = load_adapter_class(settings.file_format).from_spec(
+            _exported_spec(spec, settings.file_format, target), device="cpu"
+        )
+        info, source = loaded.info, adapter.info
+        made_of = {"checkpoint": source.checkpoint_path, "sha256": source.checkpoint_sha256}
+        if located.job is not None:
+            made_of["job"] = located.job.name
+        name = f"{_name(located)}-{settings.file_format}"
+        job = register_checkpoint(db, info, info.class_names, name=name, made_of=made_of)
+        return {
+            "path": str(target),
+            "format": settings.file_format,
+            "bytes": target.stat().st_size,
+            "sha256": info.checkpoint_sha256,
+            "source": made_of,
+            "check": check,
+            "job": describe_job(job),
+        }
+    finally:
+        db.close()
+
+
+def _suffix(file_format: str) -> str:
+    for suffix, name in ENDINGS.items():
+        if name == file_format:
+            return suffix
+    names = list(ENDINGS.values())
+    raise ConfigError(
+        "FORMAT_UNKNOWN",
+        f"--format {file_format}: expected one of {', '.join(names)}{nearest(file_format, names)}",
+    )
+
+
+def _with_settings(spec: AdapterSpec, settings: ExportSettings) -> AdapterSpec:
+    if spec.adapter in EXPORTED:
+        raise ConfigError(
+            "EXPORT_UNSUPPORTED",
+            f"'{spec.checkpoint}' is an exported model already; export the checkpoint that it was "
+            "made of.",
+        )
+    options, preprocess = dict(spec.options), dict(spec.preprocess)
+    if settings.nms is not None:
+        options["nms"] = settings.nms
+    if settings.imgsz is not None and spec.adapter == "timm":
+        preprocess["img_size"] = settings.imgsz
+    elif settings.imgsz is not None:
+        options["imgsz"] = settings.imgsz
+    return replace(spec, options=options, preprocess=preprocess)
+
+
+def _target(spec: AdapterSpec, settings: ExportSettings, suffix: str) -> Path:
+    source = Path(spec.checkpoint or spec.adapter)
+    if settings.output is None:
+        target = source.with_name(source.name.split(".")[0] + suffix)
+    else:
+        target = Path(settings.output).expanduser().absolute()
+    if target.suffix != suffix:
+        raise ConfigError(
+            "OUTPUT_INVALID",
+            f"--output '{target}': a file of the format {settings.file_format} has the ending "
+            f"{suffix}, which tells what it is.",
+        )
+    if target.is_dir() or (target.exists() and not settings.overwrite):
+        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+    if not target.parent.is_dir():
+        raise InputError("OUTPUT_NOT_WRITABLE", f"'{target.parent}' is no folder; make it first.")
+    return target
+
+
+def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSpec:
+    kept = ("nms_iou", "max_detections", "multi_label")
+    options = {key: spec.options[key] for key in kept if key in spec.options}
+    if file_format == "torchscript":
+        options["trust"] = True  # it was made a moment ago, here
+    return AdapterSpec(
+        adapter=file_format,
+        checkpoint=str(file),
+        class_names=spec.class_names,
+        min_confidence=spec.min_confidence,
+        options=options,
+    )
+
+
+def _name(located: LocatedModel) -> str:
+    if located.job is not None:
+        return located.job.name
+    return Path(located.spec.checkpoint or located.spec.adapter).name.split(".")[0]
+
+
+def _write(adapter: Adapter, target: Path, file_format: str, told: Reporter) -> dict[str, Any]:
+    """Write beside the target, try the file, and only then give it its name."""
+    from snellen.adapters.exported.export import write_export
+
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    exportable = adapter.exportable()
+    if adapter.info.class_names is None:
+        told.note("the checkpoint has no class names, so the file will have none")
+    try:
+        told.status(f"exporting to {target.name}")
+        write_export(exportable, file_format, partial)
+        told.status("comparing the file with the checkpoint")
+        check = _checked(adapter, exportable, _exported_spec(adapter.spec, file_format, partial))
+        os.replace(partial, target)  # noqa: PTH105 - one name, with or without --overwrite
+    except OSError as error:
+        raise InputError("OUTPUT_NOT_WRITABLE", f"'{target}': {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return check
+
+
+def _checked(adapter: Adapter, exportable: Any, spec: AdapterSpec) -> dict[str, Any]:
+    from snellen.adapters.exported.verify import outputs_apart
+
+    exported: Any = load_adapter_class(spec.adapter).from_spec(spec, device="cpu")
+    pictures = [_picture(width, height, n) for n, (width, height) in enumerate(_SIZES)]
+    items = [adapter.preprocess_image(picture) for picture in pictures]
+    tolerance = Tolerance(compared_from=_COMPARED_FROM)
+    found: list[ImageDifference] = []
+    outputs = 0.0
+    for size in _BATCHES:
+        outputs = max(outputs, outputs_apart(exportable, exported, items[:size]))
+        first, second = (one.infer_batch(pictures, size) for one in (adapter, exported))
+        found += [compare_image(a, b, tolerance) for a, b in zip(first, second, strict=True)]
+    worst = max(found, key=lambda one: one.severity)
+    if outputs > 1 or worst.reasons:
+        raise RunError(
+            "EXPORT_DIFFERS",
+            f"the exported {adapter.info.architecture} does not answer as its checkpoint: outputs "
+            f"differ by {outputs:.3g} of what is let pass, and of the answers "
+            f"{', '.join(worst.reasons) or 'nothing'} ({asdict(worst)}). No file is left.",
+        )
+    return {
+        "images": len(found),
+        "batch_sizes": list(_BATCHES),
+        "confidence": max(one.confidence for one in found),
+        "box": max((one.box for one in found if one.box is not None), default=None),
+        "detections": sum(one.counts[0] for one in found if one.counts is not None),
+        "outputs": outputs,
+    }
+
+
+def _picture(width: int, height: int, seed: int) -> Any:
+    """Smooth colours, some rectangles and discs, and a little noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    canvas = np.stack([255 * x / width, 255 * y / height, 127 + 90 * np.sin(x / 9 + seed)], axis=2)
+    for number in range(6):
+        cx, cy = rng.uniform(0, width), rng.uniform(0, height)
+        radius = rng.uniform(0.05, 0.25) * min(width, height)
+        inside = (
+            (x - cx) ** 2 + (y - cy) ** 2 < radius**2
+            if number % 2
+            else (abs(x - cx) < radius) & (abs(y - cy) < radius)
+        )
+        canvas[inside] = rng.uniform(0, 255, 3)
+    noisy = canvas + rng.normal(0, 5, canvas.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)

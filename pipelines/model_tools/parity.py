@@ -1,0 +1,139 @@
+"""Run two models over the same images and say whether their answers are equivalent.
+
+Images are read and decoded once, in batches, and each model prepares them in its own way; only a
+batch and what is counted are held. Where the data set is labelled, each model's metrics are
+counted on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
+from snellen.pipelines.data.sources.registry import open_source
+from snellen.pipelines.model_tools.parity_check import Comparison, ParitySettings
+from snellen.pipelines.models.load import ResolvedModel, load_model, locate_model
+from snellen.pipelines.models.reference import referenced_config
+from snellen.pipelines.progress import Reporter
+from snellen.store.sql.database import Database
+
+
+def compare_models(
+    first: str,
+    second: str,
+    settings: ParitySettings,
+    *,
+    database: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Compare two models on the images of a data set.
+
+    Args:
+        first, second: A and B; see `snellen.pipelines.models.reference.referenced_config`.
+        settings: what, and how strictly.
+        database: of the run tables, where the jobs are.
+        reporter: told about progress.
+
+    Returns:
+        JSON-serialisable: ``verdict`` (``equivalent`` or ``different``), ``reasons`` (for
+        people), ``tolerance``, ``a``, ``b``, ``dataset``, the totals of
+        `snellen.metrics.parity.summary.ParitySummary.to_json`, and ``metrics`` (None without
+        labels).
+
+    Raises:
+        ConfigError, InputError: a model or the data set cannot be used, or PARITY_TASKS.
+        RunError: a model failed on every image of a batch.
+    """
+    told = reporter or Reporter()
+    with ExitStack() as stack:
+        db = Database.open(database)
+        stack.callback(db.close)
+        models = [_load(name, settings, db, told) for name in (first, second)]
+        _check_comparable(models[0], models[1])
+        source = open_source(_with_dataset(first, settings).dataset)
+        info = source.describe()
+        told.status(f"listing the images of {source.config.path}")
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
+        manifest = folder / MANIFEST_NAME
+        total = write_manifest(source, info, manifest, limit=source.config.limit).rows
+        stream = stack.enter_context(_opened(settings))
+        run = Comparison(models[0], models[1], settings, info, manifest, source.config, told)
+        document = run.over(total, stream)
+    return {
+        **document,
+        "a": _described(first, models[0]),
+        "b": _described(second, models[1]),
+        "dataset": {"path": source.config.path, "images": total},
+        "tolerance": asdict(settings.tolerance),
+    }
+
+
+def _with_dataset(reference: str, settings: ParitySettings) -> RunConfig:
+    data = referenced_config(reference).model_dump(mode="json")
+    given = {key: value for key, value in settings.dataset.items() if value is not None}
+    return build_config({**data, "dataset": given})
+
+
+def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter) -> ResolvedModel:
+    config = _with_dataset(reference, settings)
+    located = locate_model(config, db)
+    if settings.trust:
+        located = located.trusted()
+    told.status(f"loading {located.spec.checkpoint or reference}")
+    return load_model(located, config, settings.device)
+
+
+def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:
+    if a.info.task_type is not b.info.task_type:
+        raise ConfigError(
+            "PARITY_TASKS",
+            f"A is a model for {a.info.task_type} and B for {b.info.task_type}; only answers to "
+            "the same question can be compared.",
+        )
+    if a.info.num_classes != b.info.num_classes:
+        raise ConfigError(
+            "PARITY_TASKS",
+            f"A has {a.info.num_classes} classes and B {b.info.num_classes}; only models of the "
+            "same classes can be compared.",
+        )
+
+
+@contextmanager
+def _opened(settings: ParitySettings) -> Iterator[IO[str] | None]:
+    """A file for the lines of the images; it appears whole or not at all."""
+    if settings.output is None:
+        yield None
+        return
+    target = Path(settings.output).expanduser()
+    if target.exists() and not settings.overwrite:
+        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            yield stream
+        partial.replace(target)
+    except OSError as error:
+        raise InputError("OUTPUT_NOT_WRITABLE", f"--output '{target}': {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _described(reference: str, model: ResolvedModel) -> dict[str, Any]:
+    info = model.info
+    return {
+        "model": reference,
+        "adapter": info.framework,
+        "architecture": info.architecture,
+        "checkpoint": info.checkpoint_path,
+        "sha256": info.checkpoint_sha256,
+        "versions": info.versions,
+    }

@@ -1,0 +1,1 @@
+"""Locate and load the model that a configuration names."""

@@ -1,0 +1,187 @@
+"""Register training jobs: from a run directory's own files, or from a bare checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from snellen.adapters.checkpoints.kinds import adapter_of_file
+from snellen.adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
+from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
+from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
+from snellen.adapters.errors import InputError
+from snellen.adapters.runtime.inspect import inspect_model
+from snellen.adapters.types import AdapterSpec, ModelInfo
+from snellen.store.jobs import get_training_job, replace_validation_results, upsert_training_job
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
+
+
+def register_directory(
+    db: Database,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> JobView:
+    """Recognise a training run directory and fill its job and its epoch curve.
+
+    Args:
+        db: the open database.
+        path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
+        name: name of the job; default: the directory's name.
+        class_names: names in output order, where the directory does not hold them.
+
+    Raises:
+        InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
+    """
+    check_not_remote(str(path), "run directory")
+    return register_run(db, read_run_directory(path), name=name, class_names=class_names)
+
+
+def register_run(
+    db: Database,
+    found: RunDirectory,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> JobView:
+    """Register a run directory that has been read; see `register_directory`.
+
+    Raises:
+        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is not known.
+    """
+    if found.framework is None or found.task_type is None:
+        raise InputError(
+            "RUN_DIRECTORY_UNKNOWN",
+            f"'{found.path}' has checkpoints, but no args.yaml that says which framework and task "
+            "they are of. Name the checkpoint itself as model.checkpoint, with model.adapter and "
+            "model.architecture.",
+        )
+    names = list(class_names) if class_names else found.class_names and list(found.class_names)
+    job = upsert_training_job(
+        db,
+        name=name or found.path.name,
+        framework=found.framework,
+        task_type=str(found.task_type),
+        model_name=found.model_name,
+        output_dir=str(found.path),
+        class_names=names or None,
+        num_classes=len(names) if names else found.num_classes,
+        config=_config(found, given=bool(class_names)),
+    )
+    replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
+    return job
+
+
+def _config(found: RunDirectory, *, given: bool) -> dict[str, Any]:
+    source = "given at registration" if given else found.class_names_source
+    return {"args": found.config, "class_names_source": source}
+
+
+def register_checkpoint(
+    db: Database,
+    info: ModelInfo,
+    class_names: Sequence[str] | None,
+    *,
+    name: str | None = None,
+    made_of: dict[str, Any] | None = None,
+) -> JobView:
+    """Register a bare checkpoint file as a job of its own, from what was found in it.
+
+    Args:
+        db: the open database.
+        info: what was found.
+        class_names: names in output order, if known.
+        name: of the job; default: the file's, without its ending.
+        made_of: of an exported file: the job and the checkpoint that it was made of.
+    """
+    path = info.checkpoint_path or info.framework
+    return upsert_training_job(
+        db,
+        name=name or Path(path).name.split(".")[0],
+        framework=info.framework,
+        task_type=str(info.task_type),
+        model_name=info.architecture,
+        output_dir=path,
+        class_names=list(class_names) if class_names else None,
+        num_classes=info.num_classes,
+        config={
+            "class_names_source": info.class_names_source,
+            **({"exported_from": made_of} if made_of else {}),
+        },
+    )
+
+
+def register_file(
+    db: Database,
+    path: str | Path,
+    *,
+    name: str | None = None,
+    class_names: Sequence[str] | None = None,
+    trust: bool = False,
+) -> JobView:
+    """Register a checkpoint file that says itself what it is, such as an ONNX file.
+
+    Args:
+        db: the open database.
+        path: the file.
+        name: of the job; default: the file's, without its ending.
+        class_names: names in output order, where the file does not hold them.
+        trust: a TorchScript file may be loaded, although it is code.
+
+    Raises:
+        InputError: CHECKPOINT_UNKNOWN for one that does not, or what loading it raises.
+    """
+    file = check_local_path(path)
+    adapter = adapter_of_file(file)
+    if adapter is None:
+        raise InputError(
+            "CHECKPOINT_UNKNOWN",
+            f"'{file}' does not say which model it belongs to; register its run directory, or name "
+            "it as model.checkpoint, with model.adapter and model.architecture.",
+        )
+    names = tuple(class_names) if class_names else None
+    options = {"trust": True} if trust and adapter == "torchscript" else {}
+    info = inspect_model(AdapterSpec(adapter, str(file), class_names=names, options=options)).info
+    return register_checkpoint(db, info, info.class_names, name=name)
+
+
+def find_job(db: Database, reference: str | int) -> JobView:
+    """A job by id, name or run directory; a directory that is not registered yet is.
+
+    Raises:
+        InputError: JOB_NOT_FOUND, or what ``register_directory`` raises.
+    """
+    if isinstance(reference, str):
+        check_not_remote(reference, "model.job")
+        if Path(reference).expanduser().is_dir():
+            return register_directory(db, reference)
+    return get_training_job(db, reference)
+
+
+def checkpoint_of(job: JobView, which: str) -> Path:
+    """The file of ``best``, ``last`` or an epoch of a job.
+
+    Raises:
+        InputError: CHECKPOINT_NOT_FOUND, with what exists.
+    """
+    where = Path(job.output_dir or "")
+    if where.is_file() and which in {"best", "last"}:
+        return where  # a bare checkpoint is its own best and last
+    return resolve_checkpoint(where, which, job.framework)
+
+
+def describe_job(job: JobView) -> dict[str, Any]:
+    """What ``--json`` prints of a training job."""
+    where = Path(job.output_dir or "")
+    entries = list_checkpoints(where) if where.is_dir() else []
+    checkpoints: list[dict[str, Any]] = [
+        {"name": e.name, "epoch": e.epoch, "path": str(e.path), "metric": e.metric} for e in entries
+    ]
+    if where.is_file():
+        checkpoints = [{"name": "best", "epoch": None, "path": str(where), "metric": None}]
+    keys = ("id", "name", "framework", "task_type", "model_name", "output_dir", "class_names")
+    return {**{key: getattr(job, key) for key in keys}, "checkpoints": checkpoints}

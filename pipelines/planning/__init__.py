@@ -1,0 +1,1 @@
+"""Decide how a run is carried out: units, workers, threads, batch size."""

@@ -1,0 +1,1 @@
+"""Submit, execute, resume and finish runs."""

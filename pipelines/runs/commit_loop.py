@@ -1,0 +1,137 @@
+"""Carry a run's units to the ledger: commit what comes back, score again what does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snellen.adapters.errors import RunError
+from snellen.pipelines.config.base import MaxFailed
+from snellen.pipelines.execution.engine import Engine
+from snellen.pipelines.execution.worker.spec import UnitOutcome
+from snellen.pipelines.planning.units import Unit, without
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.heartbeat import Heartbeat
+from snellen.pipelines.runs.wording import words_of
+from snellen.store.leases import Lease
+from snellen.store.ledger import UnitRecord, commit_unit, committed_units
+from snellen.store.sql.database import Database
+
+_ALONE_AT_MOST = 4
+"""More missing units than this are first tried together once more: a node may have gone."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals of the committed units, for the progress line and the failure limit."""
+
+    rows: int = 0
+    failed: int = 0
+    labelled: float = 0.0
+    correct: float = 0.0
+    tp: float = 0.0
+    wrong: float = 0.0
+
+    def add(self, record: UnitRecord) -> None:
+        """Count one committed unit."""
+        self.rows += record.rows
+        self.failed += record.failed
+        self.labelled += record.counts.get("labelled", 0.0)
+        self.correct += record.counts.get("correct", 0.0)
+        self.tp += record.counts.get("tp", 0.0)
+        self.wrong += record.counts.get("fp", 0.0) + record.counts.get("fn", 0.0)
+
+    @property
+    def metric(self) -> tuple[str, float] | None:
+        """The running metric, from the commit records: F1 where objects are counted."""
+        if self.tp or self.wrong:
+            return "f1", 2 * self.tp / (2 * self.tp + self.wrong)
+        return ("accuracy", self.correct / self.labelled) if self.labelled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """Everything that committing a run's units needs."""
+
+    db: Database
+    lease: Lease
+    engine: Engine
+    reporter: Reporter
+    heart: Heartbeat
+    max_failed: MaxFailed | None
+
+    def run(self, units: Sequence[Unit]) -> None:
+        """Score and commit every unit that the ledger does not hold yet.
+
+        Raises:
+            RunError: a worker's problem, MAX_FAILED, LEASE_LOST, or Ray's failure. Whatever
+                was committed stays, and the run can be resumed.
+        """
+        tally = Tally()
+        done = committed_units(self.db, self.lease.kind, self.lease.run_id)
+        for record in done:
+            tally.add(record)
+        todo = without(units, (record.unit_id for record in done))
+        total = sum(unit.rows for unit in units)
+        self.reporter.begin(total, tally.rows)
+        try:
+            self._check_failed(tally, total)
+            todo = self._pass(todo, tally, total)
+            if len(todo) > _ALONE_AT_MOST:
+                self.reporter.status(f"{len(todo)} units did not come back; trying them again")
+                todo = self._pass(todo, tally, total)
+            for unit in todo:
+                self.reporter.status(
+                    f"the worker of unit {unit.unit_id} died; looking for the image that kills it"
+                )
+                self._commit(self.engine.score_alone(unit), tally, total)
+        finally:
+            self.engine.stop()
+            self.reporter.end()
+
+    def _pass(self, units: Sequence[Unit], tally: Tally, total: int) -> list[Unit]:
+        """One pass over ``units``; gives back those that never arrived."""
+        arrived: set[int] = set()
+        outcomes = self.engine.score(units)
+        for outcome in outcomes:
+            self._commit(outcome, tally, total)
+            arrived.add(outcome.unit_id)
+        return without(units, arrived)
+
+    def _commit(self, outcome: UnitOutcome, tally: Tally, total: int) -> None:
+        self.heart.check()
+        if outcome.error is not None:
+            raise RunError(*outcome.error)
+        record = UnitRecord(
+            unit_id=outcome.unit_id,
+            start=outcome.start,
+            stop=outcome.stop,
+            file=outcome.file,
+            sha256=outcome.sha256,
+            rows=outcome.rows,
+            failed=outcome.failed,
+            attempt=outcome.attempt,
+            worker=outcome.worker,
+            timings=dict(outcome.timings),
+            counts=dict(outcome.counts),
+        )
+        if commit_unit(self.db, self.lease, record):
+            tally.add(record)
+            self.reporter.advance(record.rows, tally.failed, tally.metric)
+        self._check_failed(tally, total)
+
+    def _check_failed(self, tally: Tally, total: int) -> None:
+        limit = self.max_failed
+        if limit is None:
+            return
+        allowed = math.floor(limit * total) if isinstance(limit, float) else limit
+        if tally.failed > allowed:
+            words = words_of(self.lease.kind)
+            raise RunError(
+                "MAX_FAILED",
+                f"{tally.failed} images failed, more than run.max_failed allows ({limit}"
+                + (f" of {total} = {allowed}" if isinstance(limit, float) else "")
+                + f"). Look at them with `{words.failures.format(self.lease.run_id)}`; go on with "
+                f"`{words.resume.format(self.lease.run_id)} run.max_failed=N`.",
+            )

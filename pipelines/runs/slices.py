@@ -1,0 +1,160 @@
+"""The metrics of parts of a run: when it finishes (``metrics.slices``) and whenever asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import nearest
+from snellen.metrics.slices import BINS, SlicedMetrics
+from snellen.pipelines.config.metrics import MetricsConfig, SliceBy
+from snellen.pipelines.progress import Reporter
+from snellen.store.parquet.results import Results
+from snellen.store.parquet.schema import META_PREFIX, RESULT_SCHEMA
+
+
+def open_slices(
+    slices: Sequence[SliceBy],
+    task: str,
+    class_names: Sequence[str],
+    config: MetricsConfig,
+    schema: pa.Schema,
+    *,
+    where: str = "slices",
+) -> list[SlicedMetrics]:
+    """What counts the slices, not fed yet.
+
+    Args:
+        slices: what the parts are made by.
+        task: one with metrics.
+        class_names: K names.
+        config: of the metrics.
+        schema: of the run's result rows, with their metadata columns.
+        where: what was set, for the message.
+
+    Raises:
+        ConfigError: SLICE_COLUMN, a column that is not there or has no values to go by;
+            SLICE_VALUES, limits that do not rise or that are for a column of something else.
+    """
+    opened = []
+    for one in slices:
+        if one.by not in BINS:
+            _check_column(one, schema, where)
+        options = config.model_dump()
+        try:
+            opened.append(SlicedMetrics(task, class_names, one.by, edges=one.edges, **options))
+        except ValueError as error:
+            raise ConfigError("SLICE_VALUES", f"{where} by {one.by}: {error}.") from None
+    return opened
+
+
+def _check_column(one: SliceBy, schema: pa.Schema, where: str) -> None:
+    if one.by not in schema.names:
+        meta = sorted(name for name in schema.names if name.startswith(META_PREFIX))
+        hint = nearest(one.by, [*BINS, *schema.names]) or "."
+        raise ConfigError(
+            "SLICE_COLUMN",
+            f"{where} by {one.by}: the result rows have no such column{hint} "
+            f"There are {', '.join([*BINS, *meta])}, and the columns that every result row has"
+            + ("." if meta else "; this data set has no metadata columns."),
+        )
+    kind = schema.field(one.by).type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        raise ConfigError(
+            "SLICE_COLUMN",
+            f"{where} by {one.by}: expected a column of text or numbers, it holds {kind}.",
+        )
+    if one.edges is not None and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise ConfigError(
+            "SLICE_VALUES",
+            f"{where} by {one.by}: limits are for a column of numbers, it holds {kind}. Leave the "
+            "limits out: then each value is a slice.",
+        )
+
+
+def check_slices(config: MetricsConfig, task: str, schema: pa.Schema) -> None:
+    """Refuse ``metrics.slices`` that cannot be computed, before anything is.
+
+    Raises:
+        ConfigError: see `open_slices`.
+    """
+    open_slices(config.sliced_by, task, (), config, schema, where="metrics.slices:")
+
+
+def results_schema(results: Results) -> pa.Schema:
+    """The columns of a run's result rows, with their metadata columns."""
+    paths = results.paths
+    return pq.read_schema(paths[0]) if paths else RESULT_SCHEMA
+
+
+def count_slices(results: Results, slices: Sequence[SlicedMetrics]) -> dict[int, str]:
+    """Feed all slices in one pass over the files.
+
+    Returns:
+        By position in ``slices``: what is wrong with those that could not be counted.
+    """
+    failed: dict[int, str] = {}
+    columns = dict.fromkeys(column for one in slices for column in one.columns)
+    for table in results.iter_units(list(columns)):
+        for position, one in enumerate(slices):
+            if position in failed:
+                continue
+            try:
+                one.add(table)
+            except ValueError as error:
+                failed[position] = str(error)
+    return failed
+
+
+def slice_document(sliced: SlicedMetrics) -> dict[str, Any]:
+    """The slices as JSON types: ``by``, ``edges``, and ``slices``, the numbers by slice."""
+    return {
+        "by": sliced.by,
+        "edges": sliced.edges,
+        "slices": {
+            name: {
+                "metrics": report.metrics,
+                "intervals": report.intervals,
+                "total_images": report.total_images,
+                "scored_images": report.scored_images,
+                "failed_images": report.failed_images,
+            }
+            for name, report in sliced.reports().items()
+        },
+    }
+
+
+def measure_slices(
+    results: Results,
+    task: str,
+    class_names: Sequence[str],
+    config: MetricsConfig,
+    reporter: Reporter,
+) -> list[dict[str, Any]]:
+    """``metrics.slices`` of a run that is done: one document each, see `slice_document`.
+
+    A run whose metrics are there is not lost for its slices: what goes wrong with them is noted
+    and kept as ``error`` in the place of ``slices``.
+    """
+    try:
+        opened = open_slices(config.sliced_by, task, class_names, config, results_schema(results))
+        failed = count_slices(results, opened)
+        found = [
+            _failed(one, failed[position]) if position in failed else slice_document(sliced)
+            for position, (one, sliced) in enumerate(zip(config.sliced_by, opened, strict=True))
+        ]
+    except Exception as error:
+        found = [_failed(one, f"{type(error).__name__}: {error}") for one in config.sliced_by]
+    for document in found:
+        if "error" in document:
+            reporter.note(f"no slices by {document['by']}: {document['error']}")
+    return found
+
+
+def _failed(one: SliceBy, problem: str) -> dict[str, Any]:
+    edges = None if one.edges is None else list(one.edges)
+    return {"by": one.by, "edges": edges, "error": problem}

@@ -1,0 +1,107 @@
+"""``snellen.predict`` and the inference job that it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snellen.analysis.predictions import draw_image, job_files, open_job_results
+from snellen.api.base import Stored
+from snellen.api.opened import opened
+from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.config.predict_request import predict_config_of
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.predict import Images, InferenceRunner
+from snellen.store.parquet.results import Results
+from snellen.store.runs import get_inference_job
+from snellen.store.sql.database import Database
+from snellen.store.views import InferenceJobView
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class InferenceJob(Stored[InferenceJobView]):
+    """An inference job: its row, and its result files read on demand."""
+
+    def _open(self, db: Database) -> Results:
+        return open_job_results(db, self._view)
+
+    def _files(self, db: Database) -> list[Path]:
+        return job_files(db, self._view)
+
+    def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
+        """An annotated copy of an image: uint8, shape (height, width, 3), RGB.
+
+        Args:
+            image_index: of the result row.
+            max_side: larger images are drawn on a smaller copy, pixels.
+
+        Raises:
+            InputError: IMAGE_NOT_FOUND.
+            ImageError: the image cannot be read any more.
+        """
+        with opened(self._database) as db:
+            return draw_image(db, self._view, image_index, max_side=max_side)
+
+    def __repr__(self) -> str:
+        counts = f"{self._view.scored_images} of {self._view.total_images} images"
+        return f"InferenceJob(id={self.id}, name={self.name!r}, status={self.status!r}, {counts})"
+
+
+def predict(
+    config: str | Path | Mapping[str, Any] | PredictConfig | None = None,
+    images: Images | None = None,
+    *,
+    job: str | int | None = None,
+    checkpoint: str | Path | int | None = None,
+    adapter: str | None = None,
+    confidence: float | None = None,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+) -> InferenceJob:
+    """Predict images without labels, to the end.
+
+    ``predict("predict.yaml")``; ``predict(images="photos/", job="digits")``;
+    ``predict(images=["a.jpg", "b.jpg"], checkpoint="best.pt", adapter="ultralytics")``.
+
+    Args:
+        config: a YAML file, a nested mapping of the same keys, or a PredictConfig.
+        images: a folder, an image, a manifest, or several paths; instead of ``dataset.path``.
+        job, checkpoint, adapter: the model, as ``model.job`` and so on.
+        confidence: detections below it are left out (``model.min_confidence``).
+        overrides: ``key.sub=value`` words.
+        reporter: told about progress; silent by default.
+
+    Raises:
+        ConfigError, InputError: nothing was started.
+        RunError, RunInterrupted: the job can be resumed.
+    """
+    given = config.model_dump(mode="json") if isinstance(config, PredictConfig) else config
+    parsed = predict_config_of(
+        given,
+        images,
+        settings={
+            "model.job": job,
+            "model.checkpoint": str(checkpoint) if isinstance(checkpoint, Path) else checkpoint,
+            "model.adapter": adapter,
+            "model.min_confidence": confidence,
+        },
+        overrides=overrides,
+    )
+    view = InferenceRunner(parsed, reporter=reporter).run_inference()
+    return InferenceJob(view, parsed.database)
+
+
+def open_predictions(
+    reference: int | str = "latest", *, database: str | None = None
+) -> InferenceJob:
+    """A stored inference job by id, name or ``latest``.
+
+    Raises:
+        InputError: RUN_NOT_FOUND, DATABASE_NOT_FOUND.
+    """
+    with opened(database) as db:
+        return InferenceJob(get_inference_job(db, reference), database)

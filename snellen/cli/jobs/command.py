@@ -1,0 +1,137 @@
+"""``register``, ``jobs`` and ``schema``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from snellen.cli.options import (
+    DatabaseOption,
+    DebugOption,
+    JsonOption,
+    OverridesArgument,
+    TrustOption,
+    one_of,
+    open_database,
+)
+from snellen.cli.output import print_json, stdout_console
+from snellen.cli.progress import make_reporter
+
+
+def register_command(
+    directory: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="A timm or an Ultralytics run directory, or an exported model."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name of the job; else the folder's.")] = None,
+    class_names: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Text file, one class name a line, in output order."),
+    ] = None,
+    trust: TrustOption = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Register a training job from its run directory: checkpoints, classes, epoch curve."""
+    from snellen.adapters.errors import ConfigError
+    from snellen.pipelines.models.training_jobs import (
+        describe_job,
+        register_directory,
+        register_file,
+    )
+    from snellen.store.jobs import validation_results
+    from snellen.store.sql.database import Database
+
+    names = None
+    if class_names is not None:
+        file = Path(class_names).expanduser()
+        if not file.is_file():
+            raise ConfigError("CLASS_NAMES_NOT_FOUND", f"--class-names: '{file}' does not exist.")
+        names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+    db = Database.open(database)
+    if Path(directory).expanduser().is_file():
+        job = register_file(db, directory, name=name, class_names=names, trust=trust)
+    else:
+        job = register_directory(db, directory, name=name, class_names=names)
+    document = describe_job(job)
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.results.tables import job_table
+
+    stdout_console().print(job_table(document, validation_results(db, job.id)))
+
+
+def jobs_command(
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List the registered training jobs, newest first."""
+    from snellen.pipelines.models.training_jobs import describe_job
+    from snellen.store.jobs import list_training_jobs
+
+    documents = [describe_job(job) for job in list_training_jobs(open_database(database))]
+    if as_json:
+        print_json(documents)
+        return
+    from snellen.cli.results.tables import jobs_table
+
+    stdout_console().print(jobs_table(documents))
+
+
+def manifest_command(
+    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A Parquet file.")],
+    overrides: OverridesArgument = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Convert the data set of a configuration into a manifest once; evaluate it from then on."""
+    from snellen.pipelines.config.loader import load_config
+    from snellen.pipelines.data.convert import convert_dataset
+
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("reading the configuration")
+        parsed = load_config(config, overrides or [])
+        target = Path(output).expanduser()
+        summary = convert_dataset(parsed, target, reporter, overwrite=overwrite)
+    if as_json:
+        print_json({"path": str(target), "images": summary.rows, "sha256": summary.sha256})
+        return
+    stdout_console().print(f"{summary.rows:,} images in {target}")
+
+
+def _configurations() -> tuple[str, ...]:
+    return ("eval", "predict", "serve")
+
+
+def schema_command(
+    of: Annotated[
+        str,
+        typer.Argument(
+            metavar="[COMMAND]", callback=one_of(_configurations), help="eval, predict or serve."
+        ),
+    ] = "eval",
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Print the JSON Schema of the configuration of `eval`, `predict` or `serve`, for editors."""
+    from snellen.pipelines.config.base import Section
+    from snellen.pipelines.config.evaluate import RunConfig
+    from snellen.pipelines.config.predict import PredictConfig
+    from snellen.serve.config import ServeConfig
+
+    kinds: dict[str, type[Section]] = {
+        "eval": RunConfig,
+        "predict": PredictConfig,
+        "serve": ServeConfig,
+    }
+    schema = kinds[of].model_json_schema()
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})

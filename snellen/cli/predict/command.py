@@ -1,0 +1,255 @@
+"""``predict`` and ``predictions``: images without labels, and what was found in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snellen.cli.options import (
+    DatabaseOption,
+    DebugOption,
+    JsonOption,
+    LimitOption,
+    OffsetOption,
+    open_database,
+)
+from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.planned import print_plan
+from snellen.cli.progress import make_reporter
+from snellen.cli.verified import print_verified
+
+if TYPE_CHECKING:
+    from snellen.store.sql.database import Database
+    from snellen.store.views import InferenceJobView
+
+_OVERRIDE = re.compile(r"[A-Za-z_]+(\.[A-Za-z_]+)*=")
+_LISTED = 20
+
+
+def predict_command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CONFIG] [IMAGES]... [KEY.SUB=VALUE]...",
+            help="A YAML file; images, folders, a manifest or shards; settings that override.",
+        ),
+    ] = None,
+    job: Annotated[str | None, typer.Option(help="A training job, by id or name.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="A file; or, of the job: best, last or an epoch.")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="timm or ultralytics, for a file without a job.")
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="Leave out detections that are less sure [0.25].")
+    ] = None,
+    visualize: Annotated[
+        str | None, typer.Option(help="Annotated copies: none, failed, all, or how many.")
+    ] = None,
+    masks: Annotated[bool, typer.Option("--masks", help="Also masks as PNG files.")] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for results.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the inference job.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="JOB", help="Go on with an inference job: id, name or 'latest'."),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what it would do, and why, without doing it.")
+    ] = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Predict images without labels: an inference job with a row an image."""
+    settings = {
+        "model.job": job,
+        "model.checkpoint": _number_or_word(checkpoint),
+        "model.adapter": adapter,
+        "model.min_confidence": confidence,
+        "output.visualize": _number_or_word(visualize),
+        "output.masks": "png" if masks else None,
+        "output.dir": output,
+        "name": name,
+    }
+    config, images, overrides = sort_words(words or [])
+    with make_reporter(debug=debug, doing="predicting") as reporter:
+        reporter.status("reading the configuration")
+        from snellen.pipelines.config.predict_request import predict_config_of
+        from snellen.pipelines.runs.predict import InferenceRunner
+
+        where = database
+        if resume is not None:
+            given = [key for key, value in settings.items() if value is not None]
+            given += ["--plan"] if plan else []
+            _refuse_beside_resume([*([config] if config else []), *images, *given])
+            runner = InferenceRunner(database=database, reporter=reporter)
+            found = runner.resume(resume, overrides)
+        else:
+            parsed = predict_config_of(
+                config, images or None, settings=settings, overrides=overrides
+            )
+            where = database or parsed.database
+            runner = InferenceRunner(parsed, database=database, reporter=reporter)
+            if plan:
+                planned = runner.plan_inference()
+            else:
+                found = runner.run_inference()
+    if plan:
+        print_plan(planned, as_json=as_json)
+        return
+    _print_job(found, where, as_json=as_json)
+
+
+def sort_words(words: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
+    """Tell the words of ``predict`` apart.
+
+    Returns:
+        The configuration file (a first word that ends in .yaml or .yml), images, and overrides
+        (``key=value``, unless there is a file of that name).
+    """
+    overrides = [w for w in words if _OVERRIDE.match(w) and not Path(w).exists()]
+    others = [word for word in words if word not in overrides]
+    is_config = bool(others) and Path(others[0]).suffix.lower() in {".yaml", ".yml"}
+    return (others[0], others[1:], overrides) if is_config else (None, others, overrides)
+
+
+def _number_or_word(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdecimal() else text
+
+
+def _refuse_beside_resume(words: Sequence[str]) -> None:
+    from snellen.adapters.errors import ConfigError
+
+    if words:
+        raise ConfigError(
+            "USAGE",
+            f"--resume goes on with a stored job, which has its model and its images: '{words[0]}' "
+            "does not go with it. Settings may follow as KEY.SUB=VALUE.",
+        )
+
+
+def predictions_command(
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="Id, name or 'latest'; none: list all.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Of images: ok or failed. Of jobs: completed, failed ...")
+    ] = None,
+    predicted: Annotated[
+        str | None, typer.Option(help="Images with this predicted class, by name.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Of an image's surest prediction, inclusive.")
+    ] = None,
+    error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
+    sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
+    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the job's files again; exit 1 if any differs.")
+    ] = False,
+    limit: LimitOption = _LISTED,
+    offset: OffsetOption = 0,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """List inference jobs; or show one, with its images."""
+    from snellen.analysis.documents import inference_document, predictions_document
+    from snellen.cli.predict.tables import job_tables, jobs_table
+    from snellen.store.runs import get_inference_job, list_inference_jobs
+
+    if job is None:
+        if verify:
+            raise typer.BadParameter("--verify: name the job whose files are to be hashed")
+        _check_status(status, jobs=True)
+        db = open_database(database)
+        jobs = list_inference_jobs(db, status=status, limit=limit, offset=offset)
+        documents = [inference_document(one) for one in jobs]
+        if as_json:
+            print_json(documents)
+        else:
+            stdout_console().print(jobs_table(documents))
+        return
+    _check_status(status, jobs=False)
+    db = open_database(database)
+    found = get_inference_job(db, job)
+    if verify:
+        _verify(db, found, as_json=as_json, debug=debug)
+        return
+    from snellen.analysis.class_filter import choose_class
+    from snellen.analysis.predictions import open_job_results
+
+    results = open_job_results(db, found)
+    names = found.class_names or []
+    selection = results.filter(
+        predicted_class=None
+        if predicted is None
+        else choose_class(predicted, names, where="--predicted"),
+        min_confidence=min_confidence,
+        status=status,
+        error_code=error_code,
+    )
+    page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
+    document = predictions_document(inference_document(found, db), page)
+    if as_json:
+        print_json(document)
+        return
+    for table in job_tables(document, offset=offset, details=True):
+        stdout_console().print(table)
+
+
+def _verify(db: Database, job: InferenceJobView, *, as_json: bool, debug: bool) -> None:
+    from snellen.analysis.predictions import verify_job
+
+    with make_reporter(debug=debug) as reporter:
+        reporter.status("hashing the result files")
+        checked, problems = verify_job(db, job)
+    print_verified("inference job", job.id, checked, problems, as_json=as_json)
+
+
+def _check_status(status: str | None, *, jobs: bool) -> None:
+    """A status is one of a job's where jobs are listed, else one of an image's."""
+    from snellen.adapters.plugins import nearest
+    from snellen.adapters.types import ImageStatus
+    from snellen.store.sql.models import STATUSES
+
+    known: tuple[str, ...] = STATUSES if jobs else tuple(ImageStatus)
+    if status is not None and status not in known:
+        raise typer.BadParameter(
+            f"--status: expected one of {', '.join(known)}, got {status!r}{nearest(status, known)}"
+        )
+
+
+def _print_job(job: InferenceJobView, database: str | None, *, as_json: bool) -> None:
+    from snellen.analysis.documents import inference_document, predictions_document
+    from snellen.store.sql.database import Database
+
+    db = Database.open(database, create=False)
+    try:
+        document: dict[str, Any] = inference_document(job, db)
+        if not as_json:
+            from snellen.analysis.predictions import open_job_results
+
+            results = open_job_results(db, job)
+            page = results.page(results.lazy(), limit=_LISTED)
+            document = predictions_document(document, page)
+    finally:
+        db.close()
+    if as_json:
+        print_json(document)
+        return
+    from snellen.cli.predict.tables import job_tables
+
+    for table in job_tables(document):
+        stdout_console().print(table)
+    if job.failed_images and document["total"] > 1:
+        stderr_console().print(f"Next:  snellen predictions {job.id} --status failed")
+    elif document["total"] > _LISTED:
+        stderr_console().print(f"Next:  snellen predictions {job.id} --offset {_LISTED}")

@@ -1,0 +1,258 @@
+"""The tables that commands print; each takes the document that ``--json`` would print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from snellen.store.parquet.results import Page
+from snellen.store.views import ValidationView
+
+_PER_CLASS_SHOWN = 20
+_CONFUSION_SHOWN = 30
+
+
+def number(value: Any) -> str:
+    """A number for people; a dash for what does not exist."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def run_tables(
+    run: dict[str, Any],
+    *,
+    per_class: bool = False,
+    confusion: bool = False,
+    details: bool = False,
+) -> Iterator[RenderableType]:
+    """A run: its metrics, and on request its classes, confusion matrix and particulars."""
+    if details:
+        yield _particulars(run)
+    yield _metrics(run)
+    if per_class and run["per_class_metrics"]:
+        yield _per_class(run["per_class_metrics"])
+    if confusion and run.get("confusion_matrix"):
+        yield _confusion(run)
+    for found in (run.get("details") or {}).get("slices") or ():
+        yield _slicing(found, run["primary_metric_name"])
+
+
+def _metrics(run: dict[str, Any]) -> Table:
+    total, scored, failed = (run[k] for k in ("total_images", "scored_images", "failed_images"))
+    title = f"run {run['id']} · {escape(run['name'] or '')} · {run['status']}"
+    table = Table(
+        title=title,
+        caption=f"{number(total)} images, {number(scored)} scored, {number(failed)} failed",
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval" if _level(run) == 0.95 else "interval", justify="right")
+    intervals = run["intervals"] or {}
+    for key, value in (run["metrics"] or {}).items():
+        if isinstance(value, list | dict):
+            continue
+        bounds = intervals.get(key)
+        shown = f"{number(bounds[0])} - {number(bounds[1])}" if bounds else ""
+        table.add_row(key, number(value), shown)
+    return table
+
+
+def _level(run: dict[str, Any]) -> float:
+    config = run.get("config") or {}
+    return float((config.get("metrics") or {}).get("confidence_level", 0.95))
+
+
+def _particulars(run: dict[str, Any]) -> Table:
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    resolved = run.get("resolved") or {}
+    fingerprint = run["fingerprint"] or {}
+    rows = {
+        "checkpoint": run["checkpoint_path"],
+        "sha256": fingerprint.get("checkpoint_sha256"),
+        "data set": run["dataset_path"],
+        "split": run["dataset_split"],
+        "plan": "; ".join(resolved.get("reasons", [])),
+        "classes": "; ".join((run.get("class_map") or {}).get("notes", [])) or None,
+        "versions": ", ".join(f"{k} {v}" for k, v in (fingerprint.get("versions") or {}).items()),
+        "rescore of run": run["results_of"],
+        "files": f"{len(run['files'])} in {run['results_dir']}",
+        "error": run["error_message"],
+    }
+    for key, value in rows.items():
+        if value:
+            table.add_row(key, escape(str(value)))
+    return table
+
+
+def _per_class(classes: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title="per class")
+    table.add_column("class", overflow="fold")
+    columns = ("precision", "recall", "f1", "support", "predicted")
+    for key in columns:
+        table.add_column(key, justify="right")
+    for name, values in classes.items():
+        table.add_row(escape(name), *(number(values.get(key)) for key in columns))
+    return table
+
+
+def _confusion(run: dict[str, Any]) -> RenderableType:
+    matrix, names = run["confusion_matrix"], list(run["class_names"] or [])
+    if isinstance(matrix, list) and len(matrix) == len(names) + 1:
+        names.append("background")  # of objects: what is not there, what was not found
+    if not isinstance(matrix, list) or len(matrix) > _CONFUSION_SHOWN:
+        return f"The confusion matrix has {len(names)} classes; use --json to read it."
+    table = Table(title="confusion matrix: rows true, columns predicted")
+    table.add_column("")
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    for name, row in zip(names, matrix, strict=True):
+        table.add_row(escape(name), *(str(v) if v else "·" for v in row))
+    return table
+
+
+def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
+    """All runs, one a line."""
+    table = Table()
+    for name in ("id", "name", "status", "result", "images", "failed", "started"):
+        side: Literal["left", "right"] = "right" if name in {"id", "images", "failed"} else "left"
+        table.add_column(name, justify=side, no_wrap=name != "name", overflow="fold")
+    for run in runs:
+        metric = run["primary_metric_name"]
+        table.add_row(
+            str(run["id"]),
+            escape(run["name"] or ""),
+            run["status"],
+            f"{metric} {number(run['primary_metric_value'])}" if metric else "-",
+            number(run["total_images"]),
+            number(run["failed_images"]),
+            (run["started_at"] or "-")[5:16].replace("T", " "),
+        )
+    return table
+
+
+def images_table(page: Page, offset: int) -> Table:
+    """A page of images."""
+    shown = f"{offset + 1:,}-{offset + len(page.rows):,} of" if page.rows else "0 of"
+    table = Table(
+        caption=f"{shown} {page.total:,} images: {page.correct:,} correct, "
+        f"{page.incorrect:,} incorrect"
+    )
+    boxes = any(row["true_boxes"] is not None for row in page.rows)
+    names = ("tp", "fp", "fn", "overlap") if boxes else ("true", "predicted", "confidence", "loss")
+    for name in ("index", "image", *names, "answer"):
+        right = name not in {"image", "true", "predicted", "answer"}
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in page.rows:
+        if row["status"] == "failed":
+            answer = f"{row['error_code']}: {row['error_message']}"
+        else:
+            answer = {True: "right", False: "wrong", None: ""}[row["is_correct"]]
+        if boxes:
+            overlap = row["oks"] if row["oks"] is not None else row["iou"]
+            cells = [number(row[key]) for key in ("tp", "fp", "fn")] + [number(overlap)]
+        else:
+            cells = [escape(row[key] or "-") for key in ("true_label", "predicted_label")]
+            cells += [number(row["confidence"]), number(row["loss"])]
+        table.add_row(str(row["image_index"]), escape(row["image_id"]), *cells, escape(answer))
+    return table
+
+
+_SLICE_METRICS = (
+    ("accuracy", "macro_f1", "loss", "ece"),
+    ("mAP50-95", "mask_mAP50-95", "oks_mAP50-95", "mAP50", "precision", "recall", "f1"),
+)
+
+
+def _slicing(found: dict[str, Any], primary: str) -> RenderableType:
+    """One of ``metrics.slices``: its slices with the primary metric alone."""
+    if "error" in found:
+        return escape(f"No slices by {found['by']}: {found['error']}")
+    return slices_table(found["by"], found["slices"], only=(primary,))
+
+
+def slices_table(
+    by: str, slices: dict[str, dict[str, Any]], *, only: Sequence[str] | None = None
+) -> Table:
+    """The main metrics of every slice (or ``only`` these), the first with its interval."""
+    table = Table(title=escape(f"by {by}"))
+    present = {key for found in slices.values() for key in found["metrics"]}
+    main = [key for group in _SLICE_METRICS for key in group] if only is None else only
+    keys = [key for key in main if key in present]
+    table.add_column("slice", overflow="fold")
+    for name in ("images", "failed", *keys):
+        table.add_column(name, justify="right")
+    for name, found in slices.items():
+        cells = []
+        for position, key in enumerate(keys):
+            bounds = (found["intervals"] or {}).get(key)
+            shown = f" ({number(bounds[0])} - {number(bounds[1])})" if bounds else ""
+            cells.append(number(found["metrics"].get(key)) + (shown if position == 0 else ""))
+        counts = (number(found["total_images"]), number(found["failed_images"]))
+        table.add_row(escape(name), *counts, *cells)
+    return table
+
+
+def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
+    """A training job and its checkpoints."""
+    table = Table(
+        title=f"training job {job['id']} · {escape(job['name'])}",
+        caption=f"{job['framework']} {job['model_name'] or ''} · {len(epochs)} epochs recorded · "
+        f"{len(job['class_names'] or [])} class names\n{escape(job['output_dir'] or '')}",
+    )
+    for name in ("checkpoint", "epoch", "metric", "file"):
+        table.add_column(name)
+    for entry in job["checkpoints"]:
+        file = Path(entry["path"])
+        table.add_row(
+            entry["name"], number(entry["epoch"]), number(entry["metric"]), escape(file.name)
+        )
+    return table
+
+
+def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
+    """All training jobs, one a line."""
+    table = Table()
+    for name in ("id", "name", "framework", "task", "model", "checkpoints"):
+        table.add_column(name, overflow="fold")
+    for job in jobs:
+        table.add_row(
+            str(job["id"]),
+            escape(job["name"]),
+            job["framework"],
+            job["task_type"].removeprefix("image_"),
+            escape(job["model_name"] or "-"),
+            str(len(job["checkpoints"])),
+        )
+    return table
+
+
+def plan_table(found: dict[str, Any]) -> Table:
+    """What a run would do."""
+    table = Table(show_header=False, title="plan")
+    table.add_column()
+    table.add_column(overflow="fold")
+    model, data = found["model"], found["dataset"]
+    where = f" of split {data['split']}" if data["split"] else ""
+    table.add_row(
+        "model", f"{model['adapter']} {model['architecture']}, {model['classes']} classes"
+    )
+    table.add_row("checkpoint", escape(str(model["checkpoint"])))
+    epoch = "" if model["epoch"] is None else f", epoch {model['epoch']}"
+    table.add_row("weights", f"{model['weights']}{epoch}")
+    classes = f" in {data['classes']} classes" if found["class_map"] is not None else ""
+    table.add_row("images", f"{data['images']:,}{where}{classes}")
+    for reason in found["plan"]["reasons"]:
+        table.add_row("", escape(reason))
+    for note in (found["class_map"] or {"notes": ()})["notes"]:
+        table.add_row("classes", escape(note))
+    return table

@@ -1,0 +1,1 @@
+"""Commands that evaluate, resume and plan."""

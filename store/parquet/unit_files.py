@@ -1,0 +1,180 @@
+"""Unit files: written whole or not at all, named once, and checked by their sha256."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from snellen.adapters.errors import RunError
+from snellen.store.parquet.unit_record import UnitRecord
+
+UNITS_DIR = "units"
+
+_TEMPORARY = ".tmp-"
+_ATTEMPT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class UnitProblem:
+    """A committed unit whose file is not what the ledger says."""
+
+    unit_id: int
+    file: str
+    problem: Literal["missing", "truncated", "changed"]
+
+
+def write_unit_file(
+    table: pa.Table, results_dir: Path, unit_id: int, attempt: str
+) -> tuple[str, str]:
+    """Write one unit's rows as a Parquet file that is either complete or absent.
+
+    The same table gives the same bytes. The file and its folder are synced to the disk before
+    this returns, so that a record in the ledger never outlives its file.
+
+    Args:
+        table: rows of `snellen.store.parquet.schema.result_schema`.
+        results_dir: the run's results directory; its folder ``units`` is made when missing.
+        unit_id: number of the unit in the plan.
+        attempt: letters, digits, ``-`` and ``_``; unique to this attempt.
+
+    Returns:
+        The file's path relative to ``results_dir`` (POSIX) and the sha256 of its bytes (hex).
+
+    Raises:
+        RunError: DISK_FULL or OUTPUT_READONLY.
+        ValueError: ``attempt`` cannot be part of a file name.
+    """
+    if not _ATTEMPT.fullmatch(attempt):
+        raise ValueError(f"expected an attempt of letters, digits, - and _, got {attempt!r}")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data = sink.getvalue()
+    name = f"unit-{unit_id:06d}-{attempt}.parquet"
+    write_atomically(results_dir / UNITS_DIR / name, data)
+    return f"{UNITS_DIR}/{name}", hashlib.sha256(data).hexdigest()
+
+
+def write_atomically(path: Path, data: bytes | pa.Buffer) -> None:
+    """Write a file under a temporary name in its folder, sync it and rename it.
+
+    Raises:
+        RunError: DISK_FULL or OUTPUT_READONLY; the temporary file is gone then.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(4)}")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some filesystems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(
+                "DISK_FULL",
+                f"expected to write {path}, the disk is full or over quota; free some space and "
+                "resume the run: committed units are kept",
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise RunError(
+                "OUTPUT_READONLY",
+                f"expected to write {path}, got: {error.strerror}; choose an output.dir that can "
+                "be written, or change its permissions",
+            ) from error
+        raise
+
+
+def sha256_path(path: Path) -> str:
+    """Return the sha256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep_units(results_dir: Path, keep: set[str]) -> list[str]:
+    """Remove unit files and temporaries that the ledger does not hold.
+
+    Args:
+        results_dir: the run's results directory.
+        keep: relative names to keep, as the ledger's records have them.
+
+    Returns:
+        The relative names of what was removed, sorted. Other files are left alone.
+    """
+    removed = []
+    for path in sorted((results_dir / UNITS_DIR).glob("*")):
+        name = f"{UNITS_DIR}/{path.name}"
+        ours = path.name.startswith(_TEMPORARY) or (
+            path.name.startswith("unit-") and path.suffix == ".parquet"
+        )
+        if ours and name not in keep:
+            path.unlink(missing_ok=True)
+            removed.append(name)
+    return removed
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove what writers that were killed left below ``folder``; return how many files."""
+    left = list(folder.rglob(f"{_TEMPORARY}*"))
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def verify_units(results_dir: Path, records: Iterable[UnitRecord]) -> list[UnitProblem]:
+    """Compare every committed file with the ledger's sha256; return what differs.
+
+    ``truncated`` is a file that does not end as a Parquet file does.
+    """
+    problems = []
+    for record in records:
+        problem = _problem(results_dir / record.file, record.sha256)
+        if problem is not None:
+            problems.append(UnitProblem(record.unit_id, record.file, problem))
+    return problems
+
+
+def _problem(path: Path, sha256: str) -> Literal["missing", "truncated", "changed"] | None:
+    try:
+        if sha256_path(path) == sha256:
+            return None
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - len(_PARQUET_MAGIC)))
+            whole = file.read() == _PARQUET_MAGIC
+    except FileNotFoundError:
+        return "missing"
+    return "changed" if whole else "truncated"

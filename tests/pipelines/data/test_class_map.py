@@ -1,0 +1,148 @@
+"""Classes meet by name; whatever does not meet stops the run with a way out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, InputError
+from snellen.pipelines.data.class_map import ClassMap, align_classes
+
+
+def failure(classes: ClassMap, label: str | None) -> tuple[ErrorStage, ErrorCode, str]:
+    with pytest.raises(ImageError) as caught:
+        classes.class_id(label)
+    return caught.value.stage, caught.value.code, caught.value.message
+
+
+def refusal(*arguments: object) -> tuple[str, str]:
+    with pytest.raises(InputError) as caught:
+        align_classes(*arguments)  # type: ignore[arg-type]
+    return caught.value.code, caught.value.message
+
+
+def test_the_same_names_in_the_same_order() -> None:
+    classes = align_classes(["a", "b"], ["a", "b"])
+    assert (classes.mode, dict(classes.ids), classes.notes) == ("name", {"a": 0, "b": 1}, ())
+
+
+def test_another_order_is_matched_by_name_and_noted() -> None:
+    classes = align_classes(["1", "2", "10"], ["1", "10", "2"])
+    assert [classes.class_id(name) for name in ("1", "2", "10")] == [0, 2, 1]
+    assert classes.notes == (
+        "the data set orders its classes differently; they were matched by name",)  # fmt: skip
+
+
+@given(st.permutations(list("abcdefgh")))
+def test_any_order_gives_the_checkpoints_ids(names: list[str]) -> None:
+    checkpoint = list("abcdefgh")
+    classes = align_classes(names, checkpoint)
+    assert all(checkpoint[classes.class_id(name)] == name for name in names)
+
+
+def test_a_missing_class_stops_the_run_and_says_how_to_go_on() -> None:
+    assert refusal(["a"], ["a", "b"]) == (
+        "CLASS_MAP_MISMATCH",
+        "the data set's 1 classes are not the checkpoint's 2 by name. Only in the checkpoint: "
+        "'b'. If the data set is meant to lack them, set model.class_map: subset.",
+    )
+
+
+def test_an_extra_class_stops_the_run_and_names_the_nearest() -> None:
+    assert refusal(["cat", "dogs"], ["cat", "dog"]) == (
+        "CLASS_MAP_MISMATCH",
+        "the data set's 2 classes are not the checkpoint's 2 by name. Only in the data set: "
+        "'dogs' (is 'dogs' the checkpoint's 'dog'?). Only in the checkpoint: 'dog'. Say what is "
+        "meant with model.class_map: {DATA SET CLASS: CHECKPOINT CLASS, ...}; null leaves a class "
+        "out. (If these are splits or other folders, set dataset.split.)",
+    )
+
+
+def test_subset_allows_missing_classes_but_no_extra_ones() -> None:
+    classes = align_classes(["c", "a"], ["a", "b", "c"], "subset")
+    assert (classes.class_id("c"), classes.class_id("a")) == (2, 0)
+    assert "1 of the checkpoint's 3 classes have no images" in classes.notes
+    assert refusal(["z"], ["a"], "subset")[0] == "CLASS_MAP_MISMATCH"
+
+
+def test_long_lists_are_cut() -> None:
+    _, message = refusal(["a"], ["a", *(f"n{i}" for i in range(25))])
+    assert message.count("'n") == 10
+    assert "and 15 more" in message
+
+
+def test_a_mapping_renames_and_null_leaves_out() -> None:
+    classes = align_classes(
+        ["kitten", "dog", "junk"], ["cat", "dog"], {"kitten": "cat", "junk": None}
+    )
+    assert (classes.class_id("kitten"), classes.class_id("dog")) == (0, 1)
+    assert classes.left_out() == {"junk"}
+    assert classes.notes == ("left out by model.class_map: 'junk'",)
+
+
+def test_several_classes_may_become_one() -> None:
+    classes = align_classes(["kitten", "cat"], ["cat", "dog"], {"kitten": "cat"})
+    assert dict(classes.ids) == {"kitten": 0, "cat": 0}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "code", "message"),
+    [
+        (
+            {"kiten": "cat"},
+            "CLASS_MAP_UNKNOWN",
+            "model.class_map: 'kiten' is not a class of the data set. Did you mean 'kitten'?",
+        ),
+        (
+            {"kitten": "cats"},
+            "CLASS_MAP_UNKNOWN",
+            "model.class_map: 'cats' is not a class of the checkpoint. Did you mean 'cat'?",
+        ),
+        (
+            {},
+            "CLASS_MAP_MISMATCH",
+            "model.class_map leaves 'kitten' without a checkpoint class; map each to one, or to "
+            "null to leave it out.",
+        ),
+    ],
+)
+def test_mappings_that_are_wrong(mapping: dict[str, str], code: str, message: str) -> None:
+    assert refusal(["kitten", "dog"], ["cat", "dog"], mapping) == (code, message)
+
+
+def test_double_names_are_refused_whatever_the_map() -> None:
+    for class_map in ("auto", "ids"):
+        code, message = refusal(["a"], ["a", "b", "a"], class_map)
+        assert code == "CLASS_NAMES_DUPLICATE"
+        assert "'a' stand more than once" in message
+
+
+def test_ids_are_the_checkpoints_and_checked_image_by_image() -> None:
+    classes = align_classes(["0", "7"], ["x", "y"], "ids")
+    assert (classes.class_id("1"), classes.left_out()) == (1, frozenset())
+    stage = ErrorStage.LABEL
+    assert failure(classes, "2") == (stage, ErrorCode.LABEL_RANGE, "label 2 is outside of 0..1")
+    assert failure(classes, "-1")[1] is ErrorCode.LABEL_RANGE
+    assert failure(classes, "one") == (
+        stage, ErrorCode.LABEL_INVALID, "label 'one' is not a class id")  # fmt: skip
+
+
+@pytest.mark.parametrize("label", [None, ""])
+def test_no_label(label: str | None) -> None:
+    classes = align_classes(["a"], ["a"])
+    assert failure(classes, label) == (
+        ErrorStage.LABEL, ErrorCode.LABEL_MISSING, "the image has no label")  # fmt: skip
+
+
+def test_a_label_that_is_no_class() -> None:
+    classes = align_classes(["a"], ["a"])
+    assert failure(classes, "b")[1] is ErrorCode.LABEL_RANGE
+
+
+def test_what_is_stored_is_json() -> None:
+    stored = align_classes(["b", "a"], ["a", "b"]).to_json()
+    assert json.loads(json.dumps(stored)) == stored
+    assert (stored["mode"], stored["ids"]) == ("name", {"b": 1, "a": 0})

@@ -1,0 +1,151 @@
+"""The plan: results depend on model, images and device kind; resources on what is free."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.types import ModelInfo, TaskType
+from snellen.pipelines.config.evaluate import RunSection
+from snellen.pipelines.planning.plan import Available, Plan, make_plan
+
+GIB = 2**30
+
+
+def info(flops: float | None = 4e9, shape: tuple[int, ...] = (3, 224, 224)) -> ModelInfo:
+    return ModelInfo(
+        "timm", "m", TaskType.IMAGE_CLASSIFICATION, 10, None, None, shape, 1, flops,
+        "/m.pth", "0" * 64, None, None, {}, {},
+    )  # fmt: skip
+
+
+def plan(
+    cpus: float = 8, gpus: int = 0, *, total: int = 100_000, model: ModelInfo | None = None,
+    memory: int = 64 * GIB, nodes: int = 1, reads: bool = True, cuda: bool = False, **run: Any,
+) -> Plan:  # fmt: skip
+    return make_plan(
+        RunSection(**run), model or info(), total, Available(cpus, gpus, memory, nodes),
+        reads_images=reads, has_cuda=cuda,
+    )  # fmt: skip
+
+
+def refused(**arguments: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        plan(**arguments)
+    assert caught.value.code == "PLAN_UNSCHEDULABLE"
+    return caught.value.message
+
+
+def test_the_three_layouts() -> None:
+    inline = plan(engine="inline")
+    assert (inline.layout, inline.device, inline.actors, inline.threads) == ("inline", "cpu", 1, 8)
+    cpu = plan()
+    assert (cpu.layout, cpu.device, cpu.actors, cpu.threads) == ("cpu", "cpu", 4, 2)
+    gpu = plan(gpus=2)
+    assert (gpu.layout, gpu.device, gpu.actors, gpu.actor_gpus) == ("gpu", "cuda", 2, 1.0)
+    assert plan(gpus=2, device="cpu").layout == "cpu"
+    assert plan(engine="inline", cuda=True).device == "cuda"
+    assert plan(engine="inline", cuda=True, device="cpu").device == "cpu"
+
+
+def test_one_cpu_stays_free_for_others() -> None:
+    for cpus in (0.5, 1, 2, 3, 4, 16, 64):
+        chosen = plan(cpus)
+        reserved = chosen.actors * chosen.actor_cpus
+        assert 0 < reserved <= cpus - (1 if cpus >= 2 else 0) + 1e-9
+        assert chosen.actors >= 1
+
+
+def test_memory_bounds_the_actors() -> None:
+    assert plan(64, memory=4 * GIB).actors == 3
+    assert plan(64, memory=4 * GIB, nodes=4).actors == 12
+    assert plan(64, memory=0).actors == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"cpus": 0.1},
+            "an actor needs 0.25 free CPUs; Ray has 0.1 free. Wait for other work to end, or "
+            "start Ray with more CPUs.",
+        ),
+        (
+            {"cpus": 4, "device": "cuda"},
+            "run.device: cuda was asked for, but Ray has no free GPU (free: 4 CPUs, 0 GPUs).",
+        ),
+        (
+            {"cpus": 0.5, "gpus": 1},
+            "reading and decoding need one free CPU; Ray has 0.5 free.",
+        ),
+        (
+            {"engine": "inline", "device": "cuda"},
+            "run.device: cuda was asked for, but no GPU is visible here.",
+        ),
+        (
+            {"gpus": 2, "actors": 3},
+            "run.actors: 3 actors need 3 GPUs; Ray has 2 free. Set run.actors to at most 2, or "
+            "leave it at auto.",
+        ),
+        (
+            {"cpus": 2, "actors": 9},
+            "run.actors: 9 actors do not fit in 2 free CPUs; set run.actors to at most 4, or "
+            "leave it at auto.",
+        ),
+    ],
+)
+def test_what_could_never_be_scheduled(arguments: dict[str, Any], message: str) -> None:
+    assert refused(**arguments) == message
+
+
+def test_the_advice_of_a_refusal_works() -> None:
+    assert "at most 4" in refused(cpus=2, actors=9)
+    assert plan(2, actors=4).actors == 4
+
+
+@given(
+    st.integers(1, 10**7),
+    st.sampled_from([None, 1e6, 1e9, 2e10, 1e12]),
+    st.booleans(),
+    st.sampled_from([0, 1]),
+)
+def test_what_makes_the_result_does_not_follow_the_machine(
+    total: int, flops: float | None, reads: bool, gpus: int
+) -> None:
+    first = plan(2, gpus, total=total, model=info(flops), reads=reads)
+    second = plan(128, gpus * 8, total=total, model=info(flops), reads=reads, nodes=4)
+    inline = plan(4, engine="inline", total=total, model=info(flops), reads=reads, cuda=gpus > 0)
+    for other in (second, inline):
+        assert (first.unit_rows, first.batch_size) == (other.unit_rows, other.batch_size)
+    assert 1 <= first.batch_size <= first.unit_rows <= 4096
+    assert first.units == -(-total // first.unit_rows)
+
+
+def test_what_is_set_is_taken() -> None:
+    chosen = plan(8, unit_rows=100, batch_size=7, actors=2, threads=3, precision="bf16")
+    assert (chosen.unit_rows, chosen.batch_size, chosen.actors, chosen.threads) == (100, 7, 2, 3)
+    assert chosen.precision == "bf16"
+
+
+def test_decoded_units_fit_the_object_store() -> None:
+    chosen = plan(8, 1, total=10**7, model=info(1e6, (3, 640, 640)))
+    assert chosen.unit_rows * 3 * 640 * 640 <= 64 * 2**20
+
+
+def test_units_follow_the_cost_of_a_row() -> None:
+    cheap, dear = (plan(total=10**6, model=info(f)).unit_rows for f in (1e8, 1e12))
+    assert cheap > dear >= 16
+    assert plan(total=10**6, reads=False).unit_rows == 4096
+
+
+def test_the_plan_is_stored_and_explained() -> None:
+    stored = plan(2, total=1000).to_json()
+    assert json.loads(json.dumps(stored)) == stored
+    assert stored["units"] * stored["unit_rows"] >= 1000
+    assert stored["reasons"][0] == "2 CPUs free, no GPU: all steps inside the actors"
+    assert stored["reasons"][1].startswith("1 actor with 2 threads, 1 CPU")

@@ -1,0 +1,132 @@
+"""The application at its socket: clients that hang up, and refusals that cost little."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.load import multipart
+from snellen.serve.config import LimitsConfig
+from snellen.serve.http.server import Listener
+from snellen.serve.inference.messages import Answer, Query
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
+from tests.serve.conftest import picture
+from tests.serve.http.speaking import connect
+from tests.serve.local import Service, served
+from tests.serve.service import free_port
+
+pytestmark = pytest.mark.anyio
+SINGLE = "/inference/single"
+
+
+@asynccontextmanager
+async def at_socket(
+    db: Database, root: Path, **limits: Any
+) -> AsyncIterator[tuple[Service, Listener]]:
+    async with served(db, root, limits=limits) as service:
+        listener = Listener(
+            service.app, host="127.0.0.1", port=free_port(), limits=LimitsConfig(**limits)
+        )
+        await listener.start()
+        yield service, listener
+        await listener.close()
+
+
+def upload(job: JobView, padding: int = 0) -> bytes:
+    fields = {"training_job_id": str(job.id)}
+    return multipart(SINGLE, "localhost", picture() + bytes(padding), fields)
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
+    db: Database, jobs: dict[str, JobView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Query) -> Answer:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with at_socket(db, tmp_path) as (service, listener):
+        monkeypatch.setattr(service.backend, "answer", slow)
+        client = await connect(listener)
+        client.say(upload(jobs["classify"]))
+        admission = service.state.admission
+        await until(begun.is_set)
+        assert admission.running == 1
+        client.close()
+        await until(ended.is_set)
+        await until(lambda: admission.open == 0)
+        assert (admission.running, admission.buffered) == (0, 0)
+        metrics = (await service.client.get("/metrics")).text
+    assert f'route="{SINGLE}",status="499"}} 1.0' in metrics
+    assert 'status="500"' not in metrics
+
+
+async def test_who_hangs_up_while_it_sends_frees_its_bytes(
+    db: Database, jobs: dict[str, JobView], tmp_path: Path
+) -> None:
+    async with at_socket(db, tmp_path) as (service, listener):
+        client = await connect(listener)
+        client.say(upload(jobs["classify"], padding=500_000)[:400_000])
+        admission = service.state.admission
+        await until(lambda: admission.buffered > 300_000)
+        client.close()
+        await until(lambda: admission.open == 0)
+        assert admission.buffered == 0
+
+
+async def test_where_the_queue_is_full_an_upload_is_refused_before_it_is_read(
+    db: Database, jobs: dict[str, JobView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_socket(db, tmp_path, max_queued=1, retry_after_s=3) as (service, listener):
+        monkeypatch.setattr("snellen.serve.api.routes.single.read_form", None)  # not reached
+        client = await connect(listener)
+        with service.state.admission.slot():
+            for _ in range(2):
+                client.say(upload(jobs["classify"], padding=300_000))
+                answer = await client.hear()
+                assert (answer.status, answer.headers["retry-after"]) == (503, "3")
+                assert b'"OVERLOADED"' in answer.body
+            client.say(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await client.hear()).status == 200
+        client.close()
+        metrics = (await service.client.get("/metrics")).text
+    assert f'route="{SINGLE}",status="503"}} 2.0' in metrics
+
+
+async def test_keys_come_before_room(db: Database, tmp_path: Path) -> None:
+    """Who may not ask is not told how busy it is."""
+    async with served(db, tmp_path, keys=["k"], limits={"max_queued": 1}) as service:
+        with service.state.admission.slot():
+            stranger = await service.client.post(SINGLE)
+            known = await service.client.post(SINGLE, headers={"X-API-Key": "k"})
+    assert (stranger.status_code, known.status_code) == (401, 503)
+
+
+async def test_head_is_get_without_a_body(db: Database, tmp_path: Path) -> None:
+    async with at_socket(db, tmp_path) as (_, listener):
+        client = await connect(listener)
+        heads = {}
+        for method in ("HEAD", "GET"):
+            client.say(f"{method} /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            async with asyncio.timeout(10):
+                heads[method] = await client.reader.readuntil(b"\r\n\r\n")
+        assert heads["HEAD"].startswith(b"HTTP/1.1 200")
+        assert heads["HEAD"].splitlines()[2:] == heads["GET"].splitlines()[2:]  # but for the date
+        client.close()

@@ -1,0 +1,67 @@
+"""Processes of ``snellen serve`` that die under load: errors for a while, never a wrong answer."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from snellen.store.jobs import upsert_training_job
+from snellen.store.sql.database import Database
+from tests.serve import deadly_adapter
+from tests.serve.conftest import picture
+from tests.serve.killing import DETECT, RECOVERED, check_killed, two_jobs
+from tests.serve.service import Process
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+DEADLY = 3
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    root = tmp_path_factory.mktemp("killed")
+    weights = root / "none.bin"
+    weights.write_bytes(b"no weights")
+    db = Database.open(f"sqlite:///{root / 'runs' / 'snellen.db'}")
+    two_jobs(db)
+    deadly = upsert_training_job(
+        db, name="deadly", framework=deadly_adapter.NAME, task_type="image_classification",
+        model_name="pixel", output_dir=str(weights), class_names=None, num_classes=3, config=None,
+    )  # fmt: skip
+    db.close()
+    assert deadly.id == DEADLY
+    process = Process(root, "ray.num_cpus=2", "preload=[{job: 1}, {job: 2}]")
+    process.wait_ready()
+    yield process
+    process.end()
+
+
+def test_the_process_that_speaks_http_is_killed(service: Process) -> None:
+    check_killed(service, "ray::ServeReplica:snellen:Ingress")
+
+
+def deadly(service: Process, *, kill: bool) -> httpx.Response:
+    pixels = np.full((20, 30, 3), 90, np.uint8)
+    if kill:
+        pixels[0, 0] = deadly_adapter.KILL
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return service.single(stream.getvalue(), DEADLY)
+
+
+def test_an_image_that_kills_its_process(service: Process) -> None:
+    assert deadly(service, kill=False).status_code == 200
+    answer = deadly(service, kill=True)
+    killed = time.monotonic()
+    assert (answer.status_code, answer.json()["code"]) == (503, "WORKER_DIED")
+    assert answer.headers["retry-after"].isdecimal()
+    while (again := deadly(service, kill=False)).status_code != 200:
+        assert again.status_code == 503, again.text
+        assert time.monotonic() - killed < RECOVERED
+        time.sleep(0.2)
+    assert service.single(picture(), DETECT).status_code == 200

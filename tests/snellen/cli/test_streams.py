@@ -1,0 +1,63 @@
+"""What goes to stderr, how soon, and that it is given back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from typing import Any
+
+from tests.snellen.command_line import Cli
+
+
+def test_stderr_is_given_back(cli: Cli) -> None:
+    before = (sys.stderr, os.fstat(2), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+    for _ in range(3):
+        assert cli("eval", cli.config())[0] == 0
+        assert cli("eval", "none.yaml")[0] == 2
+    assert sys.stderr is before[0]
+    assert os.fstat(2).st_ino == before[1].st_ino
+    assert len(os.listdir("/proc/self/fd")) <= before[2] + 2  # noqa: PTH208
+
+
+def test_progress_goes_to_stderr(cli: Cli) -> None:
+    _, out, err = cli("eval", cli.config(), "--json")
+    json.loads(out)
+    assert "reading the configuration ..." in err
+    assert "12 of 12 images" in err
+
+
+def start(cli: Cli, *words: str, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "snellen", *words, "--database", cli.url],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cli.place,
+        start_new_session=True, **options,
+    )  # fmt: skip
+
+
+def test_something_is_said_within_two_seconds_and_help_is_quick(cli: Cli, importable: None) -> None:
+    process = start(cli, "eval", cli.config())
+    began = time.monotonic()
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    waited = time.monotonic() - began
+    assert process.wait(60) == 0
+    process.communicate()
+    assert first.strip()
+    assert waited < 2 + os.getloadavg()[0]  # two seconds on a machine that is free
+    shown = subprocess.run(
+        [sys.executable, "-m", "snellen", "--version"], capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"snellen \S+\n", shown.stdout)
+    listed = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "snellen", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for heavy in ("torch", "ray", "polars", "pyarrow", "sqlalchemy", "timm"):
+        assert not re.search(rf"\| +{heavy}$", listed.stderr, re.MULTILINE), heavy
+    names = ("eval", "resume", "plan", "runs", "show", "images", "errors", "rescore", "verify")
+    for name in names:
+        assert name in listed.stdout

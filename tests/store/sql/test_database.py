@@ -1,0 +1,283 @@
+"""Opening a database: where it may lie, that its tables are current, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select, text
+
+from snellen.adapters.errors import InputError, RunError
+from snellen.store.migrations import HEAD, REVISIONS, VERSION_TABLE
+from snellen.store.runs import get_test_run
+from snellen.store.sql import failures, migrate
+from snellen.store.sql.database import WAL_SAFE, Database
+from snellen.store.sql.models import Base, TestRun
+from snellen.store.sql.mounts import network_filesystem
+from snellen.store.sql.urls import resolve_url
+from tests.store.conftest import make_job, make_run
+
+ROOT = Path(__file__).parents[3]
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+def test_importing_the_package_brings_nothing_heavy() -> None:
+    code = "import store, sys; print({'sqlalchemy','alembic','polars'} & set(sys.modules))"
+    assert run_python(code).stdout.strip() == "set()"
+
+
+def test_a_current_database_opens_without_alembic(tmp_path: Path) -> None:
+    code = (
+        "import sys; from snellen.store.sql.database import Database; "
+        f"Database.open('sqlite:///{tmp_path}/a.db'); print('alembic' in sys.modules)"
+    )
+    assert [run_python(code).stdout.strip() for _ in range(2)] == ["True", "False"]
+
+
+# -- migrations ------------------------------------------------------------------------------
+
+
+def test_models_and_migrations_do_not_differ(db: Database) -> None:
+    with db.read() as session:
+        context = MigrationContext.configure(
+            session.connection(),
+            opts={"version_table": VERSION_TABLE, "compare_type": True},
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_go_down_and_up_again(db: Database) -> None:
+    with db.session() as session:
+        migrate.downgrade(session.connection(), "base")
+    with db.read() as session:
+        assert set(inspect(session.connection()).get_table_names()) == {VERSION_TABLE}
+    with db.session() as session:
+        migrate.upgrade(session.connection(), HEAD)
+    with db.read() as session:
+        assert set(Base.metadata.tables) < set(inspect(session.connection()).get_table_names())
+
+
+def test_the_known_revisions_are_those_of_the_folder() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
+    script = ScriptDirectory.from_config(config)
+    assert script.get_current_head() == HEAD
+    assert [revision.revision for revision in script.walk_revisions()] == list(REVISIONS)[::-1]
+
+
+def test_processes_that_open_a_new_database_together_all_succeed(url: str) -> None:
+    code = "import sys; from snellen.store.sql.database import Database; Database.open(sys.argv[1])"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+
+
+def test_a_database_of_a_newer_version_is_refused(db: Database, url: str) -> None:
+    with db.session() as session:
+        session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(InputError, match="newer version of snellen; upgrade") as caught:
+        Database.open(url)
+    assert caught.value.code == "DATABASE_NEWER"
+
+
+def test_tables_of_another_program_are_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "platform.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE training_jobs (id INTEGER)")
+    with pytest.raises(InputError, match="another program: training_jobs"):
+        Database.open(f"sqlite:///{path}")
+
+
+# -- where the database lies -----------------------------------------------------------------
+
+
+def test_the_url_defaults_to_the_environment_then_to_a_file_beside_the_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNELLEN_DATABASE", raising=False)
+    Database.open()
+    assert (tmp_path / "runs" / "snellen.db").stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("SNELLEN_DATABASE", "other.db")
+    assert Database.open().url == f"sqlite:///{tmp_path}/other.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgres_urls_use_psycopg_3(scheme: str) -> None:
+    assert resolve_url(f"{scheme}://u:p@h/d").drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["mysql://h/d", "nonsense", "sqlite://", "sqlite:///:memory:", "sqlite:///a.db?x=1"]
+)
+def test_other_urls_are_refused(wrong: str) -> None:
+    with pytest.raises(InputError, match="expected a database URL sqlite:///") as caught:
+        Database.open(wrong)
+    assert caught.value.code == "DATABASE_URL"
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError) as caught:
+        Database.open("postgresql://user:secret@127.0.0.1:1/none")
+    assert caught.value.code == "DATABASE_UNREACHABLE"
+    assert "127.0.0.1" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_a_missing_driver_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from snellen.store.sql.database import Database\n"
+        "try: Database.open('postgresql://h/d')\n"
+        "except Exception as e: print(e.code, e)"
+    )
+    assert "DATABASE_DRIVER" in (out := run_python(code).stdout)
+    assert "snellen[postgres]" in out
+
+
+def test_create_false_refuses_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "no" / "such.db"
+    with pytest.raises(InputError, match="found no file there") as caught:
+        Database.open(f"sqlite:///{path}", create=False)
+    assert caught.value.code == "DATABASE_NOT_FOUND"
+    assert not path.parent.exists()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.db"
+    path.write_text("not a database at all, only some text that is long enough" * 20)
+    with pytest.raises(InputError, match="expected a SQLite database") as caught:
+        Database.open(f"sqlite:///{path}")
+    assert caught.value.code == "DATABASE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/mnt/share/runs/a.db", "nfs4"),
+        ("/mnt/share/local/a.db", None),
+        ("/mnt/with space/a.db", "cifs"),
+        ("/home/a.db", None),
+        ("/mnt/shared/a.db", None),
+    ],
+)
+def test_the_deepest_mount_decides(tmp_path: Path, path: str, kind: str | None) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/vda / ext4 rw 0 0\n"
+        "host:/x /mnt/share nfs4 rw 0 0\n"
+        "/dev/vdb /mnt/share/local xfs rw 0 0\n"
+        "//nas/x /mnt/with\\040space cifs rw 0 0\n"
+    )
+    assert network_filesystem(Path(path), mounts) == kind
+
+
+def test_sqlite_on_a_network_filesystem_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snellen.store.sql.urls.network_filesystem", lambda path: "nfs4")
+    with pytest.raises(InputError, match=r"network filesystem \(nfs4\).*postgresql://") as caught:
+        Database.open(f"sqlite:///{tmp_path}/a.db")
+    assert caught.value.code == "DATABASE_NETWORK_FS"
+
+
+# -- transactions ----------------------------------------------------------------------------
+
+
+def test_sqlite_settings(tmp_path: Path) -> None:
+    db = Database.open(f"sqlite:///{tmp_path}/a.db")
+    with db.read() as session:
+        values = {
+            name: session.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("foreign_keys", "busy_timeout", "journal_mode")
+        }
+    wal = sqlite3.sqlite_version_info >= WAL_SAFE
+    assert values == {
+        "foreign_keys": 1,
+        "busy_timeout": 30_000,
+        "journal_mode": "wal" if wal else "delete",
+    }
+
+
+def test_an_exception_undoes_the_transaction(db: Database, job_id: int) -> None:
+    with pytest.raises(RuntimeError), db.session() as session:
+        session.execute(text("DELETE FROM training_jobs"))
+        raise RuntimeError
+    assert make_run(db, job_id)
+
+
+def test_a_locked_database_is_an_error_that_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "BUSY_SECONDS", 0.2)
+    db = Database.open(f"sqlite:///{tmp_path}/a.db")
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(RunError, match="resume the run") as caught, db.session():
+        pass
+    assert caught.value.code == "DATABASE_LOCKED"
+    other.rollback()
+    with db.session():
+        pass
+
+
+def test_concurrent_writers_lose_nothing(db: Database, job_id: int) -> None:
+    run_id = make_run(db, job_id, total_images=0)
+
+    def add() -> None:
+        for _ in range(20):
+            with db.session() as session:
+                query = select(TestRun).where(TestRun.id == run_id).with_for_update()
+                run = session.execute(query).scalar_one()
+                run.total_images = (run.total_images or 0) + 1
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert get_test_run(db, run_id).total_images == 160
+
+
+@pytest.mark.postgres
+def test_a_dropped_connection_is_replaced(postgres_url: str) -> None:
+    db = Database.open(postgres_url)
+    run_id = make_run(db, make_job(db))
+    attempts = []
+
+    def operation(session):  # type: ignore[no-untyped-def]
+        attempts.append(1)
+        if len(attempts) == 1:
+            pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            import psycopg
+
+            with psycopg.connect(postgres_url, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [pid])
+        return session.execute(select(TestRun.id)).scalar_one()
+
+    assert db.write(operation) == run_id
+    assert len(attempts) == 2
+    db.close()
