@@ -1,100 +1,20 @@
-"""From YAML text and ``key=value`` overrides to a configuration, with errors that help.
-
-Three things that YAML lets pass silently are refused here: a duplicate key, ``1e-3`` (YAML 1.1
-reads it as text), and ``no`` / ``on`` where a name was meant (YAML 1.1 reads them as booleans).
-"""
+"""Turn YAML and ``key=value`` overrides into a validated configuration."""
 
 from __future__ import annotations
 
+import copy
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from snellen.adapters.errors import ConfigError
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.yaml_file import parse_yaml, read_yaml
 
 Kind = TypeVar("Kind", bound=BaseModel)
-_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+$")
-_BOOLEAN_WORDS = {"y", "n", "yes", "no", "on", "off"}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and words that YAML 1.1 turns into booleans."""
-
-
-def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    result: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            raise ConfigError(
-                "CONFIG_YAML", f"line {key_node.start_mark.line + 1}: merge keys are not supported."
-            )
-        key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
-        if not isinstance(key, str | int):
-            raise ConfigError("CONFIG_YAML", f"line {line}: the key {key!r} is not a word.")
-        if key in seen:
-            raise ConfigError(
-                "CONFIG_DUPLICATE_KEY",
-                f"line {line}: the key '{key}' stands twice (first in line {seen[key]}). "
-                "Remove one of them.",
-            )
-        seen[key] = line
-        result[key] = loader.construct_object(value_node, deep=True)
-    return result
-
-
-def _construct_bool(loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
-    if node.value.lower() in _BOOLEAN_WORDS:
-        raise ConfigError(
-            "CONFIG_BOOLEAN_WORD",
-            f"line {node.start_mark.line + 1}: YAML reads the bare word '{node.value}' as a "
-            f"boolean. Write true or false, or quote it: '{node.value}' in quotes.",
-        )
-    return bool(loader.construct_yaml_bool(node))
-
-
-def _construct_str(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    text = str(loader.construct_scalar(node))
-    if node.style is None and _NUMBER.match(text):
-        raise ConfigError(
-            "CONFIG_NUMBER_AS_TEXT",
-            f"line {node.start_mark.line + 1}: YAML reads {text} as text, not as a number. "
-            f"Write {float(text)!r}, or quote it if text is meant.",
-        )
-    return text
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
-_StrictLoader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
-_StrictLoader.add_constructor("tag:yaml.org,2002:str", _construct_str)
-
-
-def parse_yaml(text: str, *, where: str) -> Any:
-    """Parse YAML strictly.
-
-    Args:
-        text: the document.
-        where: file name for messages.
-
-    Raises:
-        ConfigError: not YAML, a duplicate key, or a value that YAML would misread.
-    """
-    try:
-        return yaml.load(text, Loader=_StrictLoader)
-    except ConfigError as error:
-        raise ConfigError(error.code, f"{where}: {error.message}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError("CONFIG_YAML", f"{where}:{line} not valid YAML: {problem}.") from None
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -137,7 +57,7 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     Raises:
         ConfigError: a word without ``=``, or a key below something that is not a section.
     """
-    result: dict[str, Any] = _deep_copy(data)
+    result: dict[str, Any] = copy.deepcopy(data)
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or not key.strip():
@@ -155,22 +75,16 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     return result
 
 
-def _deep_copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _deep_copy(item) for key, item in value.items()}
-    return list(value) if isinstance(value, list) else value
-
-
-def build_config(data: Any, *, where: str = "configuration") -> RunConfig:
+def build_config(data: Any, *, where: str = "configuration") -> EvaluateConfig:
     """Validate the configuration of a test run; see ``build_as``."""
-    return build_as(RunConfig, data, where=where)
+    return build_as(EvaluateConfig, data, where=where)
 
 
 def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Kind:
     """Validate a nested mapping.
 
     Args:
-        kind: ``RunConfig``, ``PredictConfig`` or another configuration.
+        kind: ``EvaluateConfig``, ``PredictConfig`` or another configuration.
         data: the mapping.
         where: file name for messages.
 
@@ -223,9 +137,9 @@ def _known_path(
     return path or [str(part) for part in location]
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EvaluateConfig:
     """Read the configuration of a test run; see ``load_as``."""
-    return load_as(RunConfig, path, overrides)
+    return load_as(EvaluateConfig, path, overrides)
 
 
 def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -> Kind:
@@ -243,19 +157,37 @@ def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -
     return build_as(kind, data, where=str(path))
 
 
-def read_yaml(path: str | Path) -> Any:
-    """What a YAML file says, read strictly.
+_PATHS = {
+    "model": ("checkpoint", "job", "class_names"),
+    "dataset": ("path", "annotations", "root"),
+    "output": ("dir",),
+}
+_ALWAYS = {("dataset", "path"), ("output", "dir")}
+"""Always paths. The others may be names, so they count as paths only where something exists."""
+_WORDS = {"auto", "best", "last", "imagenet", "dataset"}
 
-    Raises:
-        ConfigError: CONFIG_NOT_FOUND, CONFIG_UNREADABLE, or as ``parse_yaml``.
+
+def with_absolute_paths(config: Kind) -> Kind:
+    """Return the configuration with absolute local paths, so that it can be resumed anywhere.
+
+    Addresses (``s3://``), words such as ``auto``, and names of jobs stay as they are.
     """
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("CONFIG_NOT_FOUND", f"{file}: there is no such file.") from None
-    except IsADirectoryError:
-        raise ConfigError("CONFIG_NOT_FOUND", f"{file} is a folder, not a YAML file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("CONFIG_UNREADABLE", f"{file}: cannot be read: {error}.") from None
-    return parse_yaml(text, where=str(file))
+    sections: dict[str, Any] = {}
+    for name, keys in _PATHS.items():
+        section = getattr(config, name)
+        changed = {
+            key: _absolute(getattr(section, key), always=(name, key) in _ALWAYS)
+            for key in keys
+            if key in type(section).model_fields
+        }
+        sections[name] = section.model_copy(update=changed)
+    return config.model_copy(update=sections)
+
+
+def _absolute(value: Any, *, always: bool) -> Any:
+    if isinstance(value, tuple) and always:
+        return tuple(_absolute(one, always=True) for one in value)
+    if not isinstance(value, str) or value in _WORDS or value.isdecimal() or "://" in value:
+        return value
+    path = Path(value).expanduser()
+    return str(path.absolute()) if always or path.exists() else value

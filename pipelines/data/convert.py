@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.manifest import ManifestSummary, write_manifest
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.progress import Reporter
 
 
 def convert_dataset(
-    config: RunConfig, target: Path, reporter: Reporter, *, overwrite: bool = False
+    config: EvaluateConfig, target: Path, reporter: Reporter, *, overwrite: bool = False
 ) -> ManifestSummary:
     """Write the manifest of ``config.dataset`` to ``target``.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import ModelInfo
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.class_map import ClassMap, align_classes
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.registry import open_source
@@ -38,7 +38,9 @@ class ResolvedDataset:
         return self.class_map
 
 
-def resolve_dataset(config: RunConfig, model: ModelInfo, *, dataset_names: bool) -> ResolvedDataset:
+def resolve_dataset(
+    config: EvaluateConfig, model: ModelInfo, *, dataset_names: bool
+) -> ResolvedDataset:
     """Describe the data set and map its classes.
 
     Args:
@@ -62,7 +64,7 @@ def resolve_dataset(config: RunConfig, model: ModelInfo, *, dataset_names: bool)
 
 
 def _model_names(
-    config: RunConfig, model: ModelInfo, info: DatasetInfo, *, dataset_names: bool
+    config: EvaluateConfig, model: ModelInfo, info: DatasetInfo, *, dataset_names: bool
 ) -> tuple[str, ...]:
     if model.class_names is not None:
         return model.class_names

@@ -12,9 +12,9 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.runtime.inspect import inspect_model
 from snellen.adapters.types import AdapterSpec, ModelInfo
-from snellen.pipelines.config.evaluate import ModelConfig
+from snellen.pipelines.config.base import Preset
 from snellen.pipelines.config.predict import AnyConfig
-from snellen.pipelines.config.presets import Preset
+from snellen.pipelines.config.sections import ModelConfig
 from snellen.pipelines.models.training_jobs import (
     checkpoint_of,
     find_job,

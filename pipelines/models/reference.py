@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import ConfigError
-from snellen.pipelines.config.evaluate import RunConfig
-from snellen.pipelines.config.loader import build_config, load_config
-from snellen.pipelines.config.paths import with_absolute_paths
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.loader import build_config, load_config, with_absolute_paths
 
 
-def referenced_config(reference: str, *, checkpoint: str | None = None) -> RunConfig:
+def referenced_config(reference: str, *, checkpoint: str | None = None) -> EvaluateConfig:
     """The configuration of a model alone; its data set is a placeholder unless it is a file's.
 
     Args:

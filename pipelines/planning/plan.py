@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import ModelInfo
-from snellen.pipelines.config.evaluate import RunSection
+from snellen.pipelines.config.sections import RunSection
 
 Layout = Literal["inline", "cpu", "gpu"]
 

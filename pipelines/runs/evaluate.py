@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.models.adapter_config import sections_of
 from snellen.pipelines.runs.evaluation import EVALUATION_KIND
 from snellen.pipelines.runs.runner import Runner
 from snellen.store.views import RunView
 
 
-class TestRunner(Runner[RunConfig, RunView]):
+class TestRunner(Runner[EvaluateConfig, RunView]):
     """Evaluates a model on labelled images and stores a test run.
 
     An adapter that is loaded already is scored on the ``dataset_path`` of ``run_test``.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snellen.adapters.types import TaskType
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.resolve import ResolvedDataset, resolve_dataset
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.execution.worker.spec import OperatingPoint
@@ -24,30 +24,30 @@ from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
 
-class Evaluation(RunKind[RunConfig, RunView]):
+class Evaluation(RunKind[EvaluateConfig, RunView]):
     """A test run."""
 
     name: ClassVar[str] = TEST_RUN
 
     @property
-    def config(self) -> type[RunConfig]:
+    def config(self) -> type[EvaluateConfig]:
         """The class of its configuration."""
-        return RunConfig
+        return EvaluateConfig
 
     def get(self, db: Database, reference: int | str) -> RunView:
         """A row of ``test_runs``."""
         return get_test_run(db, reference)
 
-    def check_input(self, config: RunConfig) -> None:
+    def check_input(self, config: EvaluateConfig) -> None:
         """There is a data set at the path."""
         open_source(config.dataset)
 
-    def resolve(self, config: RunConfig, model: ResolvedModel) -> ResolvedDataset:
+    def resolve(self, config: EvaluateConfig, model: ResolvedModel) -> ResolvedDataset:
         """The data set, its classes matched with the model's."""
         return resolve_dataset(config, model.info, dataset_names=model.dataset_names)
 
     def create_row(
-        self, db: Database, config: RunConfig, model: ResolvedModel, dataset: ResolvedDataset
+        self, db: Database, config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset
     ) -> int:
         """A row of ``test_runs``."""
         class_map, path = dataset.aligned, config.dataset.path
@@ -59,12 +59,14 @@ class Evaluation(RunKind[RunConfig, RunView]):
             class_map={**class_map.to_json(), "class_order": dataset.info.class_order},
         )
 
-    def check(self, config: RunConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
+    def check(self, config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
         """The slices exist."""
         schema = result_schema(dataset.info.meta_fields)
         check_slices(config.metrics, model.info.task_type, schema)
 
-    def scoring(self, config: RunConfig, model: ResolvedModel, run: RunView, total: int) -> Scoring:
+    def scoring(
+        self, config: EvaluateConfig, model: ResolvedModel, run: RunView, total: int
+    ) -> Scoring:
         """Matches are taken in every unit of a run at the point that it began with."""
         if model.info.task_type is TaskType.IMAGE_CLASSIFICATION:
             return Scoring()
@@ -77,7 +79,9 @@ class Evaluation(RunKind[RunConfig, RunView]):
             OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
         )
 
-    def finish(self, db: Database, lease: Lease, config: RunConfig, reporter: Reporter) -> RunView:
+    def finish(
+        self, db: Database, lease: Lease, config: EvaluateConfig, reporter: Reporter
+    ) -> RunView:
         """Compute the metrics from the files."""
         return finish_run(db, lease, config, reporter)
 

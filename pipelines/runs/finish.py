@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from snellen.adapters.errors import RunError
 from snellen.adapters.types import TaskType
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.finishing import all_failed, check_complete, complete, results_folder
 from snellen.pipelines.runs.measure import Measured, Spread, measure
@@ -23,7 +23,7 @@ SPREAD_FROM = 50_000
 """Images from which on a Ray run's metrics are counted by Ray tasks: their start takes seconds."""
 
 
-def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter) -> RunView:
+def finish_run(db: Database, lease: Lease, config: EvaluateConfig, reporter: Reporter) -> RunView:
     """Complete a run whose units are all in the ledger.
 
     Raises:
@@ -44,7 +44,7 @@ def finish_run(db: Database, lease: Lease, config: RunConfig, reporter: Reporter
 def measure_run(
     run: RunView,
     results: Results,
-    config: RunConfig,
+    config: EvaluateConfig,
     reporter: Reporter,
     *,
     spread: Spread = map,
@@ -62,7 +62,7 @@ def measure_run(
     return replace(measured, columns={**measured.columns, "details": details})
 
 
-def _spread(run: RunView, config: RunConfig) -> Spread:
+def _spread(run: RunView, config: EvaluateConfig) -> Spread:
     """Large runs are counted by the Ray that they ran on; a small one is done sooner here."""
     if config.run.engine != "ray" or (run.total_images or 0) < SPREAD_FROM:
         return map

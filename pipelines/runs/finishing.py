@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import RunError
-from snellen.pipelines.config.evaluate import OutputConfig
+from snellen.pipelines.config.sections import OutputConfig
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.wording import words_of
 from snellen.store.leases import Lease

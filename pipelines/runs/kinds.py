@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.execution.worker.spec import OperatingPoint, PictureSpec
@@ -20,7 +20,7 @@ from snellen.store.leases import Lease
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun
 
-Config = TypeVar("Config", RunConfig, PredictConfig)
+Config = TypeVar("Config", EvaluateConfig, PredictConfig)
 View = TypeVar("View", bound=AnyRun)
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Generic
 
-from snellen.pipelines.config.evaluate import RunConfig
-from snellen.pipelines.config.loader import apply_overrides, build_as
-from snellen.pipelines.config.paths import with_absolute_paths
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.dry_run import preview
@@ -46,7 +45,7 @@ class Runner(Generic[Config, View]):
         self._config: Config | None = None
         if config is None or isinstance(config, self.kind.config):
             self._config = config
-        elif isinstance(config, RunConfig | PredictConfig):
+        elif isinstance(config, EvaluateConfig | PredictConfig):
             raise TypeError(f"{type(self).__name__} takes a {self.kind.config.__name__}")
         else:
             self._adapter = config

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import RunSection
 from snellen.pipelines.config.predict import AnyConfig
+from snellen.pipelines.config.sections import RunSection
 from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.execution.ray.shared_storage import probe_nodes

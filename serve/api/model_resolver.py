@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import ModelConfig
 from snellen.pipelines.config.predict import PredictConfig, PredictSection
+from snellen.pipelines.config.sections import ModelConfig
 from snellen.pipelines.models.load import locate_model
 from snellen.serve.config import ServedModelConfig
 from snellen.serve.inference.messages import ModelRef

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snellen.analysis.predictions import draw_image, job_files, open_job_results
 from snellen.api.base import Stored
 from snellen.api.opened import opened
-from snellen.pipelines.config.predict import PredictConfig
-from snellen.pipelines.config.predict_request import predict_config_of
+from snellen.pipelines.config.predict import PredictConfig, predict_config_of
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.predict import Images, InferenceRunner
 from snellen.store.parquet.results import Results

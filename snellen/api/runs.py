@@ -16,7 +16,7 @@ from snellen.api.predictions import InferenceJob, open_predictions, predict
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.metrics.parity.differences import Tolerance
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config, load_config
 from snellen.pipelines.model_tools.parity import compare_models
 from snellen.pipelines.model_tools.parity_check import ParitySettings
@@ -129,7 +129,7 @@ class TestRun(Stored[RunView]):
 
 
 def evaluate(
-    config: str | Path | Mapping[str, Any] | RunConfig,
+    config: str | Path | Mapping[str, Any] | EvaluateConfig,
     *,
     overrides: Sequence[str] = (),
     reporter: Reporter | None = None,
@@ -137,7 +137,7 @@ def evaluate(
     """Run a test to its end.
 
     Args:
-        config: a YAML file, a nested mapping of the same keys, or a RunConfig.
+        config: a YAML file, a nested mapping of the same keys, or a EvaluateConfig.
         overrides: ``key.sub=value`` words, for a YAML file.
         reporter: told about progress; silent by default.
 
@@ -145,7 +145,7 @@ def evaluate(
         ConfigError, InputError: nothing was started.
         RunError, RunInterrupted: the run can be resumed.
     """
-    if isinstance(config, RunConfig):
+    if isinstance(config, EvaluateConfig):
         parsed = config
     elif isinstance(config, str | Path):
         parsed = load_config(config, overrides)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import unescape_id

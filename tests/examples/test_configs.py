@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from ray.serve.schema import ServeDeploySchema
 
-from snellen.pipelines.config.evaluate import RunConfig
-from snellen.pipelines.config.loader import build_as, build_config, load_as, load_config, parse_yaml
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.loader import build_as, build_config, load_as, load_config
 from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.config.yaml_file import parse_yaml
 from snellen.serve.config import ServeConfig
 from snellen.store.parquet.schema import MANIFEST_SCHEMA, RESULT_SCHEMA
 from snellen.store.sql.models import Base
@@ -51,14 +52,14 @@ def test_every_configuration_parses(path: Path) -> None:
         assert callable(getattr(import_module(module), name))
         assert isinstance(build_as(ServeConfig, application["args"]), ServeConfig)
     else:
-        assert isinstance(load_config(str(path), []), RunConfig)
+        assert isinstance(load_config(str(path), []), EvaluateConfig)
 
 
 def test_full_names_every_key_with_its_default() -> None:
     written = flat(parse_yaml(FULL.read_text(), where=FULL.name))
     expected = defaults() | NO_DEFAULT
     assert written == expected
-    assert list(written) == list(expected), "the order of the keys is that of RunConfig"
+    assert list(written) == list(expected), "the order of the keys is that of EvaluateConfig"
 
 
 def test_full_has_a_comment_on_every_key() -> None:

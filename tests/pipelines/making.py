@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from snellen.adapters.types import AdapterSpec
-from snellen.pipelines.config.evaluate import DatasetConfig, RunConfig
+from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.data.class_map import ClassMap, align_classes
 from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
@@ -44,7 +45,7 @@ def grey_folder(root: Path, classes: tuple[str, ...] = ("0", "1", "2"), each: in
     return root
 
 
-def pixel_config(path: Path, folder: Path | None = None, /, **sections: Any) -> RunConfig:
+def pixel_config(path: Path, folder: Path | None = None, /, **sections: Any) -> EvaluateConfig:
     """A configuration with the pixel adapter, inline unless said otherwise."""
     data: dict[str, Any] = {
         "model": {"adapter": NAME},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import (
     IMAGE_SUFFIXES,

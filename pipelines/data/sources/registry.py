@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import RemotePath, place_of

@@ -9,8 +9,7 @@ from typing import Any
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
-from snellen.pipelines.config.evaluate import DatasetConfig
-from snellen.pipelines.config.predict import ImagesConfig
+from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import RunError
-from snellen.pipelines.config.evaluate import RayConfig
+from snellen.pipelines.config.sections import RayConfig
 from snellen.pipelines.planning.plan import Available
 
 _STORE_BYTES = 1 << 30

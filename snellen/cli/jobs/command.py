@@ -124,12 +124,12 @@ def schema_command(
 ) -> None:
     """Print the JSON Schema of the configuration of `eval`, `predict` or `serve`, for editors."""
     from snellen.pipelines.config.base import Section
-    from snellen.pipelines.config.evaluate import RunConfig
+    from snellen.pipelines.config.evaluate import EvaluateConfig
     from snellen.pipelines.config.predict import PredictConfig
     from snellen.serve.config import ServeConfig
 
     kinds: dict[str, type[Section]] = {
-        "eval": RunConfig,
+        "eval": EvaluateConfig,
         "predict": PredictConfig,
         "serve": ServeConfig,
     }

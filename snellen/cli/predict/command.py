@@ -81,7 +81,7 @@ def predict_command(
     config, images, overrides = sort_words(words or [])
     with make_reporter(debug=debug, doing="predicting") as reporter:
         reporter.status("reading the configuration")
-        from snellen.pipelines.config.predict_request import predict_config_of
+        from snellen.pipelines.config.predict import predict_config_of
         from snellen.pipelines.runs.predict import InferenceRunner
 
         where = database

@@ -10,8 +10,9 @@ import pytest
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import TaskType
-from snellen.pipelines.config.evaluate import RunConfig
-from snellen.pipelines.config.loader import apply_overrides, build_config, load_config, parse_yaml
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.loader import apply_overrides, build_config, load_config
+from snellen.pipelines.config.yaml_file import parse_yaml
 
 MINIMAL = "model: {checkpoint: best.pth}\ndataset: {path: data}\n"
 
@@ -252,7 +253,7 @@ def test_a_configuration_is_frozen_and_survives_json() -> None:
 
 
 def test_every_key_says_what_it_means_in_the_schema() -> None:
-    schema = RunConfig.model_json_schema()
+    schema = EvaluateConfig.model_json_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"model", "dataset"}
     assert schema["$defs"]["DatasetConfig"]["properties"]["limit"]["description"]

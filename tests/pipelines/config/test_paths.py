@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from snellen.pipelines.config.loader import build_config
-from snellen.pipelines.config.paths import with_absolute_paths
+from snellen.pipelines.config.loader import build_config, with_absolute_paths
 from snellen.pipelines.runs.evaluate import TestRunner
 from tests.pipelines.making import grey_folder, pixel_config
 

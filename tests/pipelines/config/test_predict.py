@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from snellen.adapters.errors import ConfigError
-from snellen.pipelines.config.evaluate import ModelConfig
-from snellen.pipelines.config.loader import build_as, build_config, load_as
-from snellen.pipelines.config.paths import with_absolute_paths
-from snellen.pipelines.config.predict import ImagesConfig, PredictConfig
+from snellen.pipelines.config.dataset import ImagesConfig
+from snellen.pipelines.config.loader import build_as, build_config, load_as, with_absolute_paths
+from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.config.sections import ModelConfig
 from snellen.pipelines.models.load import locate_model
 from snellen.store.sql.database import Database
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import ROW_GROUP, ManifestReader, write_manifest
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 

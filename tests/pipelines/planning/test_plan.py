@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import ModelInfo, TaskType
-from snellen.pipelines.config.evaluate import RunSection
+from snellen.pipelines.config.sections import RunSection
 from snellen.pipelines.planning.plan import Available, Plan, make_plan
 
 GIB = 2**30

@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.coco import CocoSource
 from snellen.pipelines.data.sources.registry import open_source

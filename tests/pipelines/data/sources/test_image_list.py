@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected
 from tests.pipelines.making import grey_folder

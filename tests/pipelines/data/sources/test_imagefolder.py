@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.file_listing import escape_id, unescape_id
 from snellen.pipelines.data.sources.registry import open_source

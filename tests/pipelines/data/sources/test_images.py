@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
-from snellen.pipelines.config.predict import ImagesConfig
+from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.unlabelled import (
     FEW,

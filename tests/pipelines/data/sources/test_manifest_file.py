@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import snellen
-from snellen.pipelines.config.predict import ImagesConfig
+from snellen.pipelines.config.dataset import ImagesConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.unlabelled import open_images
 from tests.pipelines.making import write_image

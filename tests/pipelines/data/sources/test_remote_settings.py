@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snellen.adapters.errors import ConfigError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.storage import clients
 

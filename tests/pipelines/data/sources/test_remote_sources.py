@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.file_listing import unescape_id

@@ -12,7 +12,7 @@ import pytest
 
 import snellen
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.data.sources.webdataset import WebDatasetSource

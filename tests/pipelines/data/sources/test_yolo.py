@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.evaluate import DatasetConfig
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.data.sources.yolo_labels import label_path

@@ -1,0 +1,166 @@
+"""Sections that test runs and inference jobs share: model, preprocessing, execution, output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt
+
+from snellen.adapters.types import TaskType
+from snellen.pipelines.config.base import (
+    Auto,
+    AutoInt,
+    Fraction,
+    MaxFailed,
+    PositiveInt,
+    Preset,
+    Section,
+)
+
+
+def _names_to_text(value: Any) -> Any:
+    """Convert class names that YAML reads as numbers (0, 1, 2) to text."""
+    if isinstance(value, list | tuple):
+        return tuple(str(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in value)
+    if isinstance(value, dict):
+        return {
+            str(k) if isinstance(k, int) else k: (
+                str(v) if isinstance(v, int) and not isinstance(v, bool) else v
+            )
+            for k, v in value.items()
+        }
+    return value
+
+
+class ModelConfig(Section):
+    """The checkpoint and the adapter that loads it."""
+
+    adapter: str = Field(
+        "auto",
+        description="timm, ultralytics, onnx, torchscript, noop, or module:Class of an installed "
+        "package; auto: from the file, else from the job.",
+    )
+    checkpoint: str | StrictInt | None = Field(
+        None, description="A file; or, with `job`, best, last or an epoch number."
+    )
+    job: str | StrictInt | None = Field(
+        None, description="A registered training job, by id or name, or its run directory."
+    )
+    architecture: str | None = Field(
+        None, description="Model name; needed where the checkpoint does not hold it."
+    )
+    class_names: Annotated[
+        Literal["auto", "imagenet", "dataset"] | tuple[str, ...] | str,
+        BeforeValidator(_names_to_text),
+    ] = Field(
+        "auto",
+        description="Class names in output order: a list, a text file with one name per line, "
+        "'imagenet', or 'dataset' (the checkpoint was trained with this dataset's class order).",
+    )
+    class_map: Annotated[
+        Literal["auto", "subset", "ids"] | dict[str, str | None], BeforeValidator(_names_to_text)
+    ] = Field(
+        "auto",
+        description="How dataset classes are mapped to the checkpoint's. auto: the same names, in "
+        "any order; subset: the dataset may lack some; ids: labels are the checkpoint's ids; a "
+        "mapping: dataset class -> checkpoint class, null excludes the class.",
+    )
+    min_confidence: Auto | Fraction = Field(
+        "auto", description="Minimum confidence of stored predictions (detection)."
+    )
+    imgsz: PositiveInt | None = Field(
+        None, description="Side of the square input in pixels (ultralytics); null: as trained."
+    )
+    nms: StrictBool | None = Field(
+        None,
+        description="Non-maximum suppression (ultralytics). false: use the end-to-end head "
+        "where the model has one (YOLO26); null: as Ultralytics, true where the model has both.",
+    )
+    nms_iou: Fraction | None = Field(
+        None, description="IoU of non-maximum suppression (ultralytics); null: 0.7."
+    )
+    max_detections: PositiveInt | None = Field(
+        None, description="Maximum number of detections per image (ultralytics); null: 300."
+    )
+    use_ema: Auto | StrictBool = Field(
+        "auto", description="Use averaged (EMA) weights where the checkpoint has both; auto: true."
+    )
+    match: Literal["name", "position"] = Field(
+        "name", description="Match tensors by name, or by position with equal shapes."
+    )
+    trust: StrictBool = Field(
+        False, description="Load a TorchScript file, which is code and can do anything."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter.")
+
+
+class PreprocessConfig(Section):
+    """Overrides of the framework's evaluation transform; unset keys keep its values."""
+
+    img_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    crop_pct: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    crop_mode: Literal["center", "squash", "border"] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+class RunSection(Section):
+    """How the run is executed."""
+
+    engine: Literal["ray", "inline"] = Field(
+        "ray", description="inline: in this process, without Ray."
+    )
+    batch_size: AutoInt = Field("auto", description="Images per forward pass.")
+    actors: AutoInt = Field("auto", description="Number of processes that hold the model.")
+    threads: AutoInt = Field("auto", description="Concurrent units per actor without a GPU.")
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    unit_rows: AutoInt = Field("auto", description="Images per unit, the step of resume.")
+    max_failed: MaxFailed | None = Field(
+        None, description="Stop when more images fail: a number, or a fraction such as 0.01."
+    )
+    seed: StrictInt = Field(0, description="Random seed; stored with the run.")
+
+
+class OutputConfig(Section):
+    """Where results are written."""
+
+    dir: str = Field("auto", description="Results folder; auto: runs/.")
+    sql_rows_limit: Annotated[StrictInt, Field(ge=0)] = Field(
+        50_000, description="Runs with more images do not fill the per-image SQL tables."
+    )
+
+
+class RayConfig(Section):
+    """The Ray cluster of the run; by default an embedded one on this machine."""
+
+    address: str | None = Field(None, description="'auto' or host:port joins a running cluster.")
+    num_cpus: PositiveInt | None = Field(None, description="CPUs of an embedded Ray.")
+    num_gpus: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        None, description="GPUs of an embedded Ray."
+    )
+    object_store_memory: PositiveInt | None = Field(None, description="Bytes.")
+    no_progress_timeout: PositiveInt = Field(
+        600, description="Seconds without progress after which the run is interrupted."
+    )
+
+
+class CommonConfig(Section):
+    """The keys that every configuration has."""
+
+    preset: ClassVar[Preset]
+
+    name: str | None = Field(
+        None, description="Name of the run; -2, -3 ... is appended if it is taken."
+    )
+    task: Literal["auto"] | TaskType = "auto"
+    model: ModelConfig
+    dataset: Section
+    preprocess: PreprocessConfig = PreprocessConfig()
+    run: RunSection = RunSection()
+    output: OutputConfig = OutputConfig()
+    database: str | None = Field(
+        None, description="Run tables; default SNELLEN_DATABASE or sqlite:///runs/snellen.db."
+    )
+    ray: RayConfig = RayConfig()
