@@ -55,14 +55,14 @@ def draw_image(
         max_side: larger images are drawn on a smaller copy, pixels.
 
     Returns:
-        uint8, shape (h, w, 3); see `snellen.pipelines.visualization.render.draw_result`.
+        uint8, shape (h, w, 3); see `snellen.pipelines.tasks.render.draw_result`.
 
     Raises:
         InputError: IMAGE_NOT_FOUND, the job has no such row.
         ImageError: the image cannot be read or decoded, or has changed since.
     """
     from snellen.adapters.images.decode import decode_image
-    from snellen.pipelines.visualization.render import draw_row
+    from snellen.pipelines.tasks.render import draw_row
 
     rows = open_job_results(db, job).lazy().filter(pl.col("image_index") == image_index)
     found = rows.collect().to_dicts()

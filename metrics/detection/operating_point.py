@@ -1,4 +1,4 @@
-"""What a model is worth at one confidence: precision, recall and F1, and how they move with it."""
+"""The operating point of a detector, and precision, recall and F1 at any confidence."""
 
 from __future__ import annotations
 
@@ -14,6 +14,22 @@ from snellen.metrics.detection.tide import IGNORED, RIGHT
 from snellen.metrics.statistics.intervals import wilson
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The settings at which matches, true positives and misses of a run are counted.
+
+    Attributes:
+        confidence: predictions below it are ignored.
+        overlap: minimum IoU (OKS for keypoints) of a match, in (0, 1].
+        sigmas: falloff of each keypoint; None takes the defaults, see
+            `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+    """
+
+    confidence: float
+    overlap: float
+    sigmas: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

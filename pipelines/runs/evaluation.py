@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from snellen.adapters.types import TaskType
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.resolve import ResolvedDataset, resolve_dataset
 from snellen.pipelines.data.sources.registry import open_source
-from snellen.pipelines.execution.worker.spec import OperatingPoint
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.finish import finish_run

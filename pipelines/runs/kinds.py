@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
-from snellen.pipelines.execution.worker.spec import OperatingPoint, PictureSpec
+from snellen.pipelines.execution.worker.spec import PictureSpec
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
 from snellen.store.leases import Lease

@@ -1,5 +1,5 @@
-"""Draw what a model found on a copy of its image: boxes, masks, skeletons, top-5 bars.
+"""Draw predictions on a copy of an image: boxes, masks, skeletons, bars of the top five classes.
 
-Nothing is downloaded: the font is the one inside of Pillow. The entry points are `draw.draw_result`
-and `draw.draw_row`; `encode` turns the picture into a file.
+Nothing is downloaded: the font is the one inside of Pillow. `snellen.pipelines.tasks.render` is
+the entry point; `encode` turns the picture into a file.
 """

@@ -31,6 +31,7 @@ class Canvas:
         image: RGB.
         scale_x, scale_y: pixels of the picture for one of the original.
         width, height: of the image inside of the picture; the rest is margin.
+        original: height and width of the original image, pixels.
         line: width of lines, pixels.
         font: for labels.
     """
@@ -40,6 +41,7 @@ class Canvas:
     scale_y: float
     width: int
     height: int
+    original: tuple[int, int]
     line: int
     font: Font
 
@@ -88,6 +90,7 @@ def canvas_of(pixels: Pixels, max_side: int = MAX_SIDE) -> Canvas:
         scale_y=size[1] / height,
         width=size[0],
         height=size[1],
+        original=(height, width),
         line=max(2, round(mean * 0.0032)),
         font=font_of(min(30, max(12, round(7 + mean * 0.013)))),
     )

@@ -1,4 +1,4 @@
-"""Masks: half-transparent on a picture, or as an image of instance numbers."""
+"""Masks, drawn half-transparent on a picture or as an image of instance numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BYTE_INSTANCES = 255
 
 
 def decode_mask(counts: bytes | str, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """A COCO compressed RLE as booleans of shape (height, width)."""
+    """Decode a COCO compressed RLE to booleans of shape (height, width)."""
     from hotcoco import mask
 
     data = counts.encode() if isinstance(counts, str) else bytes(counts)
@@ -27,9 +27,10 @@ def decode_mask(counts: bytes | str, height: int, width: int) -> npt.NDArray[np.
 def instance_image(
     masks: Sequence[bytes | str], height: int, width: int
 ) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Every pixel's instance: 0 for none, else 1 + the place of its box in ``predicted_boxes``.
+    """Number the instance of every pixel: 0 for none, else 1 + its index in ``predicted_boxes``.
 
-    Boxes stand by falling confidence; where masks overlap, the surer instance has the pixel.
+    Boxes are sorted by falling confidence; where masks overlap, the more confident instance has
+    the pixel.
 
     Args:
         masks: COCO compressed RLE at (height, width), parallel to the boxes.
@@ -48,17 +49,16 @@ def instance_image(
 class MaskPainter:
     """Lays masks over a picture; one mask is decoded at a time."""
 
-    def __init__(self, canvas: Canvas, height: int, width: int) -> None:
+    def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
-        self._size = height, width
         self._pixels: Pixels = canvas.pixels()
-        # Middles of the picture's pixels in the original: a mask is sampled, not resized.
-        self._rows = _sampled(canvas.height, height)
-        self._columns = _sampled(canvas.width, width)
+        # Centres of the picture's pixels in the original: a mask is sampled, not resized.
+        self._rows = _sampled(canvas.height, canvas.original[0])
+        self._columns = _sampled(canvas.width, canvas.original[1])
 
     def add(self, counts: bytes | str, colour: Colour) -> None:
         """Fill a mask and draw its outline."""
-        mask = decode_mask(counts, *self._size)[np.ix_(self._rows, self._columns)]
+        mask = decode_mask(counts, *self._canvas.original)[np.ix_(self._rows, self._columns)]
         rows, columns = (np.flatnonzero(np.any(mask, axis=axis)) for axis in (1, 0))
         if not len(rows):
             return
@@ -81,7 +81,7 @@ def _sampled(count: int, original: int) -> npt.NDArray[np.intp]:
 
 
 def _eroded(mask: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.bool_]:
-    """The mask without a rim of so many pixels."""
+    """Erode a mask by a number of pixels."""
     for _ in range(steps):
         padded = np.pad(mask, 1)
         mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]

@@ -180,7 +180,7 @@ class ModelHost:
         names: Sequence[str],
     ) -> bytes:
         from snellen.pipelines.visualization.encode import encode_jpeg
-        from snellen.pipelines.visualization.render import draw_result
+        from snellen.pipelines.tasks.render import draw_result
 
         pixels = (image or self._decode(query)).pixels
         return encode_jpeg(draw_result(pixels, result, names))

@@ -16,7 +16,7 @@ from snellen.pipelines.data.sources.images import NamedImagesSource, check_named
 from snellen.pipelines.data.sources.registry import load_source_class
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
-from snellen.pipelines.tasks.ground_truth import COLUMNS as TRUTH_COLUMNS
+from snellen.pipelines.tasks.record import LABEL_COLUMNS
 
 FORMATS = ("manifest", "image_list", "webdataset", "images")
 """Names of ``sources.registry`` that need no labels, in the order in which auto tries them."""
@@ -44,7 +44,7 @@ class Unlabelled(Source):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """The format's batches without the columns of truth."""
         for batch in self._inner.batches(info):
-            dropped = (*TRUTH_COLUMNS, "label_id")
+            dropped = (*LABEL_COLUMNS, "label_id")
             yield {name: values for name, values in batch.items() if name not in dropped}
 
 

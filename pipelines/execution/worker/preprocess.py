@@ -20,8 +20,8 @@ from snellen.pipelines.data.sources.file_listing import unescape_id
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import Options, is_remote
 from snellen.pipelines.storage.remote_path import Place
-from snellen.pipelines.tasks.ground_truth import COLUMNS as TRUTH_COLUMNS
-from snellen.pipelines.tasks.ground_truth import Truth, truth_of
+from snellen.pipelines.tasks.record import LABEL_COLUMNS, GroundTruth
+from snellen.pipelines.tasks.registry import task_of
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Preprocessor
@@ -34,7 +34,7 @@ class Prepared:
     ``milliseconds`` is read + decode + preprocess; of a remote image, what was left to wait for.
     """
 
-    truth: Truth = field(default_factory=Truth)
+    truth: GroundTruth = field(default_factory=GroundTruth)
     item: Preprocessed | None = None
     error: ImageError | None = None
     milliseconds: float = 0.0
@@ -58,6 +58,7 @@ class ImagePreparer:
         self, spec: ScoringSpec, preprocessor: Preprocessor, *, reads_images: bool
     ) -> None:
         self._spec = spec
+        self._task = task_of(spec.info.task_type)
         self._preprocessor = preprocessor
         self._reads_images = reads_images
 
@@ -68,8 +69,8 @@ class ImagePreparer:
         stage = ErrorStage.LABEL
         try:
             if self._spec.class_map is not None:
-                prepared.truth = truth_of(
-                    row, self._spec.class_map, self._spec.classes, self._spec.info.task_type
+                prepared.truth = self._task.ground_truth(
+                    row, self._spec.class_map, self._spec.classes
                 )
             if not self._reads_images:
                 prepared.item = _NO_PIXELS
@@ -144,7 +145,7 @@ def _member(row: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
     """The columns that preparing needs, as rows."""
-    wanted = ("location", "size", "mtime_ns", "offset", "length", *TRUTH_COLUMNS)
+    wanted = ("location", "size", "mtime_ns", "offset", "length", *LABEL_COLUMNS)
     columns = [name for name in wanted if name in table.schema.names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import ImageStatus, InferenceResult, TaskType
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.execution.worker.preprocess import Prepared
-from snellen.pipelines.execution.worker.spec import OperatingPoint
-from snellen.pipelines.tasks.ground_truth import Truth
-from snellen.pipelines.tasks.matches import match_columns
+from snellen.pipelines.tasks.record import GroundTruth, TaskRecord
+from snellen.pipelines.tasks.registry import task_of
 from snellen.store.parquet.schema import result_schema
 
 _NO_RESULT = ImageError(ErrorStage.INFER, ErrorCode.INTERNAL, "no result came back")
@@ -47,7 +47,7 @@ def result_table(
     schema = result_schema(meta)
     names = class_map.names if class_map is not None else ()
     rows = [
-        _row(one, result, names, task, operating)
+        _row(one, result, names, task_of(task), operating)
         for one, result in zip(prepared, results, strict=True)
     ]
     count = manifest.num_rows
@@ -72,7 +72,7 @@ def _row(
     prepared: Prepared,
     result: InferenceResult | None,
     names: Sequence[str],
-    task: TaskType,
+    task: TaskRecord,
     operating: OperatingPoint | None,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"preprocessing_time_ms": prepared.milliseconds}
@@ -88,16 +88,13 @@ def _row(
     row["status"] = "ok"
     row["inference_time_ms"] = result.inference_time_ms
     row["postprocessing_time_ms"] = result.postprocessing_time_ms
-    if task is TaskType.IMAGE_CLASSIFICATION:
-        _add_classes(row, result, prepared.target)
-    else:
-        _add_objects(row, result)
-        if operating is not None and prepared.truth.boxes is not None:
-            row.update(match_columns(row, task, operating))
+    row.update(task.predicted_columns(result, prepared.truth))
+    if task.match_columns and operating is not None and prepared.truth.boxes is not None:
+        row.update(task.match_columns(row, operating))
     return row
 
 
-def _add_truth(row: dict[str, Any], truth: Truth, names: Sequence[str]) -> None:
+def _add_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[str]) -> None:
     if truth.class_id is not None:
         row["true_label_id"] = truth.class_id
         row["true_label"] = names[truth.class_id]
@@ -105,23 +102,6 @@ def _add_truth(row: dict[str, Any], truth: Truth, names: Sequence[str]) -> None:
         row["true_boxes"] = truth.boxes
         row["true_masks"] = truth.masks
         row["true_keypoints"] = truth.keypoints
-
-
-def _add_classes(row: dict[str, Any], result: InferenceResult, target: int | None) -> None:
-    row["predicted_label"] = result.predicted_label
-    row["predicted_label_id"] = result.predicted_label_id
-    row["confidence"] = result.confidence
-    row["top5_predictions"] = result.top5_predictions
-    row["true_confidence"] = result.true_confidence
-    row["loss"] = result.loss
-    if target is not None:
-        row["is_correct"] = result.predicted_label_id == target
-
-
-def _add_objects(row: dict[str, Any], result: InferenceResult) -> None:
-    row["predicted_boxes"] = result.predicted_boxes or []
-    row["predicted_masks"] = result.predicted_masks
-    row["predicted_keypoints"] = result.predicted_keypoints
 
 
 def _add_size(row: dict[str, Any], prepared: Prepared, result: InferenceResult) -> None:

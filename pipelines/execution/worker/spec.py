@@ -8,24 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from snellen.adapters.types import AdapterSpec, ModelInfo
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.storage.address import Options
 from snellen.pipelines.storage.remote_path import Place
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """Where detections count as made: matches, tp, fp, fn and ``is_correct`` are taken there.
-
-    Attributes:
-        confidence: predictions below it are passed over.
-        overlap: least IoU (OKS for keypoints) of a match.
-        sigmas: of the keypoints; None for the usual ones.
-    """
-
-    confidence: float
-    overlap: float
-    sigmas: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

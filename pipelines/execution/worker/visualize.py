@@ -75,8 +75,8 @@ def _draw(
     if row["error_code"] == ErrorCode.WORKER_DIED:
         return None  # it would kill this worker, too
     from snellen.adapters.images.decode import decode_image
+    from snellen.pipelines.tasks.render import draw_row
     from snellen.pipelines.visualization.encode import encode_jpeg
-    from snellen.pipelines.visualization.render import draw_row
 
     try:
         data = read_row(place, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)

@@ -58,9 +58,11 @@ def test_every_cell_of_the_matrix_has_its_instances(
 
 @pytest.mark.parametrize("kind", TASK)
 def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: str) -> None:
-    from snellen.pipelines.execution.worker.spec import OperatingPoint
-    from snellen.pipelines.tasks.matches import match_columns
+    from snellen.metrics.detection.operating_point import OperatingPoint
+    from snellen.pipelines.tasks.registry import task_of
 
+    match_columns = task_of(TASK[kind]).match_columns
+    assert match_columns is not None
     rows = draw(3, kind, images=10)
     listing = cells(rows, kind)
     right = shown(listing.take(listing.true_class == listing.predicted_class), rows)
@@ -72,7 +74,7 @@ def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: str) -> No
     expected = {
         (r["image_index"], match["true_index"], match["predicted_index"]): match["overlap"]
         for r in rows
-        for match in match_columns(r, TASK[kind], OperatingPoint(0.25, 0.5, None))["matches"]  # type: ignore[arg-type]
+        for match in match_columns(r, OperatingPoint(0.25, 0.5))["matches"]
         if match["kind"] == "TP"
     }
     assert got == pytest.approx(expected)

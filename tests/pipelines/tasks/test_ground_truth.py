@@ -8,8 +8,9 @@ import pytest
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import TaskType
-from snellen.pipelines.data.class_map import align_classes
-from snellen.pipelines.tasks.ground_truth import Truth, truth_of
+from snellen.pipelines.data.class_map import ClassMap, align_classes
+from snellen.pipelines.tasks.record import GroundTruth
+from snellen.pipelines.tasks.registry import task_of
 
 DATASET = ("bird", "cat", "dog")
 CHECKPOINT = ("dog", "bird", "cat")
@@ -22,24 +23,28 @@ def box(class_id: int | None, x1: float = 0) -> dict[str, Any]:
     return {"class_id": class_id, "x1": x1, "y1": 0, "x2": x1 + 5, "y2": 5, "area": 25}
 
 
+def truth_of(row: dict[str, Any], class_map: ClassMap, task: TaskType = DETECTION) -> GroundTruth:
+    return task_of(task).ground_truth(row, class_map, DATASET)
+
+
 def refused(row: dict[str, Any], task: TaskType = DETECTION) -> ImageError:
     with pytest.raises(ImageError) as caught:
-        truth_of(row, BY_NAME, DATASET, task)
+        truth_of(row, BY_NAME, task)
     assert caught.value.stage is ErrorStage.LABEL
     return caught.value
 
 
 def test_a_label_becomes_the_checkpoints_id() -> None:
     for label, class_id in (("dog", 0), ("bird", 1), ("cat", 2)):
-        truth = truth_of({"label": label}, BY_NAME, DATASET, TaskType.IMAGE_CLASSIFICATION)
-        assert truth == Truth(class_id=class_id)
+        truth = truth_of({"label": label}, BY_NAME, TaskType.IMAGE_CLASSIFICATION)
+        assert truth == GroundTruth(class_id=class_id)
     error = refused({"label": None}, TaskType.IMAGE_CLASSIFICATION)
     assert error.code is ErrorCode.LABEL_MISSING
 
 
 def test_boxes_get_the_checkpoints_ids_and_keep_the_rest() -> None:
     row = {"true_boxes": [box(0, 1), box(2, 2), box(1, 3)]}
-    truth = truth_of(row, BY_NAME, DATASET, DETECTION)
+    truth = truth_of(row, BY_NAME)
     assert truth.boxes == [box(1, 1), box(0, 2), box(2, 3)]
     assert (truth.class_id, truth.masks, truth.keypoints) == (None, None, None)
     assert row["true_boxes"][0]["class_id"] == 0  # the manifest's row is left as it is
@@ -51,15 +56,15 @@ def test_a_class_that_is_left_out_takes_its_parallels_along() -> None:
         "true_masks": [b"a", b"b", b"c", b"d"],
         "true_keypoints": [[1], [2], [3], [4]],
     }
-    truth = truth_of(row, WITHOUT_CATS, DATASET, DETECTION)
+    truth = truth_of(row, WITHOUT_CATS)
     assert truth.boxes == [box(0, 2), box(1, 4)]
     assert (truth.masks, truth.keypoints) == ([b"b", b"d"], [[2], [4]])
-    only_cats = truth_of({"true_boxes": [box(1)]}, WITHOUT_CATS, DATASET, DETECTION)
+    only_cats = truth_of({"true_boxes": [box(1)]}, WITHOUT_CATS)
     assert only_cats.boxes == []  # nothing to find is a truth too
 
 
 def test_no_boxes_is_not_an_empty_list_of_boxes() -> None:
-    assert truth_of({"true_boxes": []}, BY_NAME, DATASET, DETECTION).boxes == []
+    assert truth_of({"true_boxes": []}, BY_NAME).boxes == []
     assert refused({"true_boxes": None}).code is ErrorCode.LABEL_MISSING
     assert refused({"label": "cat"}).code is ErrorCode.LABEL_MISSING
 

@@ -140,7 +140,7 @@ def test_no_drawing_ends_a_job(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> N
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("snellen.pipelines.visualization.render.draw_row", broken)
+    monkeypatch.setattr("snellen.pipelines.tasks.render.draw_row", broken)
     job = jobs.run(output={"visualize": "all"})
     assert (job.status, job.scored_images) == ("completed", 12)
     assert pictures(job) == []

@@ -13,10 +13,10 @@ from PIL import Image
 
 from snellen.adapters.errors import ErrorCode, ErrorStage
 from snellen.adapters.types import Box, ImageStatus, InferenceResult, TaskType
+from snellen.pipelines.tasks.render import draw_result, draw_row
 from snellen.pipelines.visualization.encode import encode_jpeg, encode_png
 from snellen.pipelines.visualization.masks import decode_mask, instance_image
 from snellen.pipelines.visualization.palette import INK, WHITE, class_colour, luminance, text_colour
-from snellen.pipelines.visualization.render import draw_result, draw_row
 
 GREY = 128
 NAMES = ("cat", "dog", "bird")

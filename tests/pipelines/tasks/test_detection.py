@@ -9,8 +9,8 @@ import pytest
 from pycocotools import mask as rle
 
 from snellen.adapters.types import TaskType
-from snellen.pipelines.execution.worker.spec import OperatingPoint
-from snellen.pipelines.tasks.matches import match_columns
+from snellen.metrics.detection.operating_point import OperatingPoint
+from snellen.pipelines.tasks.registry import task_of
 from tests.metrics.detection.examples import SIZE, found, truth
 
 HALF = OperatingPoint(0.25, 0.5)
@@ -34,7 +34,9 @@ def columns(
     task: TaskType = TaskType.OBJECT_DETECTION,
     operating: OperatingPoint = HALF,
 ) -> dict[str, Any]:
-    return match_columns(row, task, operating)
+    match = task_of(task).match_columns
+    assert match is not None
+    return match(row, operating)
 
 
 def mask(x1: int, y1: int, x2: int, y2: int) -> bytes:
