@@ -1,11 +1,11 @@
 """The interface of a model. To add a framework, subclass ``Adapter`` and write four methods.
 
-- ``_load``: read the checkpoint, build the model on ``self.engine.device``, tell what it is.
-- ``preprocessor``: an object whose ``preprocess`` makes a ``DecodedImage`` a uint8 array of fixed
-  shape and the geometry to map coordinates back; it must need no weights, since workers without
-  the model use it.
+- ``_load``: read the checkpoint, build the model on ``self.engine.device``, describe it.
+- ``preprocessor``: an object whose ``preprocess`` turns a ``DecodedImage`` into a uint8 array of
+  fixed shape and the geometry to map coordinates back; it must need no weights, since workers
+  without the model use it.
 - ``_forward``: a uint8 batch on the device -> raw outputs; normalisation belongs here.
-- ``_postprocess``: raw outputs -> one ``InferenceResult`` an image.
+- ``_postprocess``: raw outputs -> one ``InferenceResult`` per image.
 
 The base owns batches, device, precision, timing and errors. A loaded adapter keeps no state of a
 call, so threads may share it.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError, InputError
 from snellen.adapters.images.inputs import ImageInput, as_decoded, input_path
+from snellen.adapters.options import AdapterOptions, AnyOptions
 from snellen.adapters.results import failed_result
 from snellen.adapters.types import (
     AdapterSpec,
@@ -30,6 +31,7 @@ from snellen.adapters.types import (
     InferenceResult,
     ModelInfo,
     Preprocessed,
+    TaskType,
 )
 
 if TYPE_CHECKING:
@@ -50,13 +52,27 @@ class Preprocessor(Protocol):
 class Adapter(ABC):
     """A model of any framework: images in, results out.
 
+    A subclass declares what it supports. Nothing else keeps a list of adapter names.
+
     Attributes:
         framework: registry name.
+        tasks: tasks that its models may have.
+        options: model of its own option keys (``AdapterSpec.options``); the default accepts any.
+        needs_checkpoint: the adapter cannot be built without a checkpoint file.
+        takes_architecture: a training job's model name is an architecture that it understands.
+        exportable: `as_exportable` is implemented.
+        export_suffix: suffix of the files that it reads and that `write_export` can write.
         reads_images: False for adapters that need no pixels; their items may hold empty arrays.
-        spec: what it was built from.
+        spec: the settings that the adapter was built from.
     """
 
     framework: ClassVar[str]
+    tasks: ClassVar[frozenset[TaskType]]
+    options: ClassVar[type[AdapterOptions]] = AnyOptions
+    needs_checkpoint: ClassVar[bool] = False
+    takes_architecture: ClassVar[bool] = False
+    exportable: ClassVar[bool] = False
+    export_suffix: ClassVar[str | None] = None
     reads_images: ClassVar[bool] = True
 
     def __init__(self, spec: AdapterSpec) -> None:
@@ -65,6 +81,11 @@ class Adapter(ABC):
         self._engine: Engine | None = None
         self._preprocessor: Preprocessor | None = None
         self._training = False
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return True if a file can only be a checkpoint of this adapter; nothing in it is run."""
+        return False
 
     @classmethod
     def from_spec(cls, spec: AdapterSpec, device: str | None = None) -> Self:
@@ -227,16 +248,14 @@ class Adapter(ABC):
             results += scored
         return results
 
-    def exportable(self) -> Exportable:
-        """The loaded model as it can be written into a file that another program runs.
+    def as_exportable(self) -> Exportable:
+        """Return the loaded model in the form that can be written to a file.
 
         Raises:
-            ConfigError: EXPORT_UNSUPPORTED, where the adapter has no way to do that.
+            ConfigError: EXPORT_UNSUPPORTED, for an adapter that is not ``exportable``.
         """
         raise ConfigError(
-            "EXPORT_UNSUPPORTED",
-            f"models of the adapter {self.framework} cannot be exported; those of timm and "
-            "ultralytics can.",
+            "EXPORT_UNSUPPORTED", f"models of the adapter {self.framework} cannot be exported."
         )
 
     def warmup(self, batch_size: int) -> None:

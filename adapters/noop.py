@@ -1,18 +1,20 @@
-"""A classifier without model and pixels: what the pipeline itself costs.
+"""A classifier without a model: it measures the cost of the pipeline itself.
 
-It answers class 0 for everything. Benchmarks and tests of the pipeline use it; options:
-``num_classes`` (default 10).
+It predicts class 0 for every image and reads no pixels. Benchmarks and tests of the pipeline use
+it; option: ``num_classes`` (default 10).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from snellen.adapters.base import Adapter, Preprocessor
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.errors import InputError
+from snellen.adapters.options import AdapterOptions, parse_options
 from snellen.adapters.types import (
     AdapterSpec,
     ClassScore,
@@ -27,8 +29,14 @@ CONFIDENCE = 0.5
 _EMPTY = np.zeros((0,), dtype=np.uint8)
 
 
+class NoopOptions(AdapterOptions):
+    """Options of the adapter: the number of classes, where no class names are given."""
+
+    num_classes: Annotated[int, Field(ge=1)] | None = None
+
+
 class NoopPreprocessor:
-    """Keeps the size of an image and drops its pixels."""
+    """Preprocessor that keeps the size of an image and drops its pixels."""
 
     def preprocess(self, image: DecodedImage) -> Preprocessed:
         """Return an item with an empty array."""
@@ -36,14 +44,16 @@ class NoopPreprocessor:
 
 
 class NoopAdapter(Adapter):
-    """Predicts class 0 with confidence 0.5, without reading anything."""
+    """Classifier that predicts class 0 with confidence 0.5, without reading anything."""
 
     framework: ClassVar[str] = "noop"
+    tasks: ClassVar[frozenset[TaskType]] = frozenset({TaskType.IMAGE_CLASSIFICATION})
+    options: ClassVar[type[AdapterOptions]] = NoopOptions
     reads_images: ClassVar[bool] = False
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
-        """Return what drops the pixels."""
+        """Return a preprocessor that drops the pixels."""
         return NoopPreprocessor()
 
     def infer_preprocessed(
@@ -53,7 +63,7 @@ class NoopAdapter(Adapter):
         batch_size: int,
         targets: Sequence[int | None] | None = None,
     ) -> list[InferenceResult]:
-        """Answer every item alike; ``loss`` and ``true_confidence`` stay None."""
+        """Return the same result for every item; ``loss`` and ``true_confidence`` stay None."""
         return self._postprocess(None, items, targets)
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
@@ -64,14 +74,8 @@ class NoopAdapter(Adapter):
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
         names = self.spec.class_names
-        count = self.spec.options.get("num_classes", len(names) if names else 10)
-        unknown = set(self.spec.options) - {"num_classes"}
-        if unknown or not isinstance(count, int) or count < 1:
-            raise ConfigError(
-                "OPTION_INVALID",
-                "adapter noop takes one option, num_classes (a positive integer); got "
-                f"{self.spec.options}",
-            )
+        options = parse_options(NoopOptions, self.spec.options, self.framework)
+        count = options.num_classes or (len(names) if names else 10)
         if names is not None and len(names) != count:
             raise InputError("CLASS_COUNT", f"{len(names)} class names for {count} outputs")
         names = names or tuple(str(index) for index in range(count))

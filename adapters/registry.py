@@ -1,4 +1,6 @@
-"""Which adapters there are. To add one, add a line here, or an entry point in your package:
+"""The adapters by name, and the adapter that a file belongs to.
+
+To add one, add a line here, or an entry point in your package:
 
 [project.entry-points."snellen.adapters"]
 mine = "my_package.my_module:MyAdapter"
@@ -6,80 +8,64 @@ mine = "my_package.my_module:MyAdapter"
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import entry_points
+from pathlib import Path
 
 from snellen.adapters.base import Adapter
-from snellen.adapters.checkpoints.local_path import check_not_remote
-from snellen.adapters.errors import ConfigError
-from snellen.adapters.plugins import nearest
-
-ENTRY_POINTS = "snellen.adapters"
-ADAPTERS: dict[str, str] = {
-    "timm": "snellen.adapters.timm.adapter:TimmAdapter",
-    "ultralytics": "snellen.adapters.ultralytics.adapter:UltralyticsAdapter",
-    "onnx": "snellen.adapters.exported.onnx_adapter:OnnxAdapter",
-    "torchscript": "snellen.adapters.exported.torchscript_adapter:TorchScriptAdapter",
-    "noop": "snellen.adapters.noop:NoopAdapter",
-}
-_INSTALLED_BY: dict[str, str] = {
-    "torch": "pip install snellen",
-    "torchvision": "pip install snellen",
-    "timm": "pip install snellen",
-    "ultralytics": "pip install 'snellen[ultralytics]' (AGPL-3.0)",
-    "onnxruntime": "pip install 'snellen[onnx]'",
-    "onnx": "pip install 'snellen[onnx]'",
-}
+from snellen.adapters.plugins import PluginCodes, Registry
 
 
-def adapter_names() -> dict[str, str]:
-    """Return name -> ``module:attr`` of our own adapters and of installed packages' ones.
-
-    Our own names win: a package cannot replace an adapter by taking its name.
-    """
-    found = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    return {**found, **ADAPTERS}
-
-
-def load_adapter_class(name: str) -> type[Adapter]:
-    """Import an adapter by its registry name or as ``module:Class``.
-
-    Raises:
-        ConfigError: ADAPTER_UNKNOWN (with the choices and the nearest), ADAPTER_MISSING_LIBRARY
-            (with what installs it) or ADAPTER_INVALID (not an Adapter).
-    """
-    known = adapter_names()
-    target = known.get(name, name if ":" in name else None)
-    if target is None:
-        raise ConfigError(
-            "ADAPTER_UNKNOWN",
-            f"adapter {name!r}: expected one of {', '.join(sorted(known))}, or module:Class of an "
-            f"installed package{nearest(name, known)}",
-        )
-    module_name, _, attribute = target.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), *attribute.split("."))):
-        check_not_remote(target, "adapter")
-    try:
-        loaded = getattr(importlib.import_module(module_name), attribute)
-    except ModuleNotFoundError as error:
-        raise _missing(name, module_name, error) from error
-    except (AttributeError, ValueError) as error:
-        raise ConfigError("ADAPTER_INVALID", f"adapter {name!r} ({target}): {error}") from error
+def _checked(loaded: object) -> type[Adapter]:
     if not (isinstance(loaded, type) and issubclass(loaded, Adapter)):
-        raise ConfigError(
-            "ADAPTER_INVALID",
-            f"adapter {name!r}: {target} is not a subclass of snellen.adapters.base.Adapter",
-        )
+        raise TypeError("it is not a subclass of snellen.adapters.base.Adapter")
+    if not getattr(loaded, "tasks", None):
+        raise TypeError("it declares no tasks. Set the class attribute tasks to a frozenset")
     return loaded
 
 
-def _missing(name: str, module_name: str, error: ModuleNotFoundError) -> ConfigError:
-    library = (error.name or "").split(".")[0]
-    if library == module_name.split(".")[0]:
-        return ConfigError(
-            "ADAPTER_UNKNOWN", f"adapter {name!r}: there is no module {module_name!r} to import"
-        )
-    how = _INSTALLED_BY.get(library, f"pip install {library}")
-    return ConfigError(
-        "ADAPTER_MISSING_LIBRARY", f"adapter {name!r} needs the library {library!r}: {how}"
-    )
+ADAPTERS: Registry[type[Adapter]] = Registry(
+    kind="adapters",
+    what="adapter",
+    builtin={
+        "timm": "snellen.adapters.timm.adapter:TimmAdapter",
+        "ultralytics": "snellen.adapters.ultralytics.adapter:UltralyticsAdapter",
+        "onnx": "snellen.adapters.exported.onnx_adapter:OnnxAdapter",
+        "torchscript": "snellen.adapters.exported.torchscript_adapter:TorchScriptAdapter",
+        "noop": "snellen.adapters.noop:NoopAdapter",
+    },
+    codes=PluginCodes(
+        unknown="ADAPTER_UNKNOWN",
+        invalid="ADAPTER_INVALID",
+        missing_library="ADAPTER_MISSING_LIBRARY",
+    ),
+    check=_checked,
+)
+
+
+def load_adapter_class(name: str) -> type[Adapter]:
+    """Import an adapter class by its registry name or as ``module:Class``.
+
+    What the adapter supports stands on the class: ``tasks``, ``options``, ``needs_checkpoint``,
+    ``exportable`` and so on. Importing it is cheap: no framework is imported before a checkpoint
+    is loaded.
+
+    Raises:
+        ConfigError: ADAPTER_UNKNOWN (with the choices and the nearest), ADAPTER_MISSING_LIBRARY
+            (with the command that installs it) or ADAPTER_INVALID (not an Adapter).
+    """
+    return ADAPTERS.load(name)
+
+
+def adapter_for_file(path: str | Path) -> str | None:
+    """Return the name of the adapter that recognises a checkpoint file.
+
+    Nothing in the file is executed.
+
+    Args:
+        path: of the file; need not exist.
+
+    Returns:
+        The first name, Snellen's own before those of installed packages; None if no adapter
+        recognises the file, as for a plain state dict.
+    """
+    file = Path(path)
+    return next((name for name, adapter in ADAPTERS if adapter.recognises(file)), None)

@@ -18,15 +18,20 @@ from snellen.adapters.exported.model import (
     KEY,
     MAX_SIDE,
     ExportedModel,
-    check_options,
     parse_description,
     with_overrides,
 )
 from snellen.adapters.exported.outputs import check_outputs
+from snellen.adapters.options import parse_options
 from snellen.adapters.results import classification_results
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
 from snellen.adapters.ultralytics.preprocess import yolo_preprocessor
-from snellen.adapters.ultralytics.results import YoloHead, nms_settings, object_results
+from snellen.adapters.ultralytics.results import (
+    YoloHead,
+    YoloOptions,
+    nms_settings,
+    object_results,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,8 +62,16 @@ class Opened:
 class ExportedAdapter(Adapter):
     """A model in a file that another program runs."""
 
-    options: ClassVar[tuple[str, ...]] = ()
+    tasks: ClassVar[frozenset[TaskType]] = frozenset(TaskType)
+    options: ClassVar[type[YoloOptions]] = YoloOptions
+    needs_checkpoint: ClassVar[bool] = True
+    takes_architecture: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return True for files with the suffix of the format."""
+        return path.suffix.lower() == cls.export_suffix
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
@@ -74,7 +87,7 @@ class ExportedAdapter(Adapter):
         """Check the file and make it ready to run."""
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
-        check_options(self.spec.options, self.options, self.framework)
+        self._options = parse_options(self.options, self.spec.options, self.framework)
         self._check_use(inference_mode)
         assert self.spec.checkpoint is not None
         file = check_local_path(self.spec.checkpoint)
@@ -107,7 +120,7 @@ class ExportedAdapter(Adapter):
     def _describe(self, opened: Opened, file: Path) -> ExportedModel:
         """What the file is: by its own word, by Ultralytics' properties, or as a timm model."""
         text = opened.metadata.get(KEY)
-        imgsz = self.spec.options.get("imgsz")
+        imgsz = self._options.imgsz
         what = f"checkpoint '{file}'"
         if text is not None:
             model = parse_description(str(text), what)
@@ -139,7 +152,7 @@ class ExportedAdapter(Adapter):
         return check_outputs([tuple(output.shape) for output in outputs], model, file)
 
     def _check_nms(self) -> None:
-        wanted = self.spec.options.get("nms")
+        wanted = self._options.nms
         if wanted is not None and wanted == self._model.end2end:
             made = "without" if self._model.end2end else "for"
             raise ConfigError(
@@ -170,7 +183,7 @@ class ExportedAdapter(Adapter):
                 model.task,
                 model.num_classes,
                 model.input_shape[1:],
-                nms_settings(self.spec, end2end=model.end2end),
+                nms_settings(self._options, self.spec.min_confidence, end2end=model.end2end),
                 end2end=model.end2end,
                 kpt_shape=model.kpt_shape,
             )

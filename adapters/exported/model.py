@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.plugins import nearest
 from snellen.adapters.types import ModelInfo, TaskType
-from snellen.adapters.ultralytics.results import YOLO_OPTIONS
 
 KEY = "snellen"
 MAX_SIDE = 8192
@@ -190,22 +188,6 @@ def with_overrides(model: ExportedModel, overrides: dict[str, Any]) -> ExportedM
                 f"{model.input_shape[1]} x {model.input_shape[2]} pixels; export it at that size.",
             )
     return checked(model.model_copy(update={"preprocess": {**model.preprocess, **given}}))
-
-
-def check_options(options: dict[str, Any], known: tuple[str, ...], what: str) -> None:
-    """Refuse options that an adapter of exported models does not have.
-
-    Raises:
-        ConfigError: OPTION_INVALID, with the nearest.
-    """
-    for key in options:
-        if key not in (*YOLO_OPTIONS, *known):
-            choices = (*YOLO_OPTIONS, *known)
-            raise ConfigError(
-                "OPTION_INVALID",
-                f"model option {key!r} is unknown to the adapter {what}; it has "
-                f"{', '.join(choices)}{nearest(key, choices)}",
-            )
 
 
 def _first(error: ValidationError) -> str:

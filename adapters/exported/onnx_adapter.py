@@ -15,6 +15,7 @@ from snellen.adapters.checkpoints.bombs import invalid
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.exported.adapter import ExportedAdapter, Opened
 from snellen.adapters.exported.onnx_file import OnnxFile, read_onnx
+from snellen.adapters.plugins import missing_library
 from snellen.adapters.runtime.threads import compute_threads
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class OnnxAdapter(ExportedAdapter):
     """An ONNX file and its session."""
 
     framework: ClassVar[str] = "onnx"
+    export_suffix: ClassVar[str | None] = ".onnx"
     libraries: ClassVar[tuple[str, ...]] = ("onnxruntime",)
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
@@ -53,10 +55,7 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "ADAPTER_MISSING_LIBRARY",
-            f"the adapter onnx needs the library {error.name!r}: pip install 'snellen[onnx]'",
-        ) from error
+        raise missing_library("the adapter onnx", "onnxruntime") from error
     onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(3)
     return onnxruntime

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from snellen.adapters.checkpoints.bombs import check_expansion, invalid
 from snellen.adapters.checkpoints.digest import sha256_file
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.errors import InputError
 from snellen.adapters.exported.adapter import ExportedAdapter, Opened
 from snellen.adapters.exported.model import KEY
+from snellen.adapters.ultralytics.results import YoloOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,11 +29,18 @@ _ULTRALYTICS = "config.txt"
 _MAX_TEXT = 64 * 2**20
 
 
+class TorchScriptOptions(YoloOptions):
+    """Options of the adapter: those of YOLO models, and whether the file's code may run."""
+
+    trust: bool = False
+
+
 class TorchScriptAdapter(ExportedAdapter):
     """A TorchScript archive."""
 
     framework: ClassVar[str] = "torchscript"
-    options: ClassVar[tuple[str, ...]] = ("trust",)
+    options: ClassVar[type[YoloOptions]] = TorchScriptOptions
+    export_suffix: ClassVar[str | None] = ".torchscript"
 
     def _open(self, file: Path) -> Opened:
         self._check_trust(file)
@@ -48,10 +56,8 @@ class TorchScriptAdapter(ExportedAdapter):
         )
 
     def _check_trust(self, file: Path) -> None:
-        trust = self.spec.options.get("trust", False)
-        if not isinstance(trust, bool):
-            raise ConfigError("OPTION_INVALID", f"option trust: expected true or false; {trust!r}")
-        if not trust:
+        assert isinstance(self._options, TorchScriptOptions)
+        if not self._options.trust:
             raise InputError(
                 "CHECKPOINT_UNSAFE",
                 f"checkpoint '{file}' is refused: a TorchScript file is code that runs when it is "

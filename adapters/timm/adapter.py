@@ -1,10 +1,4 @@
-"""Any timm classifier: the run's own model, its own evaluation transform, our image rule.
-
-Options: ``use_ema`` (default true: averaged weights where the checkpoint has them), ``match``
-(``name``, or ``position`` for checkpoints of another implementation whose tensors have the same
-shapes in the same order), ``model_kwargs`` (for ``timm.create_model``), and for benchmarks
-``random_weights`` with ``num_classes``: no checkpoint, weights from a fixed seed.
-"""
+"""Adapter of timm classifiers: the run's model with timm's own evaluation transform."""
 
 from __future__ import annotations
 
@@ -12,7 +6,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.apply import apply_state
@@ -20,7 +16,7 @@ from snellen.adapters.checkpoints.digest import sha256_file
 from snellen.adapters.checkpoints.load import LoadedCheckpoint, load_state
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.plugins import nearest
+from snellen.adapters.options import AdapterOptions, parse_options
 from snellen.adapters.results import classification_results
 from snellen.adapters.timm.model import (
     check_architecture,
@@ -39,13 +35,41 @@ if TYPE_CHECKING:
 
     from snellen.adapters.exported.export import Exportable
 
-OPTIONS = ("use_ema", "match", "model_kwargs", "random_weights", "num_classes")
+
+class TimmOptions(AdapterOptions):
+    """Options of the adapter.
+
+    Attributes:
+        use_ema: take the averaged weights where the checkpoint has them.
+        match: pair the checkpoint's tensors with the model's by name; or by position, for
+            checkpoints of another implementation whose tensors have the same shapes in the same
+            order.
+        model_kwargs: keyword arguments of ``timm.create_model``.
+        random_weights: build the model without a checkpoint, with weights from a fixed seed.
+        num_classes: number of outputs; None takes it from the checkpoint.
+    """
+
+    hints: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("imgsz", "nms", "nms_iou", "max_detections"),
+        "It is a setting of detectors; a timm classifier's input size is preprocess.img_size.",
+    )
+
+    use_ema: bool = True
+    match: Literal["name", "position"] = "name"
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    random_weights: bool = False
+    num_classes: Annotated[int, Field(ge=1)] | None = None
 
 
 class TimmAdapter(Adapter):
     """A timm classification model and its checkpoint."""
 
     framework: ClassVar[str] = "timm"
+    tasks: ClassVar[frozenset[TaskType]] = frozenset({TaskType.IMAGE_CLASSIFICATION})
+    options: ClassVar[type[AdapterOptions]] = TimmOptions
+    needs_checkpoint: ClassVar[bool] = True
+    takes_architecture: ClassVar[bool] = True
+    exportable: ClassVar[bool] = True
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
@@ -58,10 +82,10 @@ class TimmAdapter(Adapter):
 
         import_timm()
         overrides = check_overrides(self.spec.preprocess)
-        options = _check_options(self.spec)
+        options = parse_options(TimmOptions, self.spec.options, self.framework)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            if options.get("random_weights"):
+            if options.random_weights:
                 loaded, run = None, None
             else:
                 loaded, run = _read_checkpoint(self.spec, options)
@@ -79,7 +103,7 @@ class TimmAdapter(Adapter):
         self,
         loaded: LoadedCheckpoint | None,
         run_args: Mapping[str, Any],
-        options: Mapping[str, Any],
+        options: TimmOptions,
         overrides: Mapping[str, Any],
     ) -> tuple[nn.Module, str, int]:
         named = self.spec.architecture or (loaded.arch if loaded else None) or run_args.get("model")
@@ -91,7 +115,7 @@ class TimmAdapter(Adapter):
             )
         architecture = check_architecture(named)
         size = overrides.get("img_size") or run_args.get("img_size")
-        kwargs = model_kwargs(architecture, run_args, options, size)
+        kwargs = model_kwargs(architecture, run_args, options.model_kwargs, size)
         channels = int(kwargs.get("in_chans", 3))
         if channels not in (1, 3):
             raise ConfigError(
@@ -99,11 +123,11 @@ class TimmAdapter(Adapter):
                 f"the model takes {channels} channels; images here are RGB (3) or grey (1)",
             )
         if loaded is None:
-            model = create_model(architecture, options.get("num_classes"), kwargs)
+            model = create_model(architecture, options.num_classes, kwargs)
             return model, architecture, channels
-        positions = options.get("match") == "position"
+        positions = options.match == "position"
         counted = count_classes(architecture, loaded, kwargs, positions)
-        count = options.get("num_classes", counted)
+        count = counted if options.num_classes is None else options.num_classes
         if count is None:
             raise InputError(
                 "CHECKPOINT_MISMATCH",
@@ -180,44 +204,22 @@ class TimmAdapter(Adapter):
     ) -> list[InferenceResult]:
         return classification_results(outputs, items, targets, self._labels)
 
-    def exportable(self) -> Exportable:
-        """The classifier, from normalised images to logits."""
+    def as_exportable(self) -> Exportable:
+        """Return the classifier as a module from normalised images to logits."""
         from snellen.adapters.exported.export import Exportable
         from snellen.adapters.exported.model import describe
 
         return Exportable(copy.deepcopy(self.model).cpu().eval(), describe(self.info, "timm"))
 
 
-def _check_options(spec: AdapterSpec) -> dict[str, Any]:
-    options = dict(spec.options)
-    for key in options:
-        if key not in OPTIONS:
-            raise ConfigError(
-                "OPTION_INVALID",
-                f"option {key!r} is unknown to the adapter timm; expected {', '.join(OPTIONS)}"
-                f"{nearest(key, OPTIONS)}",
-            )
-    for key in ("use_ema", "random_weights"):
-        if not isinstance(options.get(key, False), bool):
-            raise ConfigError("OPTION_INVALID", f"option {key}: expected true or false")
-    if options.get("match", "name") not in ("name", "position"):
-        raise ConfigError("OPTION_INVALID", "option match: expected name or position")
-    count = options.get("num_classes", 1)
-    if not isinstance(count, int) or count < 1:
-        raise ConfigError(
-            "OPTION_INVALID", f"option num_classes: expected 1 or more, got {count!r}"
-        )
-    return options
-
-
 def _read_checkpoint(
-    spec: AdapterSpec, options: Mapping[str, Any]
+    spec: AdapterSpec, options: TimmOptions
 ) -> tuple[LoadedCheckpoint, RunDirectory | None]:
     if spec.checkpoint is None:
         raise InputError(
             "CHECKPOINT_MISSING", "the adapter timm needs a checkpoint; give the path of its file"
         )
-    loaded = load_state(spec.checkpoint, use_ema=options.get("use_ema", True))
+    loaded = load_state(spec.checkpoint, use_ema=options.use_ema)
     if not (loaded.path.parent / "args.yaml").is_file():
         return loaded, None
     return loaded, read_run_directory(loaded.path.parent)

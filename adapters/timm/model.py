@@ -54,12 +54,19 @@ def classifier_names(architecture: str) -> tuple[str, ...]:
 
 
 def model_kwargs(
-    architecture: str, run_args: Mapping[str, Any], options: Mapping[str, Any], img_size: Any
+    architecture: str, run_args: Mapping[str, Any], overrides: Mapping[str, Any], img_size: Any
 ) -> dict[str, Any]:
-    """Return what to give ``create_model`` besides the name and the number of classes.
+    """Return the arguments of ``create_model`` besides the name and the number of classes.
 
-    The run's own arguments (channels, pooling, batch-norm epsilon, ``model_kwargs``) come first,
-    ``options["model_kwargs"]`` over them.
+    Args:
+        architecture: a model name of timm.
+        run_args: arguments of the training run: channels, pooling, batch-norm epsilon,
+            ``model_kwargs``.
+        overrides: ``model_kwargs`` of the settings, which win.
+        img_size: side of the input in pixels, or [height, width], or None.
+
+    Raises:
+        ConfigError: OPTION_INVALID where the run's ``model_kwargs`` are not a mapping.
     """
     from timm.models import get_pretrained_cfg
 
@@ -75,11 +82,13 @@ def model_kwargs(
     # Only models of fixed size, transformers mostly, take the size as an argument.
     if img_size is not None and getattr(config, "fixed_input_size", False):
         kwargs["img_size"] = img_size
-    for source, what in ((run_args, "the run's arguments"), (options, "options")):
-        given = source.get("model_kwargs") or {}
-        if not isinstance(given, Mapping):
-            raise ConfigError("OPTION_INVALID", f"model_kwargs in {what}: expected a mapping")
-        kwargs |= dict(given)
+    of_run = run_args.get("model_kwargs") or {}
+    if not isinstance(of_run, Mapping):
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"model_kwargs in the run's arguments is {of_run!r}. Expected a mapping.",
+        )
+    kwargs |= {**of_run, **overrides}
     for key in (
         "pretrained",
         "checkpoint_path",

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.bombs import invalid
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.options import AdapterOptions, parse_options
 from snellen.adapters.results import classification_results
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.adapters.ultralytics.load import YoloCheckpoint, load_yolo
+from snellen.adapters.ultralytics.load import TASKS, YoloCheckpoint, is_yolo_file, load_yolo
 from snellen.adapters.ultralytics.preprocess import yolo_preprocessor
 from snellen.adapters.ultralytics.results import (
-    YOLO_OPTIONS,
     YoloHead,
+    YoloOptions,
     nms_settings,
     object_results,
 )
@@ -37,12 +38,18 @@ _PROBE = 64
 
 
 class UltralyticsAdapter(Adapter):
-    """A YOLO checkpoint; options: `YOLO_OPTIONS`.
+    """A YOLO checkpoint of Ultralytics."""
 
-    ``nms=False`` takes the end-to-end head of a model that has two, as it does in Ultralytics.
-    """
+    framework: ClassVar[str] = "ultralytics"
+    tasks: ClassVar[frozenset[TaskType]] = frozenset(TASKS.values())
+    options: ClassVar[type[AdapterOptions]] = YoloOptions
+    needs_checkpoint: ClassVar[bool] = True
+    exportable: ClassVar[bool] = True
 
-    framework = "ultralytics"
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return True for a ``.pt`` file whose pickle names Ultralytics' model classes."""
+        return is_yolo_file(path)
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
@@ -50,18 +57,21 @@ class UltralyticsAdapter(Adapter):
         return yolo_preprocessor(info)
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
-        _check_options(self.spec)
+        options = parse_options(YoloOptions, self.spec.options, self.framework)
+        if self.spec.preprocess:
+            raise ConfigError(
+                "PREPROCESS_INVALID",
+                "preprocess: the ultralytics adapter letterboxes; set model.imgsz instead.",
+            )
         if self.spec.checkpoint is None:
             raise InputError("CHECKPOINT_MISSING", "the ultralytics adapter needs a checkpoint")
-        loaded = load_yolo(
-            self.spec.checkpoint, fuse=inference_mode, nms=self.spec.options.get("nms")
-        )
+        loaded = load_yolo(self.spec.checkpoint, fuse=inference_mode, nms=options.nms)
         self._loaded = loaded
         self._model = loaded.model.to(self.engine.device)
         self._model.train(not inference_mode)
         self._names = self._class_names(loaded)
-        nms = nms_settings(self.spec, end2end=loaded.end2end)
-        info = self._describe(loaded)
+        nms = nms_settings(options, self.spec.min_confidence, end2end=loaded.end2end)
+        info = self._describe(loaded, options)
         _, height, width = info.input_shape
         self._head = YoloHead(
             loaded.task,
@@ -82,8 +92,8 @@ class UltralyticsAdapter(Adapter):
             )
         return names
 
-    def _describe(self, loaded: YoloCheckpoint) -> ModelInfo:
-        side = int(self.spec.options.get("imgsz") or loaded.imgsz)
+    def _describe(self, loaded: YoloCheckpoint, options: YoloOptions) -> ModelInfo:
+        side = options.imgsz or loaded.imgsz
         if side % loaded.stride and loaded.task is not TaskType.IMAGE_CLASSIFICATION:
             raise ConfigError(
                 "OPTION_INVALID",
@@ -152,8 +162,8 @@ class UltralyticsAdapter(Adapter):
         raw, protos = _split(outputs, loaded.task)
         return object_results(raw, protos, items, self._head)
 
-    def exportable(self) -> Exportable:
-        """The model, from images in 0..1 to logits or to what suppression takes."""
+    def as_exportable(self) -> Exportable:
+        """Return the model as a module from images in 0..1 to logits or raw predictions."""
         from snellen.adapters.exported.export import Exportable
         from snellen.adapters.exported.model import describe
         from snellen.adapters.ultralytics.module import PlainYolo
@@ -169,21 +179,6 @@ def _split(outputs: Any, task: TaskType) -> tuple[Tensor, Tensor | None]:
     if isinstance(first, tuple | list):
         return first[0], first[1]
     return first, outputs[1]
-
-
-def _check_options(spec: AdapterSpec) -> None:
-    unknown = sorted(set(spec.options) - set(YOLO_OPTIONS))
-    if unknown:
-        raise ConfigError(
-            "OPTION_INVALID",
-            f"model option '{unknown[0]}' is unknown to the ultralytics adapter; it has "
-            f"{', '.join(YOLO_OPTIONS)}.",
-        )
-    if spec.preprocess:
-        raise ConfigError(
-            "PREPROCESS_INVALID",
-            "preprocess: the ultralytics adapter letterboxes; set model.imgsz instead.",
-        )
 
 
 def _versions() -> dict[str, str]:

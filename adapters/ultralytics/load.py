@@ -24,6 +24,9 @@ TASKS = {
     "pose": TaskType.POSE_ESTIMATION,
 }
 _ZIP, _PICKLE = b"PK", b"\x80"
+_MODEL_CLASSES = b"ultralytics.nn.tasks"
+"""Module of the model classes; the pickle of a checkpoint names it in its first bytes."""
+_INSPECTED = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,29 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
         kpt_shape=_kpt_shape(head),
         states={key: content.get(key) for key in ("optimizer", "scheduler", "epoch")},
     )
+
+
+def is_yolo_file(path: Path) -> bool:
+    """Return True if a ``.pt`` file names Ultralytics' model classes; nothing in it is run."""
+    return path.suffix == ".pt" and _MODEL_CLASSES in _pickle_start(path)
+
+
+def _pickle_start(file: Path) -> bytes:
+    """Return the beginning of the pickle of a ``torch.save`` file, or empty bytes."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            if not names:
+                return b""
+            with archive.open(names[0]) as member:
+                return member.read(_INSPECTED)
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+        pass
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_INSPECTED)
+    except OSError:
+        return b""
 
 
 def _check_file(path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError
+from snellen.adapters.options import AdapterOptions
 from snellen.adapters.results import failed_result
-from snellen.adapters.types import AdapterSpec, InferenceResult, Preprocessed, TaskType
+from snellen.adapters.types import InferenceResult, Preprocessed, TaskType
 from snellen.adapters.ultralytics.boxes import (
     NmsSettings,
     boxes_of,
@@ -20,8 +23,25 @@ from snellen.adapters.ultralytics.boxes import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-YOLO_OPTIONS = ("imgsz", "nms", "nms_iou", "max_detections", "multi_label")
 _CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.25, 0.7, 300
+
+
+class YoloOptions(AdapterOptions):
+    """Options of YOLO models; None keeps the model's or Ultralytics' own setting.
+
+    Attributes:
+        imgsz: side of the square input in pixels.
+        nms: False takes the end-to-end head of a model that has two heads.
+        nms_iou: of two boxes of one class that overlap more, the less confident is dropped.
+        max_detections: maximum number of detections per image.
+        multi_label: a box may count for several classes, or for its most confident one only.
+    """
+
+    imgsz: Annotated[int, Field(ge=1)] | None = None
+    nms: bool | None = None
+    nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_detections: Annotated[int, Field(ge=1)] | None = None
+    multi_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +65,30 @@ class YoloHead:
     kpt_shape: tuple[int, int] | None
 
 
-def nms_settings(spec: AdapterSpec, *, end2end: bool) -> NmsSettings:
-    """The settings of a model's options, with Ultralytics' own where nothing is set.
+def nms_settings(
+    options: YoloOptions, min_confidence: float | None, *, end2end: bool
+) -> NmsSettings:
+    """Return the settings of non-maximum suppression, with Ultralytics' own as defaults.
+
+    Args:
+        options: of the adapter.
+        min_confidence: predictions at or below it are dropped; None keeps the default.
+        end2end: the head of the model needs no suppression.
 
     Raises:
         ConfigError: OPTION_INVALID, a setting of suppression for a model that needs none.
     """
-    options = spec.options
-    if end2end and options.get("nms_iou") is not None:
+    if end2end and options.nms_iou is not None:
         raise ConfigError(
             "OPTION_INVALID",
             "model.nms_iou: this model's head needs no non-maximum suppression, so the "
             "setting would do nothing; remove it.",
         )
-    confidence = spec.min_confidence
     return NmsSettings(
-        confidence=_CONFIDENCE if confidence is None else confidence,
-        iou=float(options.get("nms_iou") or _IOU),
-        max_detections=int(options.get("max_detections") or _MAX_DETECTIONS),
-        multi_label=bool(options.get("multi_label", False)),
+        confidence=_CONFIDENCE if min_confidence is None else min_confidence,
+        iou=options.nms_iou or _IOU,
+        max_detections=options.max_detections or _MAX_DETECTIONS,
+        multi_label=options.multi_label,
     )
 
 

@@ -1,7 +1,7 @@
-"""What every data set format must keep.
+"""Contract of a dataset format.
 
 Subclass ``SourceContract`` in the test of a source and give the fixture ``dataset``: the
-configuration of a data set with at least five images, all of which exist.
+configuration of a dataset with at least five images, all of which exist.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import unescape_id
-from snellen.pipelines.data.sources.registry import SOURCES, load_source_class, open_source
+from snellen.pipelines.data.sources.registry import SOURCES, open_source
 from snellen.store.parquet.schema import manifest_schema
 
 COLUMNS = ("image_id", "location", "size", "mtime_ns", "label", "label_id")
@@ -54,8 +54,8 @@ class SourceContract:
         self, source: Source, dataset: DatasetConfig
     ) -> None:
         path = Path(dataset.path)
-        recognised = [name for name in SOURCES if load_source_class(name).recognises(path)]
-        assert [load_source_class(name) for name in recognised][:1] == [type(source)]
+        recognised = [found for _, found in SOURCES if found.recognises(path)]
+        assert recognised[:1] == [type(source)]
 
     def test_the_root_is_absolute_and_plain(self, source: Source) -> None:
         root = source.describe().root

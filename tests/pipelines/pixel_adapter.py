@@ -56,6 +56,7 @@ class PixelAdapter(Adapter):
     ``fail_load`` (message, on a Ray worker only), ``raise_always``."""
 
     framework: ClassVar[str] = "pixel"
+    tasks: ClassVar[frozenset[TaskType]] = frozenset({TaskType.IMAGE_CLASSIFICATION})
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -44,15 +44,18 @@ class DatasetInfo:
 
 
 class Source(ABC):
-    """A data set in one format. Subclasses are registered in ``sources/registry.py``.
+    """A dataset in one format. Subclasses are registered in ``sources/registry.py``.
 
     Attributes:
-        labelled: False where nobody asks for labels: classes need not be looked for then.
+        labelled: images of this format always come with ground truth, so that it is no format
+            of images to predict.
+        reads_labels: False when ground truth is not wanted: the classes need not be found then.
     """
 
-    labelled: bool = True
+    labelled: ClassVar[bool] = False
 
     def __init__(self, config: DatasetConfig) -> None:
+        self.reads_labels = True
         self.config = config
         self.storage = frozen_options(config.storage_options)
 
@@ -75,7 +78,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, path: Place) -> bool:
-        """Whether ``dataset.format: auto`` should choose this format for ``path``."""
+        """Return True if ``dataset.format: auto`` should choose this format for ``path``."""
 
     @abstractmethod
     def describe(self) -> DatasetInfo:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -40,6 +40,8 @@ _NEEDED: dict[str, dict[str, type]] = {
 
 class CocoSource(Source):
     """``dataset: {format: coco, path: IMAGES_ROOT, annotations: FILE}``."""
+
+    labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
@@ -19,6 +19,8 @@ class ImageFolderSource(Source):
     An empty class folder is a class without images. Order of classes is ``dataset.class_order``
     (timm: natural; torchvision: lexicographic) and is recorded.
     """
+
+    labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

@@ -34,8 +34,8 @@ class ImagesSource(Source):
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """A folder, or a file that ends as an image does."""
-        return path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+        """Return False: any folder could be meant. Predictions fall back on this format."""
+        return False
 
     def describe(self) -> DatasetInfo:
         """Nothing is listed yet.

@@ -57,7 +57,7 @@ class ManifestSource(Source):
             if field.name not in taken
         )
         classes, are_ids = self._stored_classes(schema), False
-        if not self.labelled:
+        if not self.reads_labels:
             classes = None
         elif classes is None:
             if "true_boxes" in schema.names:

@@ -1,52 +1,63 @@
-"""The data set formats by name, and how ``format: auto`` chooses one."""
+"""The dataset formats by name, and the choice that ``format: auto`` makes.
+
+To add one, add a line here, or an entry point in your package:
+
+[project.entry-points."snellen.sources"]
+mine = "my_package.my_module:MySource"
+"""
 
 from __future__ import annotations
 
-import difflib
-from importlib import import_module
 from pathlib import Path
 
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.errors import InputError
+from snellen.adapters.plugins import PluginCodes, Registry
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import RemotePath, place_of
 
-SOURCES = {
-    "manifest": "snellen.pipelines.data.sources.manifest_file:ManifestSource",
-    "image_list": "snellen.pipelines.data.sources.image_list:ImageListSource",
-    "coco": "snellen.pipelines.data.sources.coco:CocoSource",
-    "yolo": "snellen.pipelines.data.sources.yolo:YoloSource",
-    "webdataset": "snellen.pipelines.data.sources.webdataset:WebDatasetSource",
-    "imagefolder": "snellen.pipelines.data.sources.imagefolder:ImageFolderSource",
-    "images": "snellen.pipelines.data.sources.images:ImagesSource",
-}
+
+def _checked(loaded: object) -> type[Source]:
+    if not (isinstance(loaded, type) and issubclass(loaded, Source)):
+        raise TypeError("it is not a subclass of snellen.pipelines.data.sources.base.Source")
+    return loaded
+
+
+SOURCES: Registry[type[Source]] = Registry(
+    kind="sources",
+    what="dataset.format",
+    builtin={
+        "manifest": "snellen.pipelines.data.sources.manifest_file:ManifestSource",
+        "image_list": "snellen.pipelines.data.sources.image_list:ImageListSource",
+        "coco": "snellen.pipelines.data.sources.coco:CocoSource",
+        "yolo": "snellen.pipelines.data.sources.yolo:YoloSource",
+        "webdataset": "snellen.pipelines.data.sources.webdataset:WebDatasetSource",
+        "imagefolder": "snellen.pipelines.data.sources.imagefolder:ImageFolderSource",
+        "images": "snellen.pipelines.data.sources.images:ImagesSource",
+    },
+    codes=PluginCodes(
+        unknown="DATASET_FORMAT", invalid="DATASET_FORMAT", missing_library="DATASET_FORMAT"
+    ),
+    check=_checked,
+)
+"""Formats in the order in which ``format: auto`` tries them."""
 
 
 def load_source_class(name: str) -> type[Source]:
-    """The class of a format; ``module:Class`` of an installed package is accepted too.
+    """Import the class of a format by its name or as ``module:Class``.
 
     Raises:
-        ConfigError: unknown name, with the choices and the nearest one.
+        ConfigError: DATASET_FORMAT; an unknown name lists the choices and the nearest.
     """
-    target = SOURCES.get(name, name if ":" in name else "")
-    if not target:
-        close = difflib.get_close_matches(name, SOURCES, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(
-            "DATASET_FORMAT",
-            f"dataset.format: '{name}' is not a known format; choose one of "
-            f"{', '.join(sorted(SOURCES))}.{hint}",
-        )
-    module, _, attribute = target.partition(":")
-    source: type[Source] = getattr(import_module(module), attribute)
-    return source
+    return SOURCES.load(name)
 
 
 def open_source(config: DatasetConfig) -> Source:
-    """Open the data set that a configuration names.
+    """Open the dataset that a configuration names.
 
     Raises:
+        ConfigError: DATASET_FORMAT, an unknown format.
         InputError: the path does not exist, is an address of no storage, or no format
             recognises it.
     """
@@ -62,10 +73,7 @@ def open_source(config: DatasetConfig) -> Source:
         )
     if config.format != "auto":
         return load_source_class(config.format)(config)
-    for name in SOURCES:
-        if name == "images":
-            continue  # without labels, so only where somebody asks for it
-        source_class = load_source_class(name)
+    for _, source_class in SOURCES:
         if source_class.recognises(path):
             return source_class(config)
     raise InputError(

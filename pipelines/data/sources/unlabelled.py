@@ -13,28 +13,26 @@ from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
-from snellen.pipelines.data.sources.registry import load_source_class
+from snellen.pipelines.data.sources.registry import SOURCES, load_source_class
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 from snellen.pipelines.tasks.record import LABEL_COLUMNS
 
-FORMATS = ("manifest", "image_list", "webdataset", "images")
-"""Names of ``sources.registry`` that need no labels, in the order in which auto tries them."""
 FEW = 32
 """So many local images are predicted in this process: Ray's start takes longer."""
 
 
 class Unlabelled(Source):
-    """A data set as if it had no labels."""
+    """A dataset as if it had no labels."""
 
     def __init__(self, inner: Source) -> None:
         super().__init__(inner.config)
-        inner.labelled = False
+        inner.reads_labels = False
         self._inner = inner
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Never: it is what `open_images` puts around a format."""
+        """Return False: `open_images` wraps a format in it."""
         return False
 
     def describe(self) -> DatasetInfo:
@@ -42,7 +40,7 @@ class Unlabelled(Source):
         return self._inner.describe()
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """The format's batches without the columns of truth."""
+        """The format's batches without the ground truth columns."""
         for batch in self._inner.batches(info):
             dropped = (*LABEL_COLUMNS, "label_id")
             yield {name: values for name, values in batch.items() if name not in dropped}
@@ -55,11 +53,12 @@ def open_images(config: ImagesConfig) -> Source:
         ConfigError: DATASET_MISSING, none are named; DATASET_FORMAT, an unknown format.
         InputError: the path does not exist or is an address of no storage.
     """
-    if config.format != "auto" and config.format not in FORMATS and ":" not in config.format:
+    known = [name for name, source in SOURCES if not source.labelled]
+    if config.format != "auto" and config.format not in known and ":" not in config.format:
         raise ConfigError(
             "DATASET_FORMAT",
-            f"dataset.format: '{config.format}' is no format of images to predict; choose one of "
-            f"auto, {', '.join(sorted(FORMATS))}{nearest(config.format, FORMATS)}.",
+            f"dataset.format: '{config.format}' is no format of images to predict. Expected one "
+            f"of auto, {', '.join(sorted(known))}{nearest(config.format, known) or '.'}",
         )
     if isinstance(config.path, tuple):
         return _named(config, config.path)
@@ -80,8 +79,8 @@ def _format_of(path: Place, *, shards: bool) -> str:
         return "webdataset"
     if isinstance(path, Path) and path.is_dir() and has_images(path):
         return "images"  # a stray .tar beside images is no reason to leave the images out
-    for name in FORMATS:
-        if load_source_class(name).recognises(path):
+    for name, source in SOURCES:
+        if not source.labelled and source.recognises(path):
             return name
     return "images"  # named by its path: its content decides
 

@@ -50,7 +50,7 @@ class WebDatasetSource(Source):
             InputError: no shard, or one that is not a tar file.
         """
         names = self._names
-        if not self.labelled:
+        if not self.reads_labels:
             return DatasetInfo(self._root, None, None)
         if names is not None:
             return DatasetInfo(self._root, None, names, class_order=_CLASSES_FILE)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -39,6 +39,8 @@ _SPLITS = ("test", "val", "train")
 
 class YoloSource(Source):
     """Images of one split, with their label files."""
+
+    labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

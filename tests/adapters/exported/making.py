@@ -42,7 +42,7 @@ def original(name: str) -> Adapter:
 
 
 def export(adapter: Adapter, path: Path) -> Path:
-    write_export(adapter.exportable(), path.suffix[1:], path)
+    write_export(adapter.as_exportable(), path.suffix[1:], path)
     return path
 
 

@@ -79,7 +79,7 @@ def test_a_model_that_only_the_second_exporter_can_write(
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return self.head(self.norm(self.conv(images).mean((2, 3))))
 
-    like = load("ultralytics", FIXTURES / "tiny-classify.pt").exportable().model
+    like = load("ultralytics", FIXTURES / "tiny-classify.pt").as_exportable().model
     exportable = Exportable(Normed().eval(), like)
     path = tmp_path / "normed.onnx"
     with monkeypatch.context() as patched:
@@ -188,7 +188,7 @@ def test_a_batch_of_fixed_size_is_cut_and_filled(
 
 def test_probabilities_of_an_ultralytics_classifier(tmp_path: Path) -> None:
     """Their exporter ends in a softmax; the same answers, and a loss, come out."""
-    exportable = original("classify").exportable()
+    exportable = original("classify").as_exportable()
 
     class WithSoftmax(type(exportable.module)):  # type: ignore[misc]
         def forward(self, images: Any) -> Any:

@@ -191,7 +191,7 @@ def test_what_is_no_image_folder(tmp_path: Path) -> None:
         opened("https://example.com/data")
     assert caught.value.code == "DATASET_REMOTE"
     with pytest.raises(
-        ConfigError, match=r"manifest, webdataset, yolo\. Did you mean 'imagefolder'"
+        ConfigError, match=r"manifest, webdataset, yolo, or .*; did you mean imagefolder"
     ):
         opened(tmp_path, format="imagefolders")
     file = tmp_path / "x.png"

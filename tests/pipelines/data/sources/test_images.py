@@ -13,6 +13,8 @@ import pytest
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.data.sources.base import Source
+from snellen.pipelines.data.sources.images import ImagesSource
 from snellen.pipelines.data.sources.unlabelled import (
     FEW,
     are_few,
@@ -52,6 +54,13 @@ class TestContract(SourceContract):
         for number in range(6):
             write_image(tmp_path / "flat" / f"{number}.png")
         return DatasetConfig(path=str(tmp_path / "flat"), format="images")
+
+    def test_the_format_is_recognised_and_registered(
+        self, source: Source, dataset: DatasetConfig
+    ) -> None:
+        """A folder of images is no evaluation dataset; predictions fall back on this format."""
+        assert isinstance(source, ImagesSource)
+        assert not ImagesSource.recognises(Path(dataset.path))
 
 
 def test_a_folder_at_any_depth(folder: Path, tmp_path: Path) -> None:
