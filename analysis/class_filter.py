@@ -1,4 +1,4 @@
-"""Which class a person means: by name, by id, or the background."""
+"""Find a class by name or by id, or the background."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from snellen.adapters.plugins import nearest
 from snellen.metrics.classification.confusion import unique_names
 
 BACKGROUND = "background"
-SURE_BACKGROUND = "(background)"
-"""Means the background even where a class is called background."""
+BACKGROUND_ONLY = "(background)"
+"""The background, even where a class is named background."""
 
 _SHOWN = 12
 
@@ -18,14 +18,14 @@ _SHOWN = 12
 def choose_class(
     wanted: int | str, class_names: Sequence[str], *, where: str, background: bool = False
 ) -> int:
-    """The id of a class.
+    """Return the id of a class.
 
     Args:
-        wanted: a class's name; where several classes share it, with its id as in
+        wanted: name of a class; where several classes share it, with its id as in
             ``crane [134]``; an int is an id.
         class_names: K names in the order of the ids.
-        where: what was set, for the message: ``--true``.
-        background: whether `BACKGROUND` may be meant.
+        where: the option or argument, for the message: ``--true``.
+        background: accept `BACKGROUND`.
 
     Returns:
         0 to K - 1, or -1 for the background.
@@ -40,17 +40,17 @@ def choose_class(
             return wanted
         raise ConfigError(
             "CLASS_UNKNOWN",
-            f"{where} {wanted}: the class ids are 0 to {len(names) - 1}; or give a name.",
+            f"{where} {wanted} is no class id. Expected 0 to {len(names) - 1}, or a class name.",
         )
     if wanted in names:
         return names.index(wanted)
-    if background and wanted in (BACKGROUND, SURE_BACKGROUND):
+    if background and wanted in (BACKGROUND, BACKGROUND_ONLY):
         return -1
     shared = [unique for unique, name in zip(names, class_names, strict=True) if name == wanted]
     if shared:
         raise ConfigError(
             "CLASS_SHARED",
-            f"{where} {wanted}: {len(shared)} classes have this name; choose one of "
+            f"{where} {wanted}: {len(shared)} classes have this name. Expected one of "
             f"{', '.join(repr(name) for name in shared)}.",
         )
     known = [*names, BACKGROUND] if background else names
@@ -59,6 +59,6 @@ def choose_class(
     )
     raise ConfigError(
         "CLASS_UNKNOWN",
-        f"{where} {wanted}: the run has no such class{nearest(wanted, known) or '.'} The classes "
-        f"are {listed}.",
+        f"{where} {wanted}: the run has no such class{nearest(wanted, known) or '.'} Expected one "
+        f"of {listed}.",
     )

@@ -127,7 +127,7 @@ def _peak_mb() -> float:
 
 def coco_numbers(paths: list[Path]) -> float:
     """COCO's mAP from result files, by what Snellen uses."""
-    options = DetectionOptions(TASK)
+    options = DetectionOptions(("bbox",))
     columns = list(instance_columns(options.kinds))
     states = []
     for path in paths:

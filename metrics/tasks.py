@@ -1,53 +1,54 @@
-"""Which metrics a task has. A new task is a class like `ClassificationMetrics` and a line here."""
+"""The registry of tasks: the only place in the metrics that tells tasks apart.
+
+A new task is one module with a `snellen.metrics.record.MetricsRecord` and one line in `TASKS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from importlib import import_module
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import Any
 
 from snellen.adapters.errors import ConfigError
+from snellen.adapters.types import TaskType
+from snellen.metrics.classification.metrics import CLASSIFICATION
+from snellen.metrics.detection.metrics import (
+    INSTANCE_SEGMENTATION,
+    OBJECT_DETECTION,
+    POSE_ESTIMATION,
+)
+from snellen.metrics.record import MetricsRecord, TaskMetrics
 
-METRICS = {
-    "image_classification": "snellen.metrics.classification.metrics:ClassificationMetrics",
-    "object_detection": "snellen.metrics.detection.metrics:DetectionMetrics",
-    "instance_segmentation": "snellen.metrics.detection.metrics:DetectionMetrics",
-    "pose_estimation": "snellen.metrics.detection.metrics:DetectionMetrics",
+TASKS: dict[TaskType, MetricsRecord] = {
+    TaskType.IMAGE_CLASSIFICATION: CLASSIFICATION,
+    TaskType.OBJECT_DETECTION: OBJECT_DETECTION,
+    TaskType.INSTANCE_SEGMENTATION: INSTANCE_SEGMENTATION,
+    TaskType.POSE_ESTIMATION: POSE_ESTIMATION,
 }
 
 
-class TaskMetrics(Protocol):
-    """What a task's metrics offer; every method is a pure function."""
-
-    columns: Sequence[str]
-    """Columns of a result row that `state` reads."""
-
-    def state(self, table: pa.Table, class_names: Sequence[str]) -> Any:
-        """Count one part: rows of a result file."""
-
-    def merge(self, states: Iterable[Any]) -> Any:
-        """The state of all parts together."""
-
-    def compute(
-        self, state: Any, class_names: Sequence[str], *, total_images: int, failed_images: int
-    ) -> Any:
-        """The report of a set."""
-
-
-def load(task: str, **options: Any) -> TaskMetrics:
-    """Return the metrics of a task; it takes ``task`` and what it knows of the options.
+def task_of(task: TaskType | str) -> MetricsRecord:
+    """Return the record of a task.
 
     Raises:
         ConfigError: UNKNOWN_TASK, with the tasks that have metrics.
     """
-    target = METRICS.get(str(task))
-    if target is None:
+    try:
+        return TASKS[TaskType(task)]
+    except (ValueError, KeyError):
         raise ConfigError(
             "UNKNOWN_TASK",
-            f"expected a task with metrics of {', '.join(sorted(METRICS))}, got {task!r}",
-        )
-    module, _, name = target.partition(":")
-    metrics: TaskMetrics = getattr(import_module(module), name)(task=str(task), **options)
-    return metrics
+            f"task {str(task)!r} has no metrics. Expected one of {', '.join(sorted(TASKS))}.",
+        ) from None
+
+
+def load(task: TaskType | str, **options: Any) -> TaskMetrics:
+    """Build the metrics of a task.
+
+    Args:
+        task: name of a task.
+        options: the ``metrics`` section of a configuration; options of other tasks are ignored.
+
+    Raises:
+        ConfigError: UNKNOWN_TASK.
+        ValueError: an option out of range.
+    """
+    return task_of(task).metrics(**options)

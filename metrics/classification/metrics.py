@@ -18,6 +18,8 @@ from snellen.metrics.classification.confusion import (
 )
 from snellen.metrics.classification.state import ECE_BINS, ClassificationState
 from snellen.metrics.classification.tables import CLASSIFICATION_COLUMNS, classification_state
+from snellen.metrics.parity.class_differences import compare_classes
+from snellen.metrics.record import MetricsRecord
 from snellen.metrics.statistics.intervals import mean_interval, wilson
 
 __all__ = ["ClassificationMetrics", "ClassificationReport", "ClassificationState", "compute"]
@@ -208,3 +210,6 @@ class ClassificationMetrics:
             confidence_level=self._confidence_level,
             ece_bins=self._ece_bins,
         )
+
+
+CLASSIFICATION = MetricsRecord(metrics=ClassificationMetrics, compare=compare_classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,10 @@ from snellen.metrics.detection.instances import instance_columns
 from snellen.metrics.detection.matching import count
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
+from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.state import DetectionState
+from snellen.metrics.parity.object_differences import compare_objects
+from snellen.metrics.record import MetricsRecord
 
 
 @dataclass(frozen=True)
@@ -136,13 +140,17 @@ def _whole_scores(
 class DetectionMetrics:
     """The entry of the three tasks in `snellen.metrics.tasks`."""
 
-    def __init__(self, task: str, **options: Any) -> None:
-        """Take the options of `snellen.metrics.detection.options`; others are passed over.
+    def __init__(self, kinds: Sequence[Kind], **options: Any) -> None:
+        """Take the options of `snellen.metrics.detection.options`; others are ignored.
+
+        Args:
+            kinds: the overlaps to measure by; the last one is the task's own.
+            options: the ``metrics`` section of a configuration.
 
         Raises:
             ValueError: an option out of range.
         """
-        self._options = options_of(task, **options)
+        self._options = options_of(kinds, **options)
         self.columns: Sequence[str] = instance_columns(self._options.kinds)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
@@ -169,3 +177,12 @@ class DetectionMetrics:
             total_images=total_images,
             failed_images=failed_images,
         )
+
+
+def _record(*kinds: Kind) -> MetricsRecord:
+    return MetricsRecord(partial(DetectionMetrics, kinds), compare_objects, kinds)
+
+
+OBJECT_DETECTION = _record("bbox")
+INSTANCE_SEGMENTATION = _record("bbox", "segm")
+POSE_ESTIMATION = _record("bbox", "keypoints")

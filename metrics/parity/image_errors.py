@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.errors.listing import tide_listing
+from snellen.metrics.tasks import task_of
 
 
 def image_errors(
@@ -31,7 +32,9 @@ def image_errors(
     Raises:
         ValueError: see `snellen.metrics.detection.instances.read_images`.
     """
-    listing = tide_listing(table, num_classes, options_of(task, **options), confidence=confidence)
+    listing = tide_listing(
+        table, num_classes, options_of(task_of(task).overlaps, **options), confidence=confidence
+    )
     result: dict[int, list[dict[str, Any]]] = {}
     for one in listing.instances(table, [str(number) for number in range(num_classes)]):
         decided = one.predicted or one.true

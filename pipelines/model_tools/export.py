@@ -14,7 +14,8 @@ from snellen.adapters.errors import ConfigError, InputError, RunError
 from snellen.adapters.plugins import nearest
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec
-from snellen.metrics.parity.differences import ImageDifference, Tolerance, compare_image
+from snellen.metrics.parity.compare import compare_image
+from snellen.metrics.parity.differences import ImageDifference, Tolerance
 from snellen.pipelines.models.load import EXPORTED, LocatedModel, locate_model
 from snellen.pipelines.models.reference import referenced_config
 from snellen.pipelines.models.training_jobs import describe_job, register_checkpoint

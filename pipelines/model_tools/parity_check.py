@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from snellen.adapters.types import ImageStatus, InferenceResult, Preprocessed
-from snellen.metrics.parity.differences import Tolerance, compare_image
+from snellen.metrics.parity.compare import compare_image
+from snellen.metrics.parity.differences import Tolerance
 from snellen.metrics.parity.summary import ParitySummary
 from snellen.pipelines.config.evaluate import DatasetConfig
 from snellen.pipelines.data.manifest import ManifestReader

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec
-from snellen.analysis.error_analysis import ErrorAnalysis
+from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
 from snellen.api.opened import opened
@@ -109,19 +109,12 @@ class TestRun(Stored[RunView]):
         ``run.instances(true="cat", predicted="background")`` are the cats that were not found.
 
         Raises:
-            ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.instances`,
-            which also explains the arguments.
+            ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.instances`;
+            `snellen.analysis.error_analysis.InstanceQuery` explains the arguments.
         """
         with opened(self._database) as db:
-            return ErrorAnalysis(db, self._view).instances(
-                bucket=bucket,
-                true=true,
-                predicted=predicted,
-                min_confidence=min_confidence,
-                sort=sort,
-                offset=offset,
-                limit=limit,
-            )
+            query = InstanceQuery(bucket, true, predicted, min_confidence, sort, offset, limit)
+            return ErrorAnalysis(db, self._view).instances(query)
 
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"

@@ -27,10 +27,10 @@ def test_a_class_may_be_called_background() -> None:
 
 def test_what_is_no_class_is_refused() -> None:
     for wanted, message in (
-        ("cta", r"--true cta: the run has no such class; did you mean cat\? The classes are cat, "),
+        ("cta", r"--true cta: the run has no such class; did you mean cat\? Expected one of cat, "),
         ("background", "no such class"),
-        (5, "--true 5: the class ids are 0 to 4"),
-        (-1, "the class ids are 0 to 4"),
+        (5, "--true 5 is no class id. Expected 0 to 4"),
+        (-1, "Expected 0 to 4"),
     ):
         with pytest.raises(ConfigError, match=message) as caught:
             choose(wanted)

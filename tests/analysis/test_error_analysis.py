@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snellen.adapters.errors import ConfigError, InputError, RunInterrupted
-from snellen.analysis.error_analysis import ErrorAnalysis
+from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results
 from snellen.metrics.errors.counts import MistakeSummary
 from snellen.pipelines.progress import Reporter
@@ -58,15 +58,17 @@ def test_every_cell_lists_its_images(
     assert run.class_names is not None
     for true, counts in zip(run.class_names, run.confusion_matrix, strict=True):
         for predicted, count in zip(run.class_names, counts, strict=True):
-            page = analysis.instances(true=true, predicted=predicted)
+            page = analysis.instances(InstanceQuery(true=true, predicted=predicted))
             assert (page.total, page.images, len(page.instances)) == (count, count, count)
             assert [one.image_id for one in page.instances] == [
                 row["image_id"]
                 for row in rows
                 if (row["true_label"], row["predicted_label"]) == (true, predicted)
             ]
-        assert analysis.instances(true=true).total == sum(counts)
-    assert analysis.instances(predicted=0).total == sum(row[0] for row in run.confusion_matrix)
+        assert analysis.instances(InstanceQuery(true=true)).total == sum(counts)
+    assert analysis.instances(InstanceQuery(predicted=0)).total == sum(
+        row[0] for row in run.confusion_matrix
+    )
 
 
 def test_the_most_confused_pairs_have_examples(
@@ -97,10 +99,10 @@ def test_the_most_confident_mistakes(analysis: ErrorAnalysis, rows: list[dict[st
 
 
 def test_pages_and_orders(analysis: ErrorAnalysis) -> None:
-    every = analysis.instances(true="1", sort="confidence").instances
+    every = analysis.instances(InstanceQuery(true="1", sort="confidence")).instances
     sure = [one.predicted.confidence for one in every if one.predicted]
     assert sure == sorted(sure, key=lambda value: -(value or 0))
-    page = analysis.instances(true="1", sort="confidence", offset=2, limit=3)
+    page = analysis.instances(InstanceQuery(true="1", sort="confidence", offset=2, limit=3))
     assert page.instances == every[2:5]
 
 
@@ -121,9 +123,9 @@ def test_what_there_is_no_list_of(
     analysis: ErrorAnalysis, asked: dict[str, Any], code: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        analysis.instances(**asked)
+        analysis.instances(InstanceQuery(**asked))
     assert caught.value.code == code
-    with pytest.raises(ConfigError, match="a least confidence is for objects"):
+    with pytest.raises(ConfigError, match="a minimum confidence applies to objects"):
         analysis.summary(min_confidence=0.5)
 
 

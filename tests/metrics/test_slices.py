@@ -119,7 +119,7 @@ def test_what_cannot_be_sliced_is_refused() -> None:
             SlicedMetrics(TASK["bbox"], NAMES, "meta_camera", edges=edges)
     with pytest.raises(ValueError, match="expected rising limits"):
         SlicedMetrics(TASK["bbox"], NAMES, "object_count", edges=[1])
-    with pytest.raises(ConfigError, match="got 'poetry'"):
+    with pytest.raises(ConfigError, match="'poetry' has no metrics"):
         SlicedMetrics("poetry", NAMES, "meta_camera")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import TaskType
-from snellen.metrics.tasks import METRICS, load
+from snellen.metrics.tasks import TASKS, load
 
 TOP5 = pa.list_(
     pa.struct([("label_id", pa.int32()), ("label", pa.string()), ("confidence", pa.float32())])
@@ -51,13 +51,14 @@ def rows(*values: tuple[Any, ...]) -> pa.Table:
 
 
 def test_every_task_of_the_table_loads() -> None:
-    for task in METRICS:
+    for task in TASKS:
         assert load(task).columns
+    assert set(TASKS) == set(TaskType)
     assert load(TaskType.IMAGE_CLASSIFICATION).columns == tuple(SCHEMA.names)
 
 
 def test_a_task_without_metrics_lists_those_with() -> None:
-    expected = "of image_classification, .*object_detection, pose_estimation, got 'poetry'"
+    expected = "'poetry' has no metrics. Expected one of image_classification, .*object_detection"
     with pytest.raises(ConfigError, match=expected) as caught:
         load("poetry")
     assert caught.value.code == "UNKNOWN_TASK"

@@ -72,7 +72,7 @@ def errors_command(
 ) -> None:
     """Which errors a run made, and on which images: by kind, or a cell of the confusion matrix."""
     from snellen.analysis.documents import instances_document
-    from snellen.analysis.error_analysis import ErrorAnalysis
+    from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 
     db, found = open_run(database, run)
     analysis = ErrorAnalysis(db, found)
@@ -81,15 +81,8 @@ def errors_command(
         return
     with make_reporter(debug=debug) as reporter:
         reporter.status("reading the result files")
-        page = analysis.instances(
-            bucket=bucket,
-            true=true,
-            predicted=predicted,
-            min_confidence=min_confidence,
-            sort=sort,
-            offset=offset,
-            limit=limit,
-        )
+        query = InstanceQuery(bucket, true, predicted, min_confidence, sort, offset, limit)
+        page = analysis.instances(query)
     asked = {"bucket": bucket} if bucket else {"true": true, "predicted": predicted}
     document = instances_document(found, page, **asked, offset=offset)
     if as_json:

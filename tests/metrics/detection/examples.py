@@ -13,7 +13,8 @@ from pycocotools import mask as masks
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from snellen.metrics.detection.metrics import DetectionMetrics, DetectionReport
+from snellen.metrics.detection.metrics import DetectionReport
+from snellen.metrics.tasks import load
 from snellen.store.parquet.schema import RESULT_SCHEMA
 
 SIZE = 160
@@ -81,7 +82,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
 
 def report(rows: list[dict[str, Any]], task: str, classes: int, **options: Any) -> DetectionReport:
     """The report of one pass, without bootstrap unless asked."""
-    metrics = DetectionMetrics(task, **{"bootstrap": 0, **options})
+    metrics = load(task, **{"bootstrap": 0, **options})
     names = [f"class-{i}" for i in range(classes)]
     state = metrics.state(table(rows).select(list(metrics.columns)), names)
     return metrics.compute(state, names, total_images=len(rows), failed_images=0)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snellen.metrics.detection.metrics import DetectionMetrics, DetectionReport
+from snellen.metrics.detection.metrics import DetectionReport
+from snellen.metrics.tasks import load
 from tests.metrics.classification.examples import EXACT
 from tests.metrics.detection.examples import (
     PREFIX,
@@ -60,7 +61,7 @@ def assert_coco(
 
 def merged(rows: list[dict[str, Any]], task: str, seed: int, **options: Any) -> DetectionReport:
     random = np.random.default_rng(seed)
-    metrics = DetectionMetrics(task, bootstrap=0, **options)
+    metrics = load(task, bootstrap=0, **options)
     names = [f"class-{i}" for i in range(CLASSES)]
     places = random.integers(0, 3, len(rows))
     parts = [[r for r, place in zip(rows, places, strict=True) if place == n] for n in range(3)]

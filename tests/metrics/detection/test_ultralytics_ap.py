@@ -14,6 +14,7 @@ from snellen.metrics.detection.matching import match
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.ultralytics_ap import ultralytics_ap
+from snellen.metrics.tasks import task_of
 from tests.metrics.detection.examples import TASK, draw, found, report, row, table, truth
 
 
@@ -56,7 +57,7 @@ def test_the_matches_equal_the_validator(seed: int, kind: Kind, peer: Any) -> No
         for r in draw(seed, kind, images=1)
     ]
     images = read_images(table(rows), kind, 3)
-    got = match(images, kind, options_of(TASK[kind])).ultralytics
+    got = match(images, kind, options_of(task_of(TASK[kind]).overlaps)).ultralytics
     true, predicted = images.truths, images.predictions
     if not len(true) or not len(predicted):
         assert not got.any()

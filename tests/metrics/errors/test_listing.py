@@ -13,6 +13,7 @@ from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts
 from snellen.metrics.errors.instance_views import Instance, of_cell
 from snellen.metrics.errors.listing import Listing, confusion_listing, listing_columns, tide_listing
+from snellen.metrics.tasks import task_of
 from tests.metrics.detection.examples import TASK, draw, found, report, row, table, truth
 
 A, B = (10, 10, 30, 30), (60, 60, 100, 100)
@@ -21,12 +22,14 @@ NAMES = ["a", "b", "c"]
 
 
 def cells(rows: list[dict[str, Any]], kind: str = "bbox", **options: Any) -> Listing:
-    chosen = options_of(TASK[kind], **options)
+    chosen = options_of(task_of(TASK[kind]).overlaps, **options)
     return confusion_listing(table(rows).select(list(listing_columns(chosen))), 3, chosen)
 
 
 def errors(rows: list[dict[str, Any]], kind: str = "bbox", confidence: float = 0.0) -> Listing:
-    return tide_listing(table(rows), 3, options_of(TASK[kind]), confidence=confidence)
+    return tide_listing(
+        table(rows), 3, options_of(task_of(TASK[kind]).overlaps), confidence=confidence
+    )
 
 
 def shown(listing: Listing, rows: list[dict[str, Any]]) -> list[Instance]:
@@ -59,9 +62,9 @@ def test_every_cell_of_the_matrix_has_its_instances(
 @pytest.mark.parametrize("kind", TASK)
 def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: str) -> None:
     from snellen.metrics.detection.operating_point import OperatingPoint
-    from snellen.pipelines.tasks.registry import task_of
+    from snellen.pipelines.tasks import registry
 
-    match_columns = task_of(TASK[kind]).match_columns
+    match_columns = registry.task_of(TASK[kind]).match_columns
     assert match_columns is not None
     rows = draw(3, kind, images=10)
     listing = cells(rows, kind)

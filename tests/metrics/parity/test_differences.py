@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from snellen.adapters.types import Box, ClassScore, ImageStatus, InferenceResult, Keypoint, TaskType
-from snellen.metrics.parity.differences import Tolerance, compare_image, match_detections
+from snellen.metrics.parity.compare import compare_image
+from snellen.metrics.parity.differences import Tolerance
+from snellen.metrics.parity.object_differences import match_detections
 from snellen.metrics.parity.summary import ParitySummary
 
 LOOSE = Tolerance(confidence=0.01, pixels=1.0)

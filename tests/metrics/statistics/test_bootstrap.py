@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from snellen.metrics.detection.average_precision import WeightedPrecision
-from snellen.metrics.detection.metrics import DetectionMetrics
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.statistics.block_bootstrap import mean_precision
+from snellen.metrics.tasks import load
 from tests.metrics.classification.examples import EXACT
 from tests.metrics.detection.examples import (
     PREFIX,
@@ -29,7 +29,7 @@ CLASSES = 3
 
 
 def part(rows: list[dict[str, Any]], kind: str) -> OverlapState:
-    metrics = DetectionMetrics(TASK[kind])
+    metrics = load(TASK[kind])
     state = metrics.state(table(rows), [str(i) for i in range(CLASSES)])
     return state.overlaps[kind].by_image()  # type: ignore[index]
 
@@ -127,8 +127,8 @@ def test_no_interval_without_draws_truths_or_a_second_image() -> None:
 
 
 def test_there_are_200_draws_unless_asked() -> None:
-    assert options_of(TASK["bbox"]).resamples == 200
-    assert options_of(TASK["bbox"], bootstrap=0).resamples == 0
+    assert options_of(("bbox",)).resamples == 200
+    assert options_of(("bbox",), bootstrap=0).resamples == 0
 
 
 @pytest.mark.parametrize("kind", TASK)

@@ -1,0 +1,70 @@
+"""The errors of a classification run: confused classes and the most confident mistakes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from snellen.adapters.errors import ConfigError
+from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
+from snellen.metrics.errors.classified import CLASSIFIED_COLUMNS, classified
+from snellen.metrics.errors.counts import MistakeSummary, confused_pairs
+from snellen.metrics.errors.instance_views import of_cell
+from snellen.metrics.errors.paging import Paging
+
+_EXAMPLES = 3
+
+
+class ClassificationErrors:
+    """The errors of a classification run; see `snellen.analysis.record.RunErrors`."""
+
+    has_background = False
+
+    def __init__(self, files: RunFiles) -> None:
+        self._files = files
+
+    def summary(self, min_confidence: float, top: int) -> MistakeSummary:
+        """Count confused pairs of classes and keep the most confident mistakes.
+
+        Raises:
+            ConfigError: MIN_CONFIDENCE, a minimum confidence was given.
+        """
+        run, names = self._files.run, self._files.names
+        if min_confidence > 0:
+            raise ConfigError(
+                "MIN_CONFIDENCE",
+                f"a minimum confidence applies to objects, and run {run.id} classifies images. "
+                "Filter its images by confidence with `snellen images`.",
+            )
+        pairs = confused_pairs(run.confusion_matrix, names, top)
+        most_confident = Paging(0, top, "confidence")
+        examples = [Paging(0, _EXAMPLES, "confidence") for _ in pairs]
+        for table in self._files.results.iter_units(CLASSIFIED_COLUMNS):
+            found = classified(table)
+            wrong = found.take(found.wrong)
+            most_confident.add(wrong, table, names)
+            for pair, paging in zip(pairs, examples, strict=True):
+                chosen = wrong.take(of_cell(wrong, pair.true_id, pair.predicted_id))
+                paging.add(chosen, table, names)
+        shown = [
+            replace(pair, examples=paging.page().instances)
+            for pair, paging in zip(pairs, examples, strict=True)
+        ]
+        page = most_confident.page()
+        return MistakeSummary(page.total, shown, page.instances)
+
+    def bucket(self, name: str, min_confidence: float) -> Parts:
+        """Raise ConfigError BUCKET_TASK: a classifier has no TIDE buckets."""
+        raise ConfigError(
+            "BUCKET_TASK",
+            f"bucket {name}: run {self._files.run.id} classifies images. Expected a detection, "
+            "segmentation or pose run. Choose a cell of the confusion matrix by its true and "
+            "predicted class instead.",
+        )
+
+    def cells(self) -> Parts:
+        """List the images that the confusion matrix counts."""
+        for table in self._files.results.iter_units(CLASSIFIED_COLUMNS):
+            yield table, classified(table)
+
+
+CLASSIFICATION = AnalysisRecord(errors=ClassificationErrors, worst_first="confidence")
