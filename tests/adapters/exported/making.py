@@ -13,7 +13,8 @@ from snellen.adapters.base import Adapter
 from snellen.adapters.exported.export import write_export
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec, InferenceResult
-from snellen.metrics.parity.differences import ImageDifference, Tolerance, compare_image
+from snellen.metrics.parity.compare import compare_image
+from snellen.metrics.parity.differences import ImageDifference, Tolerance
 from tests.adapters.making import pixels
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
