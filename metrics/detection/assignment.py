@@ -1,4 +1,4 @@
-"""Who is matched with whom: COCO's greedy rule for many images at once.
+"""Match predictions with ground truth: COCO's greedy rule for many images at once.
 
 In every group (an image and a class) the predictions are taken by falling confidence, and each
 takes the free truth that it overlaps most. The rule is sequential inside a group and independent
@@ -23,7 +23,7 @@ IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 """COCO's ten thresholds."""
 
 _CHUNK = 1 << 16
-"""Pairs whose overlaps are computed at once: poses of 17 points need about 150 MB for that."""
+"""Maximum number of overlaps computed at once; for poses of 17 points they need about 150 MB."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,26 @@ class Pairs:
     overlap: npt.NDArray[np.floating[Any]]
 
     def where(self, keep: Bools | Ints) -> Pairs:
-        """Only some of the pairs: a mask of shape (P,) or their places."""
+        """Select pairs by a mask of shape (P,) or by their indices."""
         return Pairs(self.prediction[keep], self.truth[keep], self.overlap[keep])
+
+    def overlaps_of(self, prediction: Ints, truth: Ints) -> npt.NDArray[np.floating[Any]]:
+        """Look up the overlaps of n pairs that are all present: float, (n,)."""
+        size = 1 + int(max(self.truth.max(initial=0), truth.max(initial=0)))
+        keys = self.prediction * size + self.truth  # rising, as pairs are sorted by both
+        return self.overlap[np.searchsorted(keys, prediction * size + truth)]
 
 
 def image_pairs(
     predicted_row: Ints, true_row: Ints, overlap: Callable[[Ints, Ints], Floats], floor: float
 ) -> Pairs:
-    """All pairs within an image that overlap by at least ``floor``.
+    """Find the pairs within an image that overlap by at least ``floor``.
 
     Args:
-        predicted_row: (D,), the image of each prediction, rising.
-        true_row: (G,), the image of each truth, rising.
+        predicted_row: int64, (D,), the image of each prediction, rising.
+        true_row: int64, (G,), the image of each truth, rising.
         overlap: from the indices of n predictions and n truths to their overlaps.
-        floor: above 0: pairs below it are matched by no rule.
+        floor: minimum overlap, above 0.
     """
     start = np.searchsorted(true_row, predicted_row, side="left")
     count = np.searchsorted(true_row, predicted_row, side="right") - start
@@ -83,7 +89,18 @@ def image_pairs(
 
 
 def ranks(group: Ints) -> Ints:
-    """Position of each element among those of its group, in the order given: (n,) from 0."""
+    """Number the elements of each group from 0 in the order given.
+
+    Args:
+        group: int64, (n,).
+
+    Returns:
+        int64, (n,).
+
+    Example:
+        >>> ranks(np.array([7, 3, 7, 7, 3])).tolist()
+        [0, 0, 1, 2, 1]
+    """
     order = np.argsort(group, kind="stable")
     ordered = group[order]
     fresh = np.ones(len(group), dtype=np.bool_)
@@ -92,6 +109,11 @@ def ranks(group: Ints) -> Ints:
     position = np.empty(len(group), dtype=np.int64)
     position[order] = np.arange(len(group)) - starts[np.cumsum(fresh) - 1] if len(group) else 0
     return position
+
+
+def reachable(thresholds: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """Lower thresholds of 1 by COCO's 1e-10, so that rounding does not prevent a match."""
+    return np.asarray(np.minimum(thresholds, 1 - 1e-10))
 
 
 def greedy(
@@ -105,23 +127,30 @@ def greedy(
 
     COCO's rule (pycocotools ``evaluateImg``): a prediction takes, among the free truths that it
     overlaps by at least the threshold, the one it overlaps most, the last of equals. Ignored
-    truths come into question only where no other does; an ignored truth is taken once, a crowd
+    truths are considered only where no other qualifies; an ignored truth is taken once, a crowd
     any number of times.
 
     Args:
         pairs: the candidates, of the same group each.
-        rank: (D,), position of each prediction by falling confidence in its group.
-        thresholds: (T,).
-        ignored: (G,), neither found nor missed; crowds among them.
-        crowd: (G,).
+        rank: int64, (D,), position of each prediction by falling confidence in its group.
+        thresholds: float, (T,).
+        ignored: bool, (G,), neither found nor missed; crowds among them.
+        crowd: bool, (G,).
 
     Returns:
-        int64, shape (D, T): the truth of each prediction, -1 for none.
+        int64, (D, T): the truth of each prediction, -1 for none.
+
+    Example:
+        Two predictions overlap truth 0; the more confident one takes it at both thresholds.
+
+        >>> pairs = Pairs(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0.8, 0.9, 0.6]))
+        >>> no = np.zeros(2, dtype=np.bool_)
+        >>> greedy(pairs, np.array([0, 1]), np.array([0.5, 0.75]), no, no).tolist()
+        [[0, 0], [1, -1]]
     """
     matched = np.full((len(rank), len(thresholds)), -1, dtype=np.int64)
     taken = np.zeros((len(ignored), len(thresholds)), dtype=np.bool_)
-    # a threshold of 1 must be reachable in spite of rounding
-    reach = np.minimum(thresholds, 1 - 1e-10)
+    reach = reachable(thresholds)
     of_pair = rank[pairs.prediction]
     order = np.argsort(of_pair, kind="stable")
     edges = [*np.flatnonzero(np.diff(of_pair[order], prepend=-1)).tolist(), len(order)]
@@ -144,7 +173,7 @@ def greedy(
 
 
 def _best(overlap: npt.NDArray[np.floating[Any]], allowed: Bools, starts: Ints) -> Ints:
-    """Per segment and threshold: the last pair of the largest allowed overlap, or -1."""
+    """Find the last pair of the largest allowed overlap by segment and threshold; -1 for none."""
     value = np.where(allowed, overlap[:, None], -1.0)
     top = np.maximum.reduceat(value, starts, axis=0)
     lengths = np.diff(starts, append=len(overlap))

@@ -94,7 +94,7 @@ class Images:
         return replace(self, predictions=predictions)
 
 
-def read_images(table: pa.Table, kind: Kind, num_classes: int) -> Images:
+def read_images(table: pa.Table, kind: Kind, num_classes: int | None = None) -> Images:
     """Read the rows that can be evaluated: status ``ok`` with a truth of this kind.
 
     An empty list of true boxes is a truth (nothing to find), null is none.
@@ -102,7 +102,7 @@ def read_images(table: pa.Table, kind: Kind, num_classes: int) -> Images:
     Args:
         table: rows of a result file with `instance_columns`.
         kind: which overlap will be measured; decides what is read beside the boxes.
-        num_classes: K.
+        num_classes: K; None does not check the class ids.
 
     Raises:
         ValueError: a class id outside 0 to K - 1, masks or keypoints that are missing or not
@@ -145,7 +145,7 @@ def num_keypoints(images: Images) -> int:
     return counts.pop() if counts else 0
 
 
-def _read(rows: pa.Table, side: str, kind: Kind, num_classes: int) -> Instances:
+def _read(rows: pa.Table, side: str, kind: Kind, num_classes: int | None) -> Instances:
     lists = _whole(rows[f"{side}_boxes"])
     counts = _numbers(pc.fill_null(pc.list_value_length(lists), 0), np.int64)
     flat = pc.list_flatten(lists)
@@ -155,11 +155,8 @@ def _read(rows: pa.Table, side: str, kind: Kind, num_classes: int) -> Instances:
         return _numbers(pc.struct_field(flat, name), dtype)
 
     class_id = field("class_id", np.int64)
-    wrong = class_id[(class_id < 0) | (class_id >= num_classes)]
-    if len(wrong):
-        raise ValueError(
-            f"expected class ids from 0 to {num_classes - 1} in {side}_boxes, got {int(wrong[0])}"
-        )
+    if num_classes is not None:
+        _check_classes(class_id, num_classes, f"{side}_boxes")
     truth = side == "true"
     boxes = np.stack([field(name, np.float64) for name in ("x1", "y1", "x2", "y2")], axis=1)
     no = np.zeros(size, dtype=np.bool_)
@@ -178,6 +175,14 @@ def _read(rows: pa.Table, side: str, kind: Kind, num_classes: int) -> Instances:
     if kind == "keypoints":
         return replace(instances, keypoints=_keypoints(rows, f"{side}_keypoints", counts))
     return instances
+
+
+def _check_classes(class_id: Ints, num_classes: int, name: str) -> None:
+    wrong = class_id[(class_id < 0) | (class_id >= num_classes)]
+    if len(wrong):
+        raise ValueError(
+            f"expected class ids from 0 to {num_classes - 1} in {name}, got {int(wrong[0])}"
+        )
 
 
 def _areas(flat: Any, boxes: Floats) -> Floats:

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from snellen.metrics.classification.confusion import matrix, unique_names
 from snellen.metrics.detection.coco_summary import class_numbers, kind_numbers
+from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
 from snellen.metrics.detection.instances import instance_columns
-from snellen.metrics.detection.matching import count
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
 from snellen.metrics.detection.overlaps import Kind
@@ -61,7 +61,7 @@ def compute(
       masks or poses): precision, recall, f1, and best_f1 with its confidence, see
       `snellen.metrics.detection.operating_point`. No limit of predictions holds there.
     - The confusion matrix has K + 1 rows (true) and columns (predicted), the last one for the
-      background: see `snellen.metrics.parity.image_matching.confusion_pairs`.
+      background: see `snellen.metrics.detection.confusion`.
     - details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5),
       ``f1_curve`` (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes;
       all classes together) and by class up to 1,000, and ``tide``, see
@@ -154,7 +154,7 @@ class DetectionMetrics:
         self.columns: Sequence[str] = instance_columns(self._options.kinds)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
-        """Count one part; see `snellen.metrics.detection.matching.count`."""
+        """Count one part; see `snellen.metrics.detection.counting.count`."""
         return count(table, len(class_names), self._options)
 
     def merge(self, states: Iterable[DetectionState]) -> DetectionState:

@@ -1,4 +1,4 @@
-"""The overlaps of lists of (prediction, truth) pairs of one part, whatever the kind."""
+"""The overlaps of lists of (prediction, truth) pairs of one part, of any kind."""
 
 from __future__ import annotations
 
@@ -10,40 +10,44 @@ from snellen.metrics.detection.assignment import Ints
 from snellen.metrics.detection.instances import Images, num_keypoints
 from snellen.metrics.detection.overlaps import Floats, Kind, box_iou, keypoint_sigmas, mask_iou, oks
 
-OKS_AREA = 0.53
-"""Ultralytics' area of a pose: this share of its box."""
+ULTRALYTICS_AREA = 0.53
+"""Ultralytics' area of a pose as a share of its box."""
 
 Overlap = Callable[[Ints, Ints], Floats]
-"""From the indices of n predictions and n truths, n overlaps; predictions rise."""
+"""From the indices of n predictions (rising) and n truths to their n overlaps."""
 
 
-def pair_overlaps(
-    images: Images, kind: Kind, kpt_sigmas: Sequence[float] | None
-) -> tuple[Overlap, Overlap | None]:
-    """The overlap of lists of pairs, and Ultralytics' own where that is another one.
+def pair_overlap(images: Images, kind: Kind, sigmas: Sequence[float] | None) -> Overlap:
+    """Return the function that computes the overlaps of pairs, by COCO's definitions.
 
     Args:
-        images: the part; predictions and truths are counted through all its images.
-        kind: which overlap.
-        kpt_sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+        images: the part; predictions and truths are indexed through all its images.
+        kind: the overlap.
+        sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
 
     Raises:
         ValueError: sigmas or numbers of keypoints that do not fit.
     """
     truths, found = images.truths, images.predictions
     if kind == "keypoints":
-        sigmas = keypoint_sigmas(num_keypoints(images), kpt_sigmas)
-        size = truths.boxes[:, 2:] - truths.boxes[:, :2]
-
-        def similarity(areas: Floats) -> Overlap:
-            assert found.keypoints is not None and truths.keypoints is not None
-            points, true_points = found.keypoints, truths.keypoints
-            return lambda d, g: oks(points[d], true_points[g], truths.boxes[g], areas[g], sigmas)
-
-        return similarity(truths.area), similarity(size.prod(axis=1) * OKS_AREA)
+        return _similarity(images, truths.area, sigmas)
     if kind == "segm":
-        return _mask_overlap(images), None
-    return lambda d, g: box_iou(found.boxes[d], truths.boxes[g], truths.crowd[g]), None
+        return _mask_overlap(images)
+    return lambda d, g: box_iou(found.boxes[d], truths.boxes[g], truths.crowd[g])
+
+
+def ultralytics_pose_overlap(images: Images, sigmas: Sequence[float] | None) -> Overlap:
+    """Return the function that computes OKS with Ultralytics' area; see `pair_overlap`."""
+    boxes = images.truths.boxes
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) * ULTRALYTICS_AREA
+    return _similarity(images, areas, sigmas)
+
+
+def _similarity(images: Images, areas: Floats, sigmas: Sequence[float] | None) -> Overlap:
+    points, true_points = images.predictions.keypoints, images.truths.keypoints
+    assert points is not None and true_points is not None
+    boxes, falloff = images.truths.boxes, keypoint_sigmas(num_keypoints(images), sigmas)
+    return lambda d, g: oks(points[d], true_points[g], boxes[g], areas[g], falloff)
 
 
 def _mask_overlap(images: Images) -> Overlap:
@@ -57,7 +61,7 @@ def _mask_overlap(images: Images) -> Overlap:
         starts = np.flatnonzero(np.diff(found.row[d], prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(d)], strict=True):
             row = int(found.row[d[start]])
-            # of an image whose pairs come in two chunks, only the predictions of this one
+            # the pairs of an image may come in two chunks: take only the predictions of this one
             first, last = int(d[start]), int(d[stop - 1]) + 1
             low, high = int(edges[row]), int(edges[row + 1])
             matrix = mask_iou(

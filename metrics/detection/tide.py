@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from snellen.metrics.detection.assignment import Ints, Pairs
 from snellen.metrics.detection.average_precision import RECALLS, class_precision
+from snellen.metrics.detection.candidates import Candidates
 from snellen.metrics.detection.overlaps import Bools, Floats
 
 BUCKETS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
@@ -59,30 +60,19 @@ class TideErrors:
     missed: Bools
 
 
-def tide_errors(
-    pairs: Pairs,
-    same_class: Bools,
-    matched: Ints,
-    order: Ints,
-    true_class: Ints,
-    ignored: Bools,
-    threshold: float,
-) -> TideErrors:
-    """Put every prediction and every truth of a part into its bucket.
+def tide_errors(candidates: Candidates, matched: Ints, threshold: float) -> TideErrors:
+    """Assign every prediction and every truth of a part to its bucket.
 
     Args:
-        pairs: all pairs of an image, of any class, that overlap by 0.1 or more.
-        same_class: (P,): whether the two of a pair have one class.
-        matched: (D,), the truth that each prediction matched at the threshold, -1 for none.
-        order: (D,), position of each prediction by falling confidence in its image.
-        true_class: (G,).
-        ignored: (G,).
-        threshold: t.
+        candidates: D predictions, G truths and their pairs that overlap by 0.1 or more.
+        matched: int64, (D,), the truth that each prediction matched at the threshold, -1 for none.
+        threshold: t, minimum overlap of a match.
     """
+    pairs, ignored = candidates.pairs, candidates.ignored
     found = np.zeros(len(ignored), dtype=np.bool_)
     found[matched[matched >= 0]] = True
     of_truth = pairs.where(~ignored[pairs.truth])
-    same = same_class[~ignored[pairs.truth]]
+    same = candidates.same_class[~ignored[pairs.truth]]
     size = len(matched)
     own, own_truth = _best(of_truth.where(same), size)
     other, other_truth = _best(of_truth.where(~same), size)
@@ -99,12 +89,12 @@ def tide_errors(
     pointed = np.zeros(len(ignored), dtype=np.bool_)
     pointed[target[target >= 0]] = True
     return TideErrors(
-        bucket, _fixed_class(target, order, found, true_class), target, ~found & ~pointed & ~ignored
+        bucket, _fixed_class(candidates, target, found), target, ~found & ~pointed & ~ignored
     )
 
 
 def _best(pairs: Pairs, size: int) -> tuple[Floats, Ints]:
-    """Each prediction's largest overlap, 0 without any, and the first truth that has it."""
+    """Find each prediction's largest overlap, 0 without any, and the first truth that has it."""
     best, truth = np.zeros(size), np.full(size, -1, dtype=np.int64)
     order = np.lexsort((pairs.truth, -pairs.overlap, pairs.prediction))
     first = order[np.flatnonzero(np.diff(pairs.prediction[order], prepend=-1))]
@@ -113,9 +103,8 @@ def _best(pairs: Pairs, size: int) -> tuple[Floats, Ints]:
     return best, truth
 
 
-def _fixed_class(
-    target: Ints, order: Ints, found: Bools, true_class: Ints
-) -> npt.NDArray[np.int32]:
+def _fixed_class(candidates: Candidates, target: Ints, found: Bools) -> npt.NDArray[np.int32]:
+    order, true_class = candidates.order, candidates.images.truths.class_id
     # of all errors that point to a free truth, the most confident one would find it
     points = np.flatnonzero(target >= 0)
     points = points[~found[target[points]]]

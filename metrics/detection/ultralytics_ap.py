@@ -15,15 +15,55 @@ this package keeps the rules and not the circumstances:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Pairs, greedy, image_pairs
+from snellen.metrics.detection.candidates import Candidates
+from snellen.metrics.detection.overlaps import Bools, Floats, Kind
+from snellen.metrics.detection.pair_overlaps import ultralytics_pose_overlap
 
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _TINY = 1e-16
+
+
+def ultralytics_hits(candidates: Candidates, kind: Kind, sigmas: Sequence[float] | None) -> Bools:
+    """Match predictions with truths by Ultralytics' rule.
+
+    Args:
+        candidates: one part with D predictions.
+        kind: the overlap; poses are compared with Ultralytics' own area.
+        sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+
+    Returns:
+        bool, (D, 10): True where a prediction finds a truth at each of COCO's thresholds.
+    """
+    truths = candidates.images.truths
+    findable = ~(truths.crowd | truths.ignore)
+    if truths.keypoints is not None:
+        # Ultralytics counts a pose without visible points, and no prediction overlaps it.
+        findable = findable & (truths.keypoints[..., 2] > 0).any(axis=-1)
+    pairs = _class_pairs(candidates, kind, sigmas)
+    pairs = pairs.where(findable[pairs.truth])
+    # Reversed truths and float32: of equal overlaps the first truth is taken.
+    order = np.lexsort((-pairs.truth, pairs.prediction))
+    overlap = pairs.overlap[order].astype(np.float32)
+    turned = Pairs(pairs.prediction[order], pairs.truth[order], overlap)
+    none = np.zeros(len(truths), dtype=np.bool_)
+    matched = greedy(turned, candidates.rank, IOU_THRESHOLDS.astype(np.float32), none, none)
+    return np.asarray(matched >= 0)
+
+
+def _class_pairs(candidates: Candidates, kind: Kind, sigmas: Sequence[float] | None) -> Pairs:
+    if kind != "keypoints":
+        return candidates.pairs.where(candidates.same_class)
+    truths, found = candidates.images.truths, candidates.images.predictions
+    overlap = ultralytics_pose_overlap(candidates.images, sigmas)
+    pairs = image_pairs(found.row, truths.row, overlap, IOU_THRESHOLDS[0] - 1e-3)
+    return pairs.where(found.class_id[pairs.prediction] == truths.class_id[pairs.truth])
 
 
 def ultralytics_ap(

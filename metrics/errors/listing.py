@@ -1,4 +1,4 @@
-"""Which objects stand behind a number: those of TIDE's buckets, those of the confusion matrix."""
+"""The objects behind a number: those of TIDE's buckets and those of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from snellen.metrics.detection.assignment import Ints, Pairs, greedy
+from snellen.metrics.detection.assignment import Ints
+from snellen.metrics.detection.candidates import Candidates
+from snellen.metrics.detection.confusion import confuse
 from snellen.metrics.detection.instances import Images, Instances, instance_columns, read_images
 from snellen.metrics.detection.matching import match
 from snellen.metrics.detection.options import DetectionOptions
@@ -21,7 +23,7 @@ _MISS = BUCKETS.index("Miss")
 
 
 def listing_columns(options: DetectionOptions) -> tuple[str, ...]:
-    """The columns of a result row that the listings of this module read."""
+    """Return the columns of a result row that the listings of this module read."""
     return (*instance_columns((options.own,)), "image_id")
 
 
@@ -43,7 +45,7 @@ class Listing:
         overlap: Floats,
         bucket: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        """Take the objects in the order in which they are listed."""
+        """Collect the objects in the order in which they are listed."""
         self._images = images
         self.true, self.predicted = true, predicted
         self.overlap, self.bucket = overlap, bucket
@@ -56,7 +58,7 @@ class Listing:
         self.confidence: Floats = np.append(found.confidence.astype(np.float64), np.nan)[predicted]
 
     def take(self, index: npt.NDArray[Any]) -> Listing:
-        """Some of the objects: a mask of shape (E,), or their places."""
+        """Select objects by a mask of shape (E,) or by their indices."""
         return Listing(
             self._images,
             self.true[index],
@@ -66,7 +68,7 @@ class Listing:
         )
 
     def instances(self, table: pa.Table, names: Sequence[str]) -> list[Instance]:
-        """As objects; see `snellen.metrics.errors.instance_views.Listed`."""
+        """Convert to objects; see `snellen.metrics.errors.instance_views.Listed`."""
         ids = image_ids(table, self.image)
         return [
             Instance(
@@ -84,7 +86,7 @@ class Listing:
 def tide_listing(
     table: pa.Table, num_classes: int, options: DetectionOptions, *, confidence: float = 0.0
 ) -> Listing:
-    """The errors of a part, each with its bucket; see `snellen.metrics.detection.tide`.
+    """List the errors of a part, each with its bucket; see `snellen.metrics.detection.tide`.
 
     In the order of the images; in each the wrong predictions by falling confidence, then the
     missed truths. ``true`` is the truth that is missed or that a Cls or Loc error points to, so
@@ -94,25 +96,25 @@ def tide_listing(
         table: rows of a result file with `listing_columns`.
         num_classes: K.
         options: the task's own overlap decides: boxes, masks or poses.
-        confidence: less confident predictions do not exist. 0 gives the errors that a report's
+        confidence: less confident predictions are ignored. 0 gives the errors that a report's
             ``details["tide"]["counts"]`` count; with more there are fewer wrong predictions and
             more missed truths.
 
     Raises:
         ValueError: see `snellen.metrics.detection.instances.read_images`.
     """
-    matched = match(_sure(table, num_classes, options, confidence), options.own, options)
+    matched = match(_confident(table, num_classes, options, confidence), options.own, options)
     errors = matched.tide
     wrong = np.flatnonzero(errors.bucket < _MISS)
     missed = np.flatnonzero(errors.missed)
     true = np.concatenate([errors.target[wrong], missed])
     predicted = np.concatenate([wrong, np.full(len(missed), -1, dtype=np.int64)])
     bucket = np.append(errors.bucket[wrong], np.full(len(missed), _MISS, dtype=np.uint8))
-    return _listing(matched.images, true, predicted, matched.pairs, bucket)
+    return _listing(matched.candidates, true, predicted, bucket)
 
 
 def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptions) -> Listing:
-    """What the cells of the confusion matrix count, by the rule of `matching.confusion_pairs`.
+    """List what the cells of the confusion matrix count, see `snellen.metrics.detection.confusion`.
 
     In the order of the images; in each the predictions by falling confidence, then the truths
     without one. As many have true class t and predicted class p as the cell (t, p) says.
@@ -125,48 +127,35 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
     Raises:
         ValueError: see `snellen.metrics.detection.instances.read_images`.
     """
-    images = _sure(table, num_classes, options, options.operating_confidence)
+    images = _confident(table, num_classes, options, options.operating_confidence)
     matched = match(images, options.own, options)
-    ignored, first = matched.ignored, matched.operating
-    taken = ignored.copy()
-    taken[first[first >= 0]] = True
-    rest = matched.pairs.where((first < 0)[matched.pairs.prediction] & ~taken[matched.pairs.truth])
-    threshold = np.array([options.operating_iou])
-    second = greedy(rest, matched.order, threshold, taken, np.zeros_like(taken))[:, 0]
-    partner = np.where(first >= 0, first, second)
-    counted = np.flatnonzero(~((first >= 0) & np.append(ignored, False)[first]))
-    free = ~ignored
-    free[partner[partner >= 0]] = False
-    missed = np.flatnonzero(free)
-    true = np.concatenate([partner[counted], missed])
-    predicted = np.concatenate([counted, np.full(len(missed), -1, dtype=np.int64)])
-    return _listing(images, true, predicted, matched.pairs, None)
+    every = np.ones(len(images.predictions), dtype=np.bool_)
+    pairs = confuse(matched, every, options.operating_iou)
+    true = np.concatenate([pairs.true, pairs.missed])
+    nothing = np.full(len(pairs.missed), -1, dtype=np.int64)
+    return _listing(matched.candidates, true, np.concatenate([pairs.predicted, nothing]), None)
 
 
-def _sure(
+def _confident(
     table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
 ) -> Images:
     images = read_images(table, options.own, num_classes)
-    # float32, as result files keep it: the same predictions as everywhere else
-    sure = np.flatnonzero(images.predictions.confidence >= np.float32(confidence))
-    return images.with_predictions(images.predictions.take(sure))
+    # float32, as result files store it: the same predictions as everywhere else
+    kept = np.flatnonzero(images.predictions.confidence >= np.float32(confidence))
+    return images.with_predictions(images.predictions.take(kept))
 
 
 def _listing(
-    images: Images,
+    candidates: Candidates,
     true: Ints,
     predicted: Ints,
-    pairs: Pairs,
     bucket: npt.NDArray[np.uint8] | None,
 ) -> Listing:
-    size = max(1, len(images.truths))
-    keys = pairs.prediction * size + pairs.truth  # rising, as pairs are sorted by both
     both = (true >= 0) & (predicted >= 0)
     overlap = np.full(len(true), np.nan)
-    places = np.searchsorted(keys, predicted[both] * size + true[both])
-    overlap[both] = pairs.overlap[places]
-    listing = Listing(images, true, predicted, overlap, bucket)
-    # predictions are ordered by confidence in an image already, and stand before the truths
+    overlap[both] = candidates.pairs.overlaps_of(predicted[both], true[both])
+    listing = Listing(candidates.images, true, predicted, overlap, bucket)
+    # predictions are sorted by confidence within an image already, and precede the truths
     return listing.take(np.argsort(listing.row, kind="stable"))
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult
-from snellen.metrics.detection.operating_point import OperatingPoint
+from snellen.metrics.detection.image_matches import match_columns
 from snellen.metrics.detection.overlaps import Kind
-from snellen.metrics.parity.image_matching import match_image
 from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.tasks.record import GroundTruth, Row, TaskRecord
 
@@ -66,41 +65,6 @@ def predicted_objects(result: InferenceResult, _: GroundTruth) -> dict[str, Any]
         "predicted_boxes": result.predicted_boxes or [],
         "predicted_masks": result.predicted_masks,
         "predicted_keypoints": result.predicted_keypoints,
-    }
-
-
-def match_columns(row: Row, operating: OperatingPoint, *, kind: Kind) -> dict[str, Any]:
-    """Match the objects of a row at the operating point.
-
-    Args:
-        row: a result row with its true and predicted boxes, masks or keypoints.
-        operating: confidence and overlap.
-        kind: the overlap of the task; boxes decide where the ground truth has boxes alone.
-    """
-    needed = {"bbox": "true_boxes", "segm": "true_masks", "keypoints": "true_keypoints"}[kind]
-    if row.get(needed) is None:
-        kind = "bbox"
-    found = match_image(
-        row["true_boxes"],
-        row["predicted_boxes"],
-        kind=kind,
-        true_masks=row.get("true_masks"),
-        predicted_masks=row.get("predicted_masks"),
-        true_keypoints=row.get("true_keypoints"),
-        predicted_keypoints=row.get("predicted_keypoints"),
-        height=row["height"],
-        width=row["width"],
-        confidence=operating.confidence,
-        overlap=operating.overlap,
-        sigmas=operating.sigmas,
-    )
-    return {
-        "matches": found.matches,
-        "tp": found.tp,
-        "fp": found.fp,
-        "fn": found.fn,
-        "is_correct": found.is_correct,
-        "oks" if kind == "keypoints" else "iou": found.mean_overlap,
     }
 
 

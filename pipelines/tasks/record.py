@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult
 from snellen.metrics.detection.operating_point import OperatingPoint
@@ -46,9 +48,9 @@ class TaskRecord:
         read_labels: from a manifest row, the class map and the dataset's class names to the
             ground truth. Raises ImageError, stage ``label``.
         predicted_columns: from a result and its ground truth to the predicted columns of a row.
-        match_columns: from a result row and the operating point to the columns ``matches``,
-            ``tp``, ``fp``, ``fn``, ``is_correct`` and ``iou`` or ``oks``; None for a task without
-            matches.
+        match_columns: from a table of result rows and the operating point to the columns
+            ``matches``, ``tp``, ``fp``, ``fn``, ``is_correct`` and ``iou`` or ``oks``; None for a
+            task without matches.
         drawn_column: the column of a result row that `draw` needs; a row that has it is drawn.
         draw: draws the predictions of a row on a canvas, with the class names.
         filters_by_confidence: ``model.min_confidence`` applies.
@@ -57,7 +59,7 @@ class TaskRecord:
 
     read_labels: Callable[[Row, ClassMap, Sequence[str]], GroundTruth]
     predicted_columns: Callable[[InferenceResult, GroundTruth], dict[str, Any]]
-    match_columns: Callable[[Row, OperatingPoint], dict[str, Any]] | None
+    match_columns: Callable[[pa.Table, OperatingPoint], dict[str, pa.Array]] | None
     drawn_column: str
     draw: Callable[[Canvas, Row, Sequence[str]], None]
     filters_by_confidence: bool

@@ -1,4 +1,4 @@
-"""Make the result table of a unit: one row an image, whatever became of it."""
+"""The result rows of a unit: one row per image, failed ones included."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.execution.worker.preprocess import Prepared
 from snellen.pipelines.tasks.record import GroundTruth, TaskRecord
 from snellen.pipelines.tasks.registry import task_of
-from snellen.store.parquet.schema import result_schema
+from snellen.store.parquet.schema import RESULT_SCHEMA, meta_fields, result_schema
 
 _NO_RESULT = ImageError(ErrorStage.INFER, ErrorCode.INTERNAL, "no result came back")
-_FROM_MANIFEST = ("image_index", "image_id")
+_KNOWN = ["image_index", "image_id", "location"]
 
 
 def result_table(
@@ -30,53 +30,60 @@ def result_table(
     task: TaskType,
     operating: OperatingPoint | None = None,
 ) -> pa.Table:
-    """Join manifest rows with what came of them.
+    """Join manifest rows with their predictions: one row per image, failed ones included.
 
     Args:
         manifest: n rows of the manifest.
         prepared: n prepared images, in the same order.
         results: n results; None where ``prepared`` has an error.
-        class_map: names for the class ids.
-        task: decides what ``is_correct`` means.
-        operating: where detections count as made; None leaves their matches out.
+        class_map: names for the class ids; None for unlabelled images.
+        task: of the model.
+        operating: the point at which detections are matched; None for no matches.
 
     Returns:
         A table of ``snellen.store.parquet.schema.result_schema``, n rows, in manifest order.
     """
-    meta = [field for field in manifest.schema if field.name.startswith("meta_")]
-    schema = result_schema(meta)
+    record = task_of(task)
     names = class_map.names if class_map is not None else ()
     rows = [
-        _row(one, result, names, task_of(task), operating)
-        for one, result in zip(prepared, results, strict=True)
+        _from_manifest(known) | _row(one, result, record, names)
+        for known, one, result in zip(
+            manifest.select(_KNOWN).to_pylist(), prepared, results, strict=True
+        )
     ]
-    count = manifest.num_rows
-    arrays = []
-    for field in schema:
-        if field.name in _FROM_MANIFEST or field.name.startswith("meta_"):
-            arrays.append(manifest[field.name].combine_chunks().cast(field.type))
-        elif field.name == "image_path":
-            arrays.append(manifest["location"].combine_chunks())
-        elif field.name == "image_name":
-            ids = manifest["image_id"].to_pylist()
-            arrays.append(pa.array([PurePosixPath(text).name or text for text in ids], field.type))
-        elif any(field.name in row for row in rows):
-            arrays.append(pa.array([row.get(field.name) for row in rows], field.type))
-        else:
-            arrays.append(pa.nulls(count, field.type))
-    flat = [a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for a in arrays]
-    return pa.Table.from_arrays(flat, schema=schema)
+    table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
+    if record.match_columns is not None and operating is not None:
+        for name, values in record.match_columns(table, operating).items():
+            table = _with_column(table, name, values)
+    meta = meta_fields(manifest.schema)
+    for field in meta:
+        table = table.append_column(field, manifest[field.name].combine_chunks())
+    return table.cast(result_schema(meta))
+
+
+def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    position = table.schema.get_field_index(name)
+    field = table.schema.field(position)
+    return table.set_column(position, field, values.cast(field.type))
+
+
+def _from_manifest(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "image_index": row["image_index"],
+        "image_id": row["image_id"],
+        "image_path": row["location"],
+        "image_name": PurePosixPath(row["image_id"]).name or row["image_id"],
+    }
 
 
 def _row(
     prepared: Prepared,
     result: InferenceResult | None,
-    names: Sequence[str],
     task: TaskRecord,
-    operating: OperatingPoint | None,
+    names: Sequence[str],
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"preprocessing_time_ms": prepared.milliseconds}
-    _add_truth(row, prepared.truth, names)
+    _add_ground_truth(row, prepared.truth, names)
     if result is None or prepared.error is not None:
         error = prepared.error or _NO_RESULT
         row.update(_failure(error.stage, error.code, error.message))
@@ -89,12 +96,10 @@ def _row(
     row["inference_time_ms"] = result.inference_time_ms
     row["postprocessing_time_ms"] = result.postprocessing_time_ms
     row.update(task.predicted_columns(result, prepared.truth))
-    if task.match_columns and operating is not None and prepared.truth.boxes is not None:
-        row.update(task.match_columns(row, operating))
     return row
 
 
-def _add_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[str]) -> None:
+def _add_ground_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[str]) -> None:
     if truth.class_id is not None:
         row["true_label_id"] = truth.class_id
         row["true_label"] = names[truth.class_id]

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from snellen.metrics.detection.tide import BUCKETS
-from snellen.metrics.parity.image_errors import image_errors
-from snellen.metrics.parity.image_matching import match_image
 from tests.metrics.detection.examples import (
     SIZE,
     TASK,
@@ -22,6 +20,8 @@ from tests.metrics.detection.examples import (
     table,
     truth,
 )
+from tests.metrics.detection.image_errors import image_errors
+from tests.metrics.detection.one_image import ImageSettings, match_image
 
 A, B = (10, 10, 30, 30), (60, 60, 100, 100)
 NEAR_A = (10, 10, 30, 16)  # IoU .3
@@ -149,8 +149,8 @@ def reference(rows: list[dict[str, Any]]) -> dict[str, float]:
             points[index, i] = (box["class_id"], box["confidence"], True)
         free = set(range(len(r["true_boxes"])))
         wrong = {e["predicted_index"] for e in errors.get(index, [])}
-        settings = {"kind": "bbox", "height": SIZE, "width": SIZE, "confidence": 0.0}
-        matches = match_image(r["true_boxes"], r["predicted_boxes"], **settings).matches
+        settings = ImageSettings("bbox", SIZE, SIZE, confidence=0.0)
+        matches = match_image(r["true_boxes"], r["predicted_boxes"], settings).matches
         free -= {m["true_index"] for m in matches if m["kind"] == "TP"}
         assert wrong - {None} == {m["predicted_index"] for m in matches if m["kind"] == "FP"}
         for e in errors.get(index, []):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from snellen.metrics.classification.confusion import DENSE_CLASSES
+from snellen.metrics.detection.image_matches import match_columns
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.detection.options import options_of
+from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts
 from snellen.metrics.errors.instance_views import Instance, of_cell
@@ -60,13 +63,9 @@ def test_every_cell_of_the_matrix_has_its_instances(
 
 
 @pytest.mark.parametrize("kind", TASK)
-def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: str) -> None:
-    from snellen.metrics.detection.operating_point import OperatingPoint
-    from snellen.pipelines.tasks import registry
-
-    match_columns = registry.task_of(TASK[kind]).match_columns
-    assert match_columns is not None
+def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: Kind) -> None:
     rows = draw(3, kind, images=10)
+    columns = match_columns(table(rows), OperatingPoint(0.25, 0.5), kind)
     listing = cells(rows, kind)
     right = shown(listing.take(listing.true_class == listing.predicted_class), rows)
     got = {
@@ -76,8 +75,8 @@ def test_the_diagonal_and_its_overlaps_are_those_of_the_matches(kind: str) -> No
     }
     expected = {
         (r["image_index"], match["true_index"], match["predicted_index"]): match["overlap"]
-        for r in rows
-        for match in match_columns(r, OperatingPoint(0.25, 0.5))["matches"]
+        for r, matches in zip(rows, columns["matches"].to_pylist(), strict=True)
+        for match in matches
         if match["kind"] == "TP"
     }
     assert got == pytest.approx(expected)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pycocotools import mask as rle
 
 from snellen.adapters.types import TaskType
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.tasks.registry import task_of
+from snellen.store.parquet.schema import RESULT_SCHEMA
 from tests.metrics.detection.examples import SIZE, found, truth
 
 HALF = OperatingPoint(0.25, 0.5)
@@ -36,7 +38,9 @@ def columns(
 ) -> dict[str, Any]:
     match = task_of(task).match_columns
     assert match is not None
-    return match(row, operating)
+    rows = [{"image_index": 0, "status": "ok", **row}]
+    found = match(pa.Table.from_pylist(rows, schema=RESULT_SCHEMA), operating)
+    return {name: values.to_pylist()[0] for name, values in found.items()}
 
 
 def mask(x1: int, y1: int, x2: int, y2: int) -> bytes:
@@ -108,7 +112,7 @@ def test_keypoints_overlap_by_oks() -> None:
     boxes = row_of([truth(0, *BOX)], [found(0, *BOX)])
     poses = {"true_keypoints": [pose(12, 20)], "predicted_keypoints": [pose(12, 20, 0.9)]}
     result = columns({**boxes, **poses}, TaskType.POSE_ESTIMATION)
-    assert "iou" not in result
+    assert result["iou"] is None
     assert (result["tp"], result["oks"]) == (1, 1)
     poses["predicted_keypoints"] = [pose(60, 80, 0.9)]
     assert columns({**boxes, **poses}, TaskType.POSE_ESTIMATION)["fp"] == 1
@@ -128,4 +132,4 @@ def test_a_data_set_of_boxes_alone_is_matched_by_boxes(task: TaskType) -> None:
     )
     result = columns(row, task)
     assert (result["tp"], result["iou"]) == (1, 1)
-    assert "oks" not in result
+    assert result.get("oks") is None

@@ -1,4 +1,7 @@
-"""One image's truths and sure predictions, their overlaps, and COCO's rule for one threshold."""
+"""COCO's rule for one image and one threshold in plain Python: the oracle of the matcher.
+
+It shares the overlaps of single pairs with the product, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """Arguments of `image_matching.match_image` beside the boxes."""
+    """The arguments of `match_image` beside the boxes."""
 
     kind: Kind
     height: int
@@ -33,7 +36,7 @@ class ImagePairing:
     """Truths and predictions of one image, paired.
 
     Attributes:
-        order: indices of the predictions that are sure enough, by falling confidence.
+        order: indices of the predictions at or above the confidence, by falling confidence.
         true_class, crowd, ignored: of each truth.
         found_class: of each prediction, in that order.
         matrix: overlaps, predictions in the rows, truths in the columns.
@@ -49,10 +52,10 @@ class ImagePairing:
             ValueError: masks or keypoints are missing or not parallel to their boxes.
         """
         # result files keep float32: the metrics of a run must see what its matches saw
-        sure = _float32(box["confidence"] for box in predicted)
+        scores = _float32(box["confidence"] for box in predicted)
         least = np.float32(settings.confidence)
-        ranking = np.argsort(-sure, kind="stable")
-        self.order: list[int] = ranking[sure[ranking] >= least].tolist()
+        ranking = np.argsort(-scores, kind="stable")
+        self.order: list[int] = ranking[scores[ranking] >= least].tolist()
         found = [predicted[i] for i in self.order]
         self.true_class = [int(box["class_id"]) for box in true]
         self.found_class = [int(box["class_id"]) for box in found]
@@ -142,3 +145,85 @@ def _points(instances: Sequence[Sequence[Row]]) -> Floats:
     points = counts.pop() if counts else 0
     array = np.asarray(values, dtype=np.float32).astype(np.float64)
     return array.reshape(len(values), points, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMatches:
+    """The matches of one image.
+
+    Attributes:
+        matches: dicts of kind (TP, FP, FN, IGNORED), true_index, predicted_index (None where
+            there is none) and overlap (None without a partner): the predictions at or above
+            the confidence, by falling confidence, then the missed truths.
+        tp, fp, fn: their counts.
+        is_correct: nothing wrong and nothing missed.
+        mean_overlap: of the true positives; None without any.
+    """
+
+    matches: list[dict[str, Any]]
+    tp: int
+    fp: int
+    fn: int
+    is_correct: bool
+    mean_overlap: float | None
+
+
+def match_image(
+    true_boxes: Sequence[Row], predicted_boxes: Sequence[Row], settings: ImageSettings
+) -> ImageMatches:
+    """Match the predictions of one image with its truths, class by class."""
+    pairing = ImagePairing(true_boxes, predicted_boxes, settings)
+    matches = [_prediction(pairing, place) for place in range(len(pairing.order))]
+    missed = _missed(pairing)
+    matches += [_entry("FN", g, None, None) for g in missed]
+    kinds = [match["kind"] for match in matches]
+    overlaps = [match["overlap"] for match in matches if match["kind"] == "TP"]
+    tp, fp, fn = len(overlaps), kinds.count("FP"), len(missed)
+    mean = sum(overlaps) / tp if tp else None
+    return ImageMatches(matches, tp, fp, fn, fp == 0 and fn == 0, mean)
+
+
+def confusion_pairs(
+    true_boxes: Sequence[Row],
+    predicted_boxes: Sequence[Row],
+    *,
+    num_classes: int,
+    settings: ImageSettings,
+) -> list[tuple[int, int]]:
+    """Return the cells of the confusion matrix of one image: (true class, predicted class)."""
+    pairing = ImagePairing(true_boxes, predicted_boxes, settings)
+    reach = min(settings.overlap, 1 - 1e-10)
+    free = set(_missed(pairing))
+    cells = []
+    for place, true in enumerate(pairing.taken):
+        if true >= 0 and pairing.ignored[true]:
+            continue
+        partner = true if true >= 0 else _other(pairing.matrix[place], free, reach)
+        free.discard(partner)
+        row = num_classes if partner < 0 else pairing.true_class[partner]
+        cells.append((row, pairing.found_class[place]))
+    return cells + [(pairing.true_class[g], num_classes) for g in sorted(free)]
+
+
+def _other(overlaps: Floats, free: set[int], reach: float) -> int:
+    near = [g for g in free if overlaps[g] >= reach]
+    return max(near, key=lambda g: (overlaps[g], g), default=-1)
+
+
+def _missed(pairing: ImagePairing) -> list[int]:
+    taken = set(pairing.taken)
+    return [g for g, ignored in enumerate(pairing.ignored) if not ignored and g not in taken]
+
+
+def _prediction(pairing: ImagePairing, place: int) -> dict[str, Any]:
+    predicted, true = pairing.order[place], pairing.taken[place]
+    if true < 0:
+        return _entry("FP", None, predicted, None)
+    kind = "IGNORED" if pairing.ignored[true] else "TP"
+    return _entry(kind, true, predicted, float(pairing.matrix[place, true]))
+
+
+def _entry(
+    kind: str, true: int | None, predicted: int | None, overlap: float | None
+) -> dict[str, Any]:
+    return {"kind": kind, "true_index": true, "predicted_index": predicted, "overlap": overlap}

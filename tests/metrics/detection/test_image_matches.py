@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from snellen.metrics.detection.assignment import Pairs, greedy
+from snellen.metrics.detection.image_matches import match_columns
+from snellen.metrics.detection.instances import EXTRA
+from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.detection.overlaps import Kind, keypoint_sigmas
-from snellen.metrics.parity.image_matching import ImageMatches, confusion_pairs, match_image
-from snellen.metrics.parity.image_pairing import ImageSettings
-from tests.metrics.detection.examples import SIZE, TASK, coco_stats, draw, found, report, row, truth
+from snellen.store.parquet.schema import RESULT_SCHEMA
+from tests.metrics.detection.examples import (
+    SIZE,
+    TASK,
+    coco_stats,
+    draw,
+    found,
+    report,
+    row,
+    table,
+    truth,
+)
+from tests.metrics.detection.one_image import (
+    ImageMatches,
+    ImageSettings,
+    confusion_pairs,
+    match_image,
+)
 
 CLASSES = 3
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def shapes(r: dict[str, Any]) -> dict[str, Any]:
+def settings(r: dict[str, Any], kind: Kind, **options: float) -> ImageSettings:
     names = ("true_masks", "predicted_masks", "true_keypoints", "predicted_keypoints")
-    return {name: r.get(name) for name in names}
+    return ImageSettings(kind, SIZE, SIZE, **{name: r.get(name) for name in names}, **options)
 
 
-def match(r: dict[str, Any], kind: Kind = "bbox", **options: Any) -> ImageMatches:
-    return match_image(
-        r["true_boxes"],
-        r["predicted_boxes"],
-        kind=kind,
-        height=SIZE,
-        width=SIZE,
-        **shapes(r),
-        **options,
-    )
+def columns(rows: list[dict[str, Any]], kind: Kind, **options: float) -> dict[str, pa.Array]:
+    point = OperatingPoint(options.get("confidence", 0.25), options.get("overlap", 0.5))
+    return match_columns(table(rows), point, kind)
 
 
-def sure(r: dict[str, Any], confidence: float = 0.25) -> list[int]:
+def match(r: dict[str, Any], kind: Kind = "bbox", **options: float) -> ImageMatches:
+    """The matches of one image by the matcher of the metrics."""
+    found = {name: values.to_pylist()[0] for name, values in columns([r], kind, **options).items()}
+    mean = found["oks"] if "oks" in found else found["iou"]
+    counts = (found["tp"], found["fp"], found["fn"])
+    return ImageMatches(found["matches"], *counts, found["is_correct"], mean)
+
+
+def confident(r: dict[str, Any], confidence: float = 0.25) -> list[int]:
     return [i for i, box in enumerate(r["predicted_boxes"]) if box["confidence"] >= confidence]
 
 
 def by_pycocotools(r: dict[str, Any], kind: Kind) -> list[tuple[str, int, int | None]]:
     """(kind, predicted index, true index) at confidence .25 and overlap .5."""
-    keep = sure(r)
+    keep = confident(r)
     kept = r | {
         name: [r[name][i] for i in keep]
         for name in ("predicted_boxes", "predicted_masks", "predicted_keypoints")
@@ -99,11 +123,11 @@ def test_a_run_counts_what_its_images_count(kind: Kind, confidence: float, overl
             assert sum(values[name] for values in whole.per_class.values()) == total
         matrix = np.zeros((CLASSES + 1, CLASSES + 1), dtype=np.int64)
         for r in rows:
-            settings = ImageSettings(
-                kind, SIZE, SIZE, **shapes(r), confidence=confidence, overlap=overlap
-            )
             cells = confusion_pairs(
-                r["true_boxes"], r["predicted_boxes"], num_classes=CLASSES, settings=settings
+                r["true_boxes"],
+                r["predicted_boxes"],
+                num_classes=CLASSES,
+                settings=settings(r, kind, confidence=confidence, overlap=overlap),
             )
             for cell in cells:
                 matrix[cell] += 1
@@ -170,6 +194,47 @@ def test_an_empty_image_is_right() -> None:
         assert result.is_correct
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    images=st.integers(1, 12),
+    confidence=st.sampled_from([0.0, 0.25, 0.6]),
+    overlap=st.sampled_from([0.05, 0.5, 0.75, 1.0]),
+)
+def test_rows_are_those_of_the_oracle_to_the_last_bit(
+    kind: Kind, seed: int, images: int, confidence: float, overlap: float
+) -> None:
+    rows = draw(seed, kind, images=images, classes=CLASSES)
+    got = columns(rows, kind, confidence=confidence, overlap=overlap)
+    of_oracle = []
+    for r in rows:
+        found = match_image(
+            r["true_boxes"],
+            r["predicted_boxes"],
+            settings(r, kind, confidence=confidence, overlap=overlap),
+        )
+        mean = "oks" if kind == "keypoints" else "iou"
+        of_oracle.append(asdict(found) | {mean: found.mean_overlap})
+    expected = table(of_oracle)
+    for name, values in got.items():
+        assert values.cast(RESULT_SCHEMA.field(name).type).equals(expected[name].combine_chunks())
+
+
+def test_rows_that_are_not_evaluated_are_null() -> None:
+    boxes = [truth(0, 0, 0, 10, 10)]
+    rows = [
+        row(4, boxes, None, status="failed"),
+        row(9, boxes, []),
+        row(2, None, [found(0, 0, 0, 10, 10)]),
+    ]
+    got = {name: values.to_pylist() for name, values in columns(rows, "bbox").items()}
+    assert got["fn"] == [None, 1, None]
+    assert got["is_correct"] == [None, False, None]
+    assert [entries and len(entries) for entries in got["matches"]] == [None, 1, None]
+    assert got["iou"] == [None, None, None]
+
+
 def test_the_limits_are_inclusive() -> None:
     r = row(0, [truth(0, 0, 0, 10, 10)], [found(0, 0, 0, 10, 5, confidence=0.25)])
     assert match(r).tp == 1
@@ -178,14 +243,13 @@ def test_the_limits_are_inclusive() -> None:
 
 
 @pytest.mark.parametrize("kind", ["segm", "keypoints"])
-def test_shapes_that_are_missing_or_not_parallel_are_refused(kind: Kind) -> None:
-    r = row(0, [truth(0, 0, 0, 10, 10)], [])
-    with pytest.raises(
-        ValueError, match=r"true_(masks|keypoints) parallel to its 1 boxes, got none"
-    ):
-        match(r, kind)
-    with pytest.raises(ValueError, match="parallel to its 0 boxes, got 1"):
-        match(row(0, [], [], predicted_masks=[b""], predicted_keypoints=[[]]), kind)
+def test_shapes_that_are_not_parallel_are_rejected(kind: Kind) -> None:
+    r = row(0, [], [], **{f"{side}_{EXTRA[kind]}": [] for side in ("true", "predicted")})
+    assert match(r, kind).is_correct
+    with pytest.raises(ValueError, match="parallel to its 0 boxes in image 0, got 1"):
+        match(r | {f"predicted_{EXTRA[kind]}": [None]}, kind)
+    with pytest.raises(ValueError, match="parallel to its 0 boxes in image 0, got 1"):
+        match(r | {f"true_{EXTRA[kind]}": [None]}, kind)
 
 
 def test_poses_of_different_numbers_of_points_are_refused() -> None:

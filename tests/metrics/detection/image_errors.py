@@ -1,4 +1,4 @@
-"""Which images are behind each of TIDE's numbers."""
+"""The errors of each image with their TIDE bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snellen.metrics.tasks import task_of
 def image_errors(
     table: pa.Table, task: str, num_classes: int, *, confidence: float = 0.0, **options: Any
 ) -> dict[int, list[dict[str, Any]]]:
-    """The errors of every image, each with its bucket (see `snellen.metrics.detection.tide`).
+    """List the errors of every image, each with its bucket (see `snellen.metrics.detection.tide`).
 
     Args:
         table: rows of a result file, with the columns of the task's metrics and ``image_id``.

@@ -1,0 +1,81 @@
+"""Count result rows: from a result file to the mergeable state of detection metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from snellen.metrics.detection import coco
+from snellen.metrics.detection.assignment import IOU_THRESHOLDS
+from snellen.metrics.detection.confusion import confusion_cells
+from snellen.metrics.detection.instances import read_images
+from snellen.metrics.detection.matching import Matched, match
+from snellen.metrics.detection.options import DetectionOptions
+from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.detection.state import DETECTION, TRUTH, DetectionState, OverlapState
+
+
+def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> DetectionState:
+    """Count the rows of one result file that have status ``ok`` and ground truth.
+
+    Args:
+        table: with the columns of `snellen.metrics.detection.instances.instance_columns`.
+        num_classes: K.
+        options: the settings of the metrics.
+
+    Raises:
+        ValueError: see `snellen.metrics.detection.instances.read_images`.
+    """
+    matched = {
+        kind: match(read_images(table, kind, num_classes), kind, options) for kind in options.kinds
+    }
+    overlaps = {
+        kind: _overlap_state(matched[kind], kind, num_classes, options) for kind in options.kinds
+    }
+    cells = confusion_cells(matched[options.own], num_classes, options)
+    values, counts = np.unique(cells, return_counts=True)
+    return DetectionState(num_classes, overlaps, values, counts.astype(np.int64))
+
+
+def _overlap_state(
+    matched: Matched, kind: Kind, num_classes: int, options: DetectionOptions
+) -> OverlapState:
+    images = matched.candidates.images
+    return OverlapState(
+        coco.evaluate(images, kind, num_classes, options),
+        images.index,
+        _detections(matched, options.limits(kind)[-1]),
+        _truths(matched, num_classes),
+    )
+
+
+def _detections(matched: Matched, limit: int) -> npt.NDArray[np.void]:
+    candidates = matched.candidates
+    images, found = candidates.images, candidates.images.predictions
+    bits = 1 << np.arange(len(IOU_THRESHOLDS), dtype=np.uint16)
+    skipped = (matched.coco >= 0) & np.append(candidates.ignored, False)[matched.coco]
+    detections = np.zeros(len(found), dtype=DETECTION)
+    detections["image"] = images.index[found.row]
+    detections["class_id"] = found.class_id
+    detections["confidence"] = found.confidence
+    detections["hit"] = ((matched.coco >= 0) * bits).sum(axis=1)
+    detections["skip"] = (skipped * bits).sum(axis=1)
+    detections["ultralytics"] = (matched.ultralytics * bits).sum(axis=1)
+    detections["within"] = candidates.rank < limit
+    detections["tide"] = matched.tide.bucket
+    detections["tide_class"] = matched.tide.fixed_class
+    return detections
+
+
+def _truths(matched: Matched, num_classes: int) -> npt.NDArray[np.void]:
+    candidates = matched.candidates
+    images, truths = candidates.images, candidates.images.truths
+    groups, place = np.unique(truths.row * num_classes + truths.class_id, return_inverse=True)
+    row, class_id = np.divmod(groups, num_classes)
+    result = np.zeros(len(groups), dtype=TRUTH)
+    result["image"], result["class_id"] = images.index[row], class_id
+    np.add.at(result["counted"], place, ~candidates.ignored)
+    np.add.at(result["labelled"], place, ~(truths.crowd | truths.ignore))
+    np.add.at(result["missed"], place, matched.tide.missed)
+    return result
