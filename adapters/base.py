@@ -20,10 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from snellen.adapters.adapter_options import AdapterOptions, AnyOptions
 from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError, InputError
 from snellen.adapters.images.inputs import ImageInput, as_decoded, input_path
-from snellen.adapters.options import AdapterOptions, AnyOptions
-from snellen.adapters.results import failed_result
+from snellen.adapters.result_builders import failed_result
 from snellen.adapters.types import (
     AdapterSpec,
     DecodedImage,
@@ -37,7 +37,7 @@ from snellen.adapters.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from snellen.adapters.exported.export import Exportable
+    from snellen.adapters.exported.writer import Exportable
     from snellen.adapters.runtime.device import Engine
 
 

@@ -78,6 +78,10 @@ class RunInterrupted(SnellenError):  # noqa: N818 - it is no error
     exit_code = 130
 
 
+class RunCancelled(RunInterrupted):
+    """A run was stopped by a cancel request; it can be resumed."""
+
+
 class ImageError(Exception):
     """One image cannot be scored. It becomes a failed result row; the run goes on."""
 

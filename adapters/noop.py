@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from snellen.adapters.adapter_options import AdapterOptions, parse_options
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.errors import InputError
-from snellen.adapters.options import AdapterOptions, parse_options
 from snellen.adapters.types import (
     AdapterSpec,
     ClassScore,

@@ -109,6 +109,16 @@ class Preprocessed:
     min_confidence: float | None = None
     max_mask_pixels: int | None = None
 
+    @classmethod
+    def of(cls, array: npt.NDArray[np.uint8], image: DecodedImage) -> Preprocessed:
+        """Return the item of a prepared image, with the image's size, frames and warnings."""
+        extra: dict[str, Any] = {}
+        if image.n_frames > 1:
+            extra["n_frames"] = image.n_frames
+        if image.warnings:
+            extra["warnings"] = list(image.warnings)
+        return cls(array, image.width, image.height, extra=extra)
+
 
 @dataclass(slots=True)
 class InferenceResult:

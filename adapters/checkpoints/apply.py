@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from snellen.adapters.checkpoints.load import LoadedCheckpoint
+from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint
 from snellen.adapters.errors import InputError
 
 if TYPE_CHECKING:

@@ -19,13 +19,7 @@ from snellen.adapters.checkpoints.training_log import (
 )
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import TaskType
-
-_ULTRALYTICS_TASKS = {
-    "classify": TaskType.IMAGE_CLASSIFICATION,
-    "detect": TaskType.OBJECT_DETECTION,
-    "segment": TaskType.INSTANCE_SEGMENTATION,
-    "pose": TaskType.POSE_ESTIMATION,
-}
+from snellen.adapters.ultralytics.tasks import YOLO_TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,8 @@ def _framework(
 def _task(framework: str | None, config: Mapping[str, Any]) -> TaskType | None:
     if framework == "timm":
         return TaskType.IMAGE_CLASSIFICATION
-    return _ULTRALYTICS_TASKS.get(str(config.get("task")))
+    task = YOLO_TASKS.get(str(config.get("task")))
+    return task.task_type if task is not None else None
 
 
 def _model_name(config: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""What the adapters of exported models share: all but opening the file and running it."""
+"""The common part of the adapters of exported models: everything but opening and running a file."""
 
 from __future__ import annotations
 
@@ -9,35 +9,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from snellen.adapters.adapter_options import parse_options
 from snellen.adapters.base import Adapter, Preprocessor
-from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.checkpoints.local_path import check_local_path
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.foreign import Axes, from_timm, from_ultralytics
-from snellen.adapters.exported.model import (
-    KEY,
-    MAX_SIDE,
-    ExportedModel,
-    parse_description,
-    with_overrides,
-)
-from snellen.adapters.exported.outputs import check_outputs
-from snellen.adapters.options import parse_options
-from snellen.adapters.results import classification_results
+from snellen.adapters.exported.description import KEY, MAX_SIDE, Axes, ExportedModel
+from snellen.adapters.exported.family import FAMILIES, TIMM, YOLO, family_of, parse_description
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
-from snellen.adapters.ultralytics.preprocess import yolo_preprocessor
-from snellen.adapters.ultralytics.results import (
-    YoloHead,
-    YoloOptions,
-    nms_settings,
-    object_results,
-)
+from snellen.adapters.ultralytics.nms import YoloOptions, nms_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_TIMM_LIBRARIES = ("torch", "torchvision", "timm", "pillow", "numpy")
-_YOLO_LIBRARIES = ("torch", "ultralytics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +32,7 @@ class Opened:
         axes: of the input: batch, channels, height, width; None where the graph leaves it open.
         metadata: texts that travel in the file.
         sha256: of the file.
-        parameters: numbers among its weights.
+        parameters: number of weights.
     """
 
     run: Callable[[Tensor], list[Tensor]]
@@ -76,15 +59,15 @@ class ExportedAdapter(Adapter):
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
         """Return timm's evaluation transform, or YOLO's letterbox or crop."""
-        if "imgsz" in info.preprocess:
-            return yolo_preprocessor(info)
-        from snellen.adapters.timm.transforms import TimmPreprocessor
-
-        return TimmPreprocessor(info.preprocess)
+        return family_of(info.preprocess).preprocessor(info)
 
     @abstractmethod
     def _open(self, file: Path) -> Opened:
-        """Check the file and make it ready to run."""
+        """Check the file and open it.
+
+        Raises:
+            ConfigError, InputError: a file that cannot be used.
+        """
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
         self._options = parse_options(self.options, self.spec.options, self.framework)
@@ -102,43 +85,49 @@ class ExportedAdapter(Adapter):
     def _check_use(self, inference_mode: bool) -> None:
         if self.spec.checkpoint is None:
             raise InputError(
-                "CHECKPOINT_MISSING", f"the adapter {self.framework} needs a file, its checkpoint"
+                "CHECKPOINT_MISSING",
+                f"the adapter {self.framework} has no checkpoint. Expected the path of a file.",
             )
         if not inference_mode:
             raise InputError(
                 "MODEL_NOT_TRAINABLE",
-                f"'{self.spec.checkpoint}' is an exported model, which cannot be trained; load "
-                "the checkpoint that it was made of.",
+                f"'{self.spec.checkpoint}' is an exported model, which cannot be trained. Load "
+                "the checkpoint that it was made from.",
             )
         if self.spec.precision != "fp32":
             raise ConfigError(
                 "PRECISION_UNKNOWN",
-                f"run.precision: {self.spec.precision} was asked for, and an exported model "
-                "computes in the precision that it was exported with; leave it at fp32.",
+                f"run.precision is {self.spec.precision}. Expected fp32: an exported model "
+                "computes in the precision that it was exported with.",
             )
 
     def _describe(self, opened: Opened, file: Path) -> ExportedModel:
-        """What the file is: by its own word, by Ultralytics' properties, or as a timm model."""
+        """Describe the file by its own description, by Ultralytics' properties, or as timm's."""
         text = opened.metadata.get(KEY)
         imgsz = self._options.imgsz
         what = f"checkpoint '{file}'"
         if text is not None:
             model = parse_description(str(text), what)
         elif "task" in opened.metadata and "names" in opened.metadata:
-            model = from_ultralytics(opened.metadata, opened.axes, file.stem, imgsz)
+            model = YOLO.from_properties(opened.metadata, opened.axes, file.stem, imgsz)
         else:
-            model = from_timm(self.spec.architecture, opened.axes, what)
+            model = TIMM.from_architecture(self.spec.architecture, opened.axes, what)
+        family = FAMILIES[model.family]
         _check_axes(model, opened.axes, file)
+        family.check_input(model, file)
         if imgsz is not None and tuple(model.input_shape[1:]) != (imgsz, imgsz):
             raise ConfigError(
                 "OPTION_INVALID",
-                f"model.imgsz: {imgsz} was asked for, and '{file.name}' was exported for "
-                f"{model.input_shape[1]} x {model.input_shape[2]} pixels; export it at that size.",
+                f"model.imgsz is {imgsz}. Expected {model.input_shape[1]} x "
+                f"{model.input_shape[2]} pixels, the size of '{file.name}'; export it again at "
+                "the other size.",
             )
-        return with_overrides(model, dict(self.spec.preprocess))
+        if not self.spec.preprocess:
+            return model
+        return family.with_overrides(model, self.spec.preprocess)
 
     def _probed(self, model: ExportedModel, file: Path) -> ExportedModel:
-        """Run one black image: a file that does not compute fails here, not on the first image."""
+        """Run one black image, so that a broken file fails here and not on the first image."""
         import torch
 
         batch = torch.zeros(1, *model.input_shape, device=self.engine.device)
@@ -149,7 +138,8 @@ class ExportedAdapter(Adapter):
             raise invalid(
                 file, f"it does not run: {type(error).__name__}: {str(error)[:300]}"
             ) from error
-        return check_outputs([tuple(output.shape) for output in outputs], model, file)
+        shapes = [tuple(output.shape) for output in outputs]
+        return FAMILIES[model.family].check_outputs(shapes, model, file)
 
     def _check_nms(self) -> None:
         wanted = self._options.nms
@@ -157,14 +147,13 @@ class ExportedAdapter(Adapter):
             made = "without" if self._model.end2end else "for"
             raise ConfigError(
                 "OPTION_INVALID",
-                f"model.nms: {str(wanted).lower()} was asked for, and the model was exported "
-                f"{made} non-maximum suppression; export it again with the other head.",
+                f"model.nms is {str(wanted).lower()}. Expected {str(not wanted).lower()}: the "
+                f"model was exported {made} non-maximum suppression; export it again with the "
+                "other head.",
             )
 
     def _place(self) -> None:
-        import torch
-
-        model, device = self._model, self.engine.device
+        model = self._model
         names = self.spec.class_names or model.class_names
         if names is not None and len(names) != model.num_classes:
             raise InputError(
@@ -173,27 +162,19 @@ class ExportedAdapter(Adapter):
                 f"{model.num_classes} outputs ({Path(self.spec.checkpoint or '').name})",
             )
         self._names = names
-        self._labels = names or tuple(map(str, range(model.num_classes)))
-        if model.family == "timm":
-            shape = (1, -1, 1, 1)
-            self._mean = torch.tensor(model.preprocess["mean"]).view(shape).to(device)
-            self._std = torch.tensor(model.preprocess["std"]).view(shape).to(device)
-        if model.task is not TaskType.IMAGE_CLASSIFICATION:
-            self._head = YoloHead(
-                model.task,
-                model.num_classes,
-                model.input_shape[1:],
-                nms_settings(self._options, self.spec.min_confidence, end2end=model.end2end),
-                end2end=model.end2end,
-                kpt_shape=model.kpt_shape,
-            )
+        self._reader = FAMILIES[model.family].reader(
+            model,
+            names or tuple(map(str, range(model.num_classes))),
+            nms_settings(self._options, self.spec.min_confidence, end2end=model.end2end),
+            self.engine.device,
+        )
 
     def _info_of(self, opened: Opened, file: Path) -> ModelInfo:
         model = self._model
         source = f"export of {model.source_framework or 'an unknown'} checkpoint"
         if model.source_sha256:
             source += f" {model.source_sha256[:12]}"
-        libraries = _TIMM_LIBRARIES if model.family == "timm" else _YOLO_LIBRARIES
+        libraries = FAMILIES[model.family].libraries
         return ModelInfo(
             framework=self.framework,
             architecture=model.architecture,
@@ -213,19 +194,23 @@ class ExportedAdapter(Adapter):
         )
 
     def normalised(self, batch: Tensor) -> Tensor:
-        """The input of the graph: as the adapters of the checkpoints do it, bit for bit."""
+        """Normalise a uint8 batch exactly as the adapter of the checkpoint does."""
         import torch
 
-        pixels = batch.to(torch.float32).div_(255)
-        if self._model.family == "timm":
-            pixels = pixels.sub_(self._mean).div_(self._std)
-        return pixels
+        return self._reader.normalised(batch.to(torch.float32).div_(255))
 
     def _forward(self, batch: Tensor) -> Any:
         return self.run_batches(self.normalised(batch))
 
     def run_batches(self, pixels: Tensor) -> list[Tensor]:
-        """Run a batch; in pieces, the last one filled up, where the graph has a fixed size."""
+        """Run a normalised batch; in pieces, the last one padded, where the graph's size is fixed.
+
+        Args:
+            pixels: float32 (N, C, H, W), normalised, on the engine's device.
+
+        Returns:
+            The outputs, N first.
+        """
         import torch
 
         if self._batch is None or len(pixels) == self._batch:
@@ -245,17 +230,7 @@ class ExportedAdapter(Adapter):
         items: Sequence[Preprocessed],
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
-        import torch
-
-        model = self._model
-        if model.task is not TaskType.IMAGE_CLASSIFICATION:
-            protos = outputs[1] if model.task is TaskType.INSTANCE_SEGMENTATION else None
-            return object_results(outputs[0], protos, items, self._head)
-        logits = outputs[0].float()
-        if model.probabilities:
-            # The softmax of a logarithm of probabilities is the probabilities; 0 has none.
-            logits = logits.clamp(min=torch.finfo(torch.float32).tiny).log()
-        return classification_results(logits, items, targets, self._labels)
+        return self._reader.results(outputs, items, targets)
 
 
 def _check_axes(model: ExportedModel, axes: Axes, file: Path) -> None:
@@ -264,12 +239,6 @@ def _check_axes(model: ExportedModel, axes: Axes, file: Path) -> None:
         if found is not None and found != expected:
             raise invalid(
                 file,
-                f"its input has {name} {found}, and its description says {expected}; the input is "
-                f"(batch, channels, height, width), up to {MAX_SIDE} pixels a side",
+                f"its input has {name} {found}. Expected {expected}, as its description says: the "
+                f"input is (batch, channels, height, width), up to {MAX_SIDE} pixels per side",
             )
-    if model.family == "yolo" and model.input_shape[0] != 3:
-        raise invalid(file, f"its input has {model.input_shape[0]} channels; images here are RGB")
-    if model.task is TaskType.IMAGE_CLASSIFICATION and model.family == "yolo":
-        _, height, width = model.input_shape
-        if height != width:
-            raise invalid(file, f"a YOLO classifier takes squares, this one {height} x {width}")

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.exported.adapter import ExportedAdapter, Opened
 from snellen.adapters.exported.onnx_file import OnnxFile, read_onnx

@@ -14,9 +14,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.model import MAX_SIDE
+from snellen.adapters.exported.description import MAX_SIDE
 
 DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1

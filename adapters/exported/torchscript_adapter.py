@@ -14,12 +14,12 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from snellen.adapters.checkpoints.bombs import check_expansion, invalid
 from snellen.adapters.checkpoints.digest import sha256_file
+from snellen.adapters.checkpoints.integrity import check_expansion, invalid
 from snellen.adapters.errors import InputError
 from snellen.adapters.exported.adapter import ExportedAdapter, Opened
-from snellen.adapters.exported.model import KEY
-from snellen.adapters.ultralytics.results import YoloOptions
+from snellen.adapters.exported.description import KEY
+from snellen.adapters.ultralytics.nms import YoloOptions
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from snellen.adapters.exported.adapter import ExportedAdapter
-from snellen.adapters.exported.export import Exportable
+from snellen.adapters.exported.writer import Exportable
 from snellen.adapters.types import Preprocessed
 
 if TYPE_CHECKING:

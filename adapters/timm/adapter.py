@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from snellen.adapters.adapter_options import AdapterOptions, parse_options
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.apply import apply_state
 from snellen.adapters.checkpoints.digest import sha256_file
-from snellen.adapters.checkpoints.load import LoadedCheckpoint, load_state
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
+from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint, load_state
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.options import AdapterOptions, parse_options
-from snellen.adapters.results import classification_results
+from snellen.adapters.result_builders import classification_results
 from snellen.adapters.timm.model import (
     check_architecture,
     classifier_names,
@@ -33,7 +33,7 @@ from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Prep
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from snellen.adapters.exported.export import Exportable
+    from snellen.adapters.exported.writer import Exportable
 
 
 class TimmOptions(AdapterOptions):
@@ -206,8 +206,8 @@ class TimmAdapter(Adapter):
 
     def as_exportable(self) -> Exportable:
         """Return the classifier as a module from normalised images to logits."""
-        from snellen.adapters.exported.export import Exportable
-        from snellen.adapters.exported.model import describe
+        from snellen.adapters.exported.family import describe
+        from snellen.adapters.exported.writer import Exportable
 
         return Exportable(copy.deepcopy(self.model).cpu().eval(), describe(self.info, "timm"))
 

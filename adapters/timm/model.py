@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from snellen.adapters.checkpoints.load import LoadedCheckpoint
 from snellen.adapters.checkpoints.local_path import check_not_remote
+from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.plugins import nearest
 

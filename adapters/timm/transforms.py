@@ -121,14 +121,7 @@ class TimmPreprocessor:
             tensor = self._transform(picture)
         except ValueError as error:
             raise _dimension(image, str(error)) from error
-        extra: dict[str, Any] = {}
-        if image.n_frames > 1:
-            extra["n_frames"] = image.n_frames
-        if image.warnings:
-            extra["warnings"] = list(image.warnings)
-        return Preprocessed(
-            array=tensor.contiguous().numpy(), width=image.width, height=image.height, extra=extra
-        )
+        return Preprocessed.of(tensor.contiguous().numpy(), image)
 
 
 def _dimension(image: DecodedImage, why: str) -> ImageError:

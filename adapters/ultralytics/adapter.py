@@ -1,9 +1,10 @@
-"""YOLO models of the families v8, 11 and 26: classification, boxes, masks, keypoints.
+"""Adapter of Ultralytics' YOLO models, families v8, 11 and 26: classes, boxes, masks, keypoints.
 
 Results equal ``YOLO(...).predict(rect=False)`` at equal settings, masks those of
 ``retina_masks=True``. Letterboxing is done by CPU workers and gives uint8 of one shape; a batch is
 one forward pass; non-maximum suppression and scaling are Ultralytics' own functions. ultralytics
-is AGPL-3.0; only this adapter and the exported YOLO models import it, through `ultralytics_env`.
+is AGPL-3.0; only this adapter and the exported YOLO models import it, through
+`snellen.adapters.ultralytics.environment`.
 """
 
 from __future__ import annotations
@@ -12,36 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from snellen.adapters.adapter_options import AdapterOptions, parse_options
 from snellen.adapters.base import Adapter, Preprocessor
-from snellen.adapters.checkpoints.bombs import invalid
+from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.options import AdapterOptions, parse_options
-from snellen.adapters.results import classification_results
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
+from snellen.adapters.ultralytics.detections import YoloHead
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.adapters.ultralytics.load import TASKS, YoloCheckpoint, is_yolo_file, load_yolo
-from snellen.adapters.ultralytics.preprocess import yolo_preprocessor
-from snellen.adapters.ultralytics.results import (
-    YoloHead,
-    YoloOptions,
-    nms_settings,
-    object_results,
-)
+from snellen.adapters.ultralytics.nms import YoloOptions, nms_settings
+from snellen.adapters.ultralytics.tasks import YOLO_TASKS
+from snellen.adapters.ultralytics.transforms import yolo_preprocessor
+from snellen.adapters.ultralytics.yolo_file import YoloCheckpoint, is_yolo_file, load_yolo
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from snellen.adapters.exported.export import Exportable
+    from snellen.adapters.exported.writer import Exportable
 
 _PROBE = 64
-"""Side of the square that a model is tried on when it is loaded, in pixels."""
+"""Side of the square that a model is run on when it is loaded, in pixels."""
 
 
 class UltralyticsAdapter(Adapter):
     """A YOLO checkpoint of Ultralytics."""
 
     framework: ClassVar[str] = "ultralytics"
-    tasks: ClassVar[frozenset[TaskType]] = frozenset(TASKS.values())
+    tasks: ClassVar[frozenset[TaskType]] = frozenset(task.task_type for task in YOLO_TASKS.values())
     options: ClassVar[type[AdapterOptions]] = YoloOptions
     needs_checkpoint: ClassVar[bool] = True
     exportable: ClassVar[bool] = True
@@ -53,7 +50,7 @@ class UltralyticsAdapter(Adapter):
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
-        """Letterbox to a square, or resize and centre crop for classification."""
+        """Return the letterbox to a square, or the resize and centre crop of a classifier."""
         return yolo_preprocessor(info)
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
@@ -74,10 +71,10 @@ class UltralyticsAdapter(Adapter):
         info = self._describe(loaded, options)
         _, height, width = info.input_shape
         self._head = YoloHead(
-            loaded.task,
-            len(self._names),
-            (height, width),
-            nms,
+            task=loaded.task.task_type,
+            labels=self._names,
+            input_shape=(height, width),
+            nms=nms,
             end2end=loaded.end2end,
             kpt_shape=loaded.kpt_shape,
         )
@@ -94,16 +91,17 @@ class UltralyticsAdapter(Adapter):
 
     def _describe(self, loaded: YoloCheckpoint, options: YoloOptions) -> ModelInfo:
         side = options.imgsz or loaded.imgsz
-        if side % loaded.stride and loaded.task is not TaskType.IMAGE_CLASSIFICATION:
+        if side % loaded.stride and loaded.task.finds_objects:
             raise ConfigError(
                 "OPTION_INVALID",
-                f"model.imgsz: {side} is no multiple of the model's stride {loaded.stride}.",
+                f"model.imgsz: {side} is no multiple of the model's stride {loaded.stride}. "
+                f"Expected a multiple, for example {-(-side // loaded.stride) * loaded.stride}.",
             )
         parameters = sum(p.numel() for p in loaded.model.parameters())
         return ModelInfo(
             framework=self.framework,
             architecture=loaded.architecture,
-            task_type=loaded.task,
+            task_type=loaded.task.task_type,
             num_classes=len(loaded.names),
             class_names=self._names,
             class_names_source="given" if self.spec.class_names else "checkpoint",
@@ -124,7 +122,7 @@ class UltralyticsAdapter(Adapter):
         )
 
     def _flops(self, side: int) -> float | None:
-        """Operations of one forward pass, counted on a smaller input and scaled by its area.
+        """Count the operations of one forward pass on a smaller input, scaled by its area.
 
         A file whose weights do not fit its layers fails here, not on the first image.
         """
@@ -155,30 +153,16 @@ class UltralyticsAdapter(Adapter):
         items: Sequence[Preprocessed],
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
-        loaded = self._loaded
-        if loaded.task is TaskType.IMAGE_CLASSIFICATION:
-            logits = outputs[1] if isinstance(outputs, tuple | list) else outputs
-            return classification_results(logits, items, targets, self._names)
-        raw, protos = _split(outputs, loaded.task)
-        return object_results(raw, protos, items, self._head)
+        task = self._loaded.task
+        return task.results(task.split(outputs), items, targets, self._head)
 
     def as_exportable(self) -> Exportable:
         """Return the model as a module from images in 0..1 to logits or raw predictions."""
-        from snellen.adapters.exported.export import Exportable
-        from snellen.adapters.exported.model import describe
-        from snellen.adapters.ultralytics.module import PlainYolo
+        from snellen.adapters.exported.family import describe
+        from snellen.adapters.exported.writer import Exportable
+        from snellen.adapters.ultralytics.export_module import PlainYolo
 
-        return Exportable(PlainYolo(self._model, self.info.task_type), describe(self.info, "yolo"))
-
-
-def _split(outputs: Any, task: TaskType) -> tuple[Tensor, Tensor | None]:
-    """Predictions and, for segmentation, mask prototypes, wherever this version puts them."""
-    if task is not TaskType.INSTANCE_SEGMENTATION:
-        return (outputs[0] if isinstance(outputs, tuple | list) else outputs), None
-    first = outputs[0]
-    if isinstance(first, tuple | list):
-        return first[0], first[1]
-    return first, outputs[1]
+        return Exportable(PlainYolo(self._model, self._loaded.task), describe(self.info, "yolo"))
 
 
 def _versions() -> dict[str, str]:

@@ -1,9 +1,8 @@
-"""From raw YOLO outputs to boxes, masks and keypoints of the original image."""
+"""Conversion of suppressed YOLO predictions to boxes, masks and keypoints of the image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,58 +13,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MASK_PIXELS = 32_000_000
-"""Pixels of masks that are held at once: 300 detections on 12 megapixels would be 3.6 GB."""
-_NO_TIME_LIMIT = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class NmsSettings:
-    """Settings of non-maximum suppression.
-
-    Attributes:
-        confidence: predictions at or below it are dropped.
-        iou: boxes of a class that overlap more lose to the surer one.
-        max_detections: at most this many an image.
-        multi_label: a box may count for several classes (Ultralytics' evaluation) or for its
-            best one only (its prediction).
-    """
-
-    confidence: float
-    iou: float
-    max_detections: int
-    multi_label: bool
-
-
-def suppress(
-    outputs: Tensor, settings: NmsSettings, classes: int, *, end2end: bool
-) -> list[Tensor]:
-    """Ultralytics' own non-maximum suppression.
-
-    Returns:
-        A tensor an image, shape (n, 6 + extra): x1, y1, x2, y2 in pixels of the model's input,
-        confidence, class, and mask coefficients or keypoints; by falling confidence.
-    """
-    from ultralytics.utils.nms import non_max_suppression
-
-    found: list[Tensor] = non_max_suppression(
-        outputs,
-        settings.confidence,
-        settings.iou,
-        multi_label=settings.multi_label,
-        max_det=settings.max_detections,
-        nc=classes,
-        end2end=end2end,
-        # Its default gives up after some seconds and drops the rest of the batch with a warning.
-        max_time_img=_NO_TIME_LIMIT,
-    )
-    return found
+"""Maximum number of mask pixels held at once: 300 masks of 12 megapixels would be 3.6 GB."""
 
 
 def boxes_of(found: Tensor, input_shape: Sequence[int], size: tuple[int, int]) -> list[Box]:
-    """Boxes in pixels of the original image.
+    """Return boxes in pixels of the original image.
 
     Args:
-        found: from ``suppress``; its boxes are changed in place.
+        found: shape (n, 6 + extra), from ``suppress``; its boxes are changed in place.
         input_shape: height and width of the model's input.
         size: width and height of the original.
     """
@@ -82,7 +37,17 @@ def boxes_of(found: Tensor, input_shape: Sequence[int], size: tuple[int, int]) -
 def keypoints_of(
     found: Tensor, kpt_shape: tuple[int, int], input_shape: Sequence[int], size: tuple[int, int]
 ) -> list[list[Keypoint]]:
-    """Keypoints in pixels of the original image; ``v`` is 1 where the model gives none."""
+    """Return keypoints in pixels of the original image.
+
+    Args:
+        found: shape (n, 6 + numbers), from ``suppress``.
+        kpt_shape: number of keypoints, and numbers per keypoint: x, y and perhaps a confidence.
+        input_shape: height and width of the model's input.
+        size: width and height of the original.
+
+    Returns:
+        One list per detection; ``v`` is the confidence, 1 where the model gives none.
+    """
     from ultralytics.utils import ops
 
     width, height = size
@@ -95,12 +60,12 @@ def keypoints_of(
 
 
 def masks_of(found: Tensor, protos: Tensor, size: tuple[int, int]) -> tuple[list[bytes], list[int]]:
-    """Masks at the size of the original image, as COCO compressed RLE.
+    """Return masks at the size of the original image, as COCO compressed RLE.
 
     They are made and encoded in chunks, so that memory does not grow with detections.
 
     Args:
-        found: from ``suppress`` with boxes that ``boxes_of`` has scaled already.
+        found: from ``suppress``, with boxes that ``boxes_of`` has scaled already.
         protos: mask prototypes, shape (c, h, w).
         size: width and height of the original.
 
@@ -122,7 +87,7 @@ def masks_of(found: Tensor, protos: Tensor, size: tuple[int, int]) -> tuple[list
 
 
 def _by_columns(mask: Any) -> Any:
-    """The mask in Fortran's order. Only what is set is copied: the rest is most of the time."""
+    """Return the mask in Fortran order; only the rows and columns that are set are copied."""
     rows = np.flatnonzero(mask.any(axis=1))
     top, bottom = rows[0], rows[-1] + 1
     columns = np.flatnonzero(mask[top:bottom].any(axis=0))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenError
 from snellen.adapters.images.decode import decode_image
 from snellen.adapters.registry import load_adapter_class
-from snellen.adapters.results import failed_result
+from snellen.adapters.result_builders import failed_result
 from snellen.adapters.types import (
     AdapterSpec,
     DecodedImage,

@@ -15,7 +15,7 @@ from PIL import Image
 from examples.shapes.make_dataset import CLASSES, SIZES, make
 from examples.shapes.train import ENDINGS, FAMILIES, model_yaml, strip_checkpoint
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.adapters.ultralytics.load import load_yolo
+from snellen.adapters.ultralytics.yolo_file import load_yolo
 
 COUNTS = {"test": 18, "val": 6}
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 
 from snellen.adapters.base import Adapter
-from snellen.adapters.exported.export import write_export
+from snellen.adapters.exported.writer import write_export
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec, InferenceResult
 from snellen.metrics.parity.compare import compare_image

@@ -13,10 +13,10 @@ import torch
 from onnx import helper
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.export import Exportable, write_export
-from snellen.adapters.exported.model import KEY
+from snellen.adapters.exported.description import KEY
 from snellen.adapters.exported.onnx_adapter import OnnxAdapter
 from snellen.adapters.exported.verify import outputs_apart
+from snellen.adapters.exported.writer import Exportable, write_export
 from snellen.adapters.runtime.threads import compute_threads, set_compute_threads
 from snellen.adapters.types import AdapterSpec
 from snellen.adapters.ultralytics.environment import import_ultralytics
@@ -83,7 +83,7 @@ def test_a_model_that_only_the_second_exporter_can_write(
     exportable = Exportable(Normed().eval(), like)
     path = tmp_path / "normed.onnx"
     with monkeypatch.context() as patched:
-        patched.setattr("snellen.adapters.exported.export.find_spec", lambda _: None)
+        patched.setattr("snellen.adapters.exported.writer.find_spec", lambda _: None)
         with pytest.raises(InputError, match="pip install onnxscript") as caught:
             write_export(exportable, "onnx", path)
     assert caught.value.code == "EXPORT_FAILED"
@@ -219,7 +219,7 @@ def test_a_timm_file_without_a_word_needs_the_architecture(
         del model.metadata_props[:]
 
     path = changed(files("test_vit"), tmp_path / "silent.onnx", silent)
-    with pytest.raises(InputError, match=r"give model\.architecture") as caught:
+    with pytest.raises(InputError, match=r"set model\.architecture") as caught:
         load("onnx", path)
     assert caught.value.code == "ARCHITECTURE_MISSING"
     names = tuple(f"class {n}" for n in range(10))
@@ -238,7 +238,7 @@ def test_a_timm_file_without_a_word_needs_the_architecture(
     ("options", "message"),
     [
         ({"imgsize": 64}, "'imgsize' is unknown .* did you mean imgsz"),
-        ({"imgsz": 320}, "exported for 160 x 160"),
+        ({"imgsz": 320}, "Expected 160 x 160 pixels"),
         ({"nms": False}, "exported for non-maximum suppression"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from snellen.adapters.errors import InputError
-from snellen.adapters.exported.model import KEY
+from snellen.adapters.exported.description import KEY
 from tests.adapters.exported.making import changed, load
 
 

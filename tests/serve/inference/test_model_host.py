@@ -107,7 +107,7 @@ async def test_masks_of_one_image_do_not_keep_everybody_waiting() -> None:
     assert len(every.predicted_masks or ()) > 2
     assert few.predicted_boxes == (every.predicted_boxes or [])[:2]
     assert few.predicted_masks == (every.predicted_masks or [])[:2]
-    assert "2 surest are given" in few.extra_data["warnings"][-1]
+    assert "only the 2 most confident of" in few.extra_data["warnings"][-1]
     assert "warnings" not in every.extra_data
 
 

@@ -19,7 +19,7 @@ from snellen.adapters.errors import InputError
 from snellen.adapters.types import AdapterSpec
 from snellen.adapters.ultralytics.adapter import UltralyticsAdapter
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.adapters.ultralytics.load import load_yolo
+from snellen.adapters.ultralytics.yolo_file import load_yolo
 from tests.adapters.making import encode, picture
 
 ROOT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""Making results: of an image that failed, and of a batch of classification logits."""
+"""Builders of results: of an image that failed, and of a batch of classification logits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOP_K = 5
+_TASK = TaskType.IMAGE_CLASSIFICATION
 
 
 def failed_result(error: ImageError, task_type: TaskType) -> InferenceResult:
-    """Return the failed row of an image, without path, name or prediction."""
+    """Return the result of an image that failed, without path, name or prediction."""
     return InferenceResult(
         image_path="",
         image_name="",
@@ -27,13 +28,21 @@ def failed_result(error: ImageError, task_type: TaskType) -> InferenceResult:
     )
 
 
+def nonfinite_result(item: Preprocessed, task_type: TaskType) -> InferenceResult:
+    """Return the result of an image whose outputs hold NaN or infinity (NONFINITE)."""
+    message = "the model's output holds NaN or infinity"
+    result = failed_result(ImageError(ErrorStage.INFER, ErrorCode.NONFINITE, message), task_type)
+    result.width, result.height, result.extra_data = item.width, item.height, dict(item.extra)
+    return result
+
+
 def classification_results(
     logits: Tensor,
     items: Sequence[Preprocessed],
     targets: Sequence[int | None] | None,
     labels: Sequence[str],
 ) -> list[InferenceResult]:
-    """Turn logits into ranked classes.
+    """Convert logits to ranked classes.
 
     Probabilities are the softmax, computed in float32 whatever the model's precision. The loss
     is the cross-entropy -log softmax(logits)[target], natural logarithm, from the logits and not
@@ -42,7 +51,8 @@ def classification_results(
     Args:
         logits: floating point, shape (N, K), on any device.
         items: the N images that were given to the model.
-        targets: N class ids in [0, K), None where there is no truth; or None altogether.
+        targets: N class ids in [0, K), None for images without ground truth; None altogether
+            where no image has any.
         labels: K names.
 
     Returns:
@@ -61,7 +71,9 @@ def classification_results(
             true_values = _true_values(scores, probabilities, targets)
     rows = zip(items, finite.tolist(), top.tolist(), confidences.tolist(), true_values, strict=True)
     return [
-        _classified(item, ids, values, truth, labels) if is_finite else _nonfinite(item)
+        _classified(item, ids, values, truth, labels)
+        if is_finite
+        else nonfinite_result(item, _TASK)
         for item, is_finite, ids, values, truth in rows
     ]
 
@@ -96,7 +108,7 @@ def _classified(
     return InferenceResult(
         image_path="",
         image_name="",
-        task_type=TaskType.IMAGE_CLASSIFICATION,
+        task_type=_TASK,
         predicted_label=labels[ids[0]],
         predicted_label_id=ids[0],
         confidence=confidences[0],
@@ -107,14 +119,3 @@ def _classified(
         loss=None if truth is None else truth[1],
         extra_data=dict(item.extra),
     )
-
-
-def _nonfinite(item: Preprocessed) -> InferenceResult:
-    result = failed_result(
-        ImageError(
-            ErrorStage.INFER, ErrorCode.NONFINITE, "the model's output holds NaN or infinity"
-        ),
-        TaskType.IMAGE_CLASSIFICATION,
-    )
-    result.width, result.height, result.extra_data = item.width, item.height, dict(item.extra)
-    return result

@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
 from snellen.adapters.checkpoints.digest import sha256_file
+from snellen.adapters.checkpoints.integrity import (
+    check_expansion,
+    check_tensors,
+    invalid,
+    unreadable,
+)
 from snellen.adapters.checkpoints.local_path import check_local_path
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.types import TaskType
 from snellen.adapters.ultralytics.environment import import_ultralytics
+from snellen.adapters.ultralytics.tasks import YOLO_TASKS, YoloTask
 
 if TYPE_CHECKING:
     from torch import nn
 
-TASKS = {
-    "classify": TaskType.IMAGE_CLASSIFICATION,
-    "detect": TaskType.OBJECT_DETECTION,
-    "segment": TaskType.INSTANCE_SEGMENTATION,
-    "pose": TaskType.POSE_ESTIMATION,
-}
 _ZIP, _PICKLE = b"PK", b"\x80"
 _MODEL_CLASSES = b"ultralytics.nn.tasks"
 """Module of the model classes; the pickle of a checkpoint names it in its first bytes."""
@@ -42,7 +41,7 @@ class YoloCheckpoint:
     model: nn.Module
     path: str
     sha256: str
-    task: TaskType
+    task: YoloTask
     names: tuple[str, ...]
     architecture: str
     epoch: int | None
@@ -82,12 +81,12 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
     _choose_head(model, nms)
     if fuse:
         model = _fused(model, file)
-    task = TASKS.get(str(getattr(model, "task", "")))
+    task = YOLO_TASKS.get(str(getattr(model, "task", "")))
     if task is None:
         raise InputError(
             "TASK_UNSUPPORTED",
             f"checkpoint '{file}' is for the task '{getattr(model, 'task', None)}'; supported are "
-            f"{', '.join(TASKS)}.",
+            f"{', '.join(YOLO_TASKS)}.",
         )
     names = model.names
     head = model.model[-1]  # type: ignore[index]
@@ -104,7 +103,7 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
         imgsz=_imgsz(arguments, task),
         stride=int(max(getattr(model, "stride", [32]))),
         end2end=bool(getattr(model, "end2end", False)),
-        kpt_shape=_kpt_shape(head),
+        kpt_shape=_kpt_shape(head) if task.has_keypoints else None,
         states={key: content.get(key) for key in ("optimizer", "scheduler", "epoch")},
     )
 
@@ -232,12 +231,11 @@ def _epoch(content: dict[str, Any]) -> int | None:
     return epoch if isinstance(epoch, int) and epoch >= 0 else None
 
 
-def _imgsz(arguments: dict[str, Any], task: TaskType) -> int:
+def _imgsz(arguments: dict[str, Any], task: YoloTask) -> int:
     size = arguments.get("imgsz")
     if isinstance(size, list | tuple) and size:
         size = max(size)
-    default = 224 if task is TaskType.IMAGE_CLASSIFICATION else 640
-    return int(size) if isinstance(size, int | float) and size > 0 else default
+    return int(size) if isinstance(size, int | float) and size > 0 else task.default_imgsz
 
 
 def _kpt_shape(head: Any) -> tuple[int, int] | None:

@@ -1,34 +1,33 @@
-"""Images as YOLO models take them, whatever runs the model: uint8 of one shape, not normalised."""
+"""Evaluation transforms of YOLO models up to normalisation: uint8 of one shape."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from snellen.adapters.base import Preprocessor
-from snellen.adapters.types import DecodedImage, ModelInfo, Preprocessed, TaskType
+from snellen.adapters.types import DecodedImage, ModelInfo, Preprocessed
 from snellen.adapters.ultralytics.environment import import_ultralytics
+from snellen.adapters.ultralytics.tasks import yolo_task
 
 
 def yolo_preprocessor(info: ModelInfo) -> Preprocessor:
-    """Letterbox to the model's input, or resize and centre crop for classification.
+    """Return the letterbox to the model's input, or the centre crop of a classifier.
 
     Args:
         info: of a model whose ``input_shape`` is (3, height, width) and whose ``preprocess`` has
             a ``stride``.
     """
     _, height, width = info.input_shape
-    if info.task_type is TaskType.IMAGE_CLASSIFICATION:
-        return CropPreprocessor(height)
-    return LetterboxPreprocessor((height, width), int(info.preprocess["stride"]))
+    if yolo_task(info.task_type).finds_objects:
+        return LetterboxPreprocessor((height, width), int(info.preprocess["stride"]))
+    return CropPreprocessor(height)
 
 
 class LetterboxPreprocessor:
-    """Resize into the input and pad with grey, as ``predict(rect=False)`` does."""
+    """Preprocessor that resizes into the input and pads with grey (``predict(rect=False)``)."""
 
     def __init__(self, size: tuple[int, int], stride: int) -> None:
-        """Take the size as height and width."""
+        """Build Ultralytics' letterbox; ``size`` is height and width in pixels."""
         import_ultralytics()
         from ultralytics.data.augment import LetterBox
 
@@ -37,11 +36,11 @@ class LetterboxPreprocessor:
     def preprocess(self, image: DecodedImage) -> Preprocessed:
         """Return uint8 of shape (3, height, width)."""
         boxed = self._letterbox(image=image.pixels)
-        return _prepared(np.ascontiguousarray(boxed.transpose(2, 0, 1)), image)
+        return Preprocessed.of(np.ascontiguousarray(boxed.transpose(2, 0, 1)), image)
 
 
 class CropPreprocessor:
-    """Resize the shorter side and crop the centre, as Ultralytics' classification does."""
+    """Preprocessor that resizes the shorter side and crops the centre (classification)."""
 
     def __init__(self, side: int) -> None:
         from torchvision import transforms as tv
@@ -54,13 +53,4 @@ class CropPreprocessor:
         from PIL import Image
 
         cropped = np.asarray(self._transform(Image.fromarray(image.pixels)))
-        return _prepared(np.ascontiguousarray(cropped.transpose(2, 0, 1)), image)
-
-
-def _prepared(array: Any, image: DecodedImage) -> Preprocessed:
-    extra: dict[str, Any] = {}
-    if image.n_frames > 1:
-        extra["n_frames"] = image.n_frames
-    if image.warnings:
-        extra["warnings"] = list(image.warnings)
-    return Preprocessed(array, image.width, image.height, extra=extra)
+        return Preprocessed.of(np.ascontiguousarray(cropped.transpose(2, 0, 1)), image)

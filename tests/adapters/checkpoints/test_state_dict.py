@@ -15,8 +15,8 @@ import torch
 
 from snellen.adapters.checkpoints.apply import apply_state
 from snellen.adapters.checkpoints.digest import sha256_file
-from snellen.adapters.checkpoints.load import load_state
 from snellen.adapters.checkpoints.local_path import check_local_path
+from snellen.adapters.checkpoints.state_dict import load_state
 from snellen.adapters.errors import InputError
 
 WEIGHTS = {"fc.weight": torch.arange(6.0).view(2, 3), "fc.bias": torch.zeros(2)}

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snellen.adapters.checkpoints.bombs import check_expansion, check_tensors, invalid, unreadable
+from snellen.adapters.checkpoints.integrity import (
+    check_expansion,
+    check_tensors,
+    invalid,
+    unreadable,
+)
 from snellen.adapters.checkpoints.local_path import check_local_path
 from snellen.adapters.errors import InputError
 

@@ -1,7 +1,7 @@
-"""Write a loaded model into a file that another program runs, and try it there.
+"""Export of a loaded model to an ONNX or TorchScript file.
 
-A loaded adapter tells how: ``Adapter.exportable`` returns a module from normalised float32 images
-to plain outputs, and what the file has to say of itself.
+`snellen.adapters.base.Adapter.as_exportable` returns a module from normalised float32 images to
+plain outputs, and the description that travels in the file.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.model import KEY, ExportedModel
+from snellen.adapters.exported.description import KEY, ExportedModel
+from snellen.adapters.exported.family import FAMILIES
 from snellen.adapters.plugins import nearest
-from snellen.adapters.types import TaskType
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 OPSET = 17
-"""Understood by onnxruntime from 1.12 and TensorRT from 8.6 on; it has all that is needed."""
+"""Supported by onnxruntime from 1.12 and TensorRT from 8.6 on."""
 INPUT = "images"
 _TRACED = 2
-"""Images in the example: with one, a size of 1 could be taken for a constant."""
+"""Number of images in the example: with one, a size of 1 could be taken for a constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exportable:
-    """A model as it can be exported.
+    """A model in the form that can be exported.
 
     Attributes:
-        module: float32 (N, C, H, W), normalised -> a tensor or two, batch first.
-        model: what the file says of itself.
+        module: float32 (N, C, H, W), normalised -> one or two tensors, batch first.
+        model: the description that travels in the file.
     """
 
     module: nn.Module
@@ -46,9 +46,14 @@ class Exportable:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """As Ultralytics names them, so that its tools find them."""
-        pair = self.model.task is TaskType.INSTANCE_SEGMENTATION
-        return ("output0", "output1") if pair else ("output0",)
+        """Names as Ultralytics gives them, so that its tools find the outputs."""
+        count = FAMILIES[self.model.family].output_count(self.model)
+        return tuple(f"output{number}" for number in range(count))
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Properties by which the framework's own tools read the file."""
+        return FAMILIES[self.model.family].properties(self.model)
 
     @property
     def description(self) -> str:
@@ -57,12 +62,12 @@ class Exportable:
 
 
 def write_export(exportable: Exportable, file_format: str, path: Path) -> None:
-    """Write the file.
+    """Write an exported model to a file.
 
     Args:
         exportable: from a loaded adapter.
         file_format: one of `FORMATS`.
-        path: to write; what is there is replaced.
+        path: of the file; an existing one is replaced.
 
     Raises:
         ConfigError: FORMAT_UNKNOWN, or ADAPTER_MISSING_LIBRARY.
@@ -72,8 +77,8 @@ def write_export(exportable: Exportable, file_format: str, path: Path) -> None:
     if file_format not in FORMATS:
         raise ConfigError(
             "FORMAT_UNKNOWN",
-            f"format {file_format!r}: expected one of {', '.join(FORMATS)}"
-            f"{nearest(file_format, FORMATS)}",
+            f"format {file_format!r} is unknown. Expected one of {', '.join(FORMATS)}"
+            f"{nearest(file_format, FORMATS) or '.'}",
         )
     data = FORMATS[file_format](exportable)
     with path.open("wb") as file:
@@ -104,14 +109,14 @@ def _onnx(exportable: Exportable) -> bytes:
             1:
         ]:
             axis.dim_value = size
-    theirs = {key: str(value) for key, value in _for_ultralytics(exportable.model).items()}
+    theirs = {key: str(value) for key, value in exportable.properties.items()}
     onnx.helper.set_model_props(model, {KEY: exportable.description, **theirs})
     data: bytes = model.SerializeToString()
     return data
 
 
 def _by_tracing(exportable: Exportable, images: Tensor) -> bytes:
-    """torch's first exporter: quick, and in need of no further package."""
+    """Export with torch's first exporter, which is fast and needs no further package."""
     import torch
 
     names = exportable.output_names
@@ -133,14 +138,14 @@ def _by_tracing(exportable: Exportable, images: Tensor) -> bytes:
 
 
 def _by_export(exportable: Exportable, images: Tensor, reason: Exception) -> bytes:
-    """torch's second exporter, for operations that the first one does not know."""
+    """Export with torch's second exporter, for operations that the first does not support."""
     import torch
 
     if find_spec("onnxscript") is None:
         raise InputError(
             "EXPORT_FAILED",
             f"{exportable.model.architecture} cannot be exported without the package onnxscript, "
-            f"which torch needs for it ({str(reason)[:200]}): pip install onnxscript",
+            f"which torch needs for it ({str(reason)[:200]}). Run: pip install onnxscript",
         )
     program = torch.onnx.export(
         exportable.module,
@@ -162,7 +167,7 @@ def _torchscript(exportable: Exportable) -> bytes:
 
     buffer = io.BytesIO()
     extra = {KEY: exportable.description}
-    theirs = _for_ultralytics(exportable.model)
+    theirs = exportable.properties
     if theirs:
         extra["config.txt"] = json.dumps(theirs)
 
@@ -177,7 +182,7 @@ def _torchscript(exportable: Exportable) -> bytes:
 
 
 def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tensor]:
-    """Run an exporter, quietly; return the outputs of the example."""
+    """Run an exporter without its warnings; return the outputs of the example."""
     import torch
 
     images = torch.zeros(_TRACED, *exportable.model.input_shape)
@@ -198,26 +203,5 @@ def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tens
     return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
 
 
-def _for_ultralytics(model: ExportedModel) -> dict[str, Any]:
-    """The properties that Ultralytics' own tools read, of models that they can read."""
-    if model.family != "yolo" or model.task is TaskType.IMAGE_CLASSIFICATION:
-        return {}  # a classifier of ours gives logits, theirs gives probabilities
-    from snellen.adapters.ultralytics.load import TASKS
-
-    task = next(name for name, value in TASKS.items() if value is model.task)
-    names = dict(enumerate(model.class_names or ()))
-    properties: dict[str, Any] = {
-        "task": task,
-        "names": names,
-        "imgsz": list(model.input_shape[1:]),
-        "stride": model.preprocess["stride"],
-        "end2end": model.end2end,
-        "batch": 1,
-    }
-    if model.kpt_shape is not None:
-        properties["kpt_shape"] = list(model.kpt_shape)
-    return properties
-
-
 FORMATS: dict[str, Callable[[Exportable], bytes]] = {"onnx": _onnx, "torchscript": _torchscript}
-"""What can be written; the name is also the ending of the file and the adapter that reads it."""
+"""Format -> function that exports to it; a format is named like the adapter that reads it."""
