@@ -9,9 +9,9 @@ import polars as pl
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import PredictConfig
-from snellen.pipelines.data.manifest import MANIFEST_NAME, ManifestReader
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME, ManifestReader
 from snellen.pipelines.execution.worker.preprocess import manifest_rows, read_row
-from snellen.pipelines.runs.finishing import results_folder
+from snellen.pipelines.runs.finish import results_folder
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import place_of
 from snellen.pipelines.visualization.canvas import MAX_SIDE, Pixels

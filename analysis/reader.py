@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.runs.finishing import results_folder
+from snellen.pipelines.runs.finish import results_folder
 from snellen.store.kinds import TEST_RUN
 from snellen.store.ledger import UnitRecord, committed_units
 from snellen.store.parquet.results import Results

@@ -8,11 +8,11 @@ from typing import Any
 from snellen.adapters.errors import InputError
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.pipelines.config.loader import apply_overrides, build_config
+from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.fingerprint import snellen_version
-from snellen.pipelines.runs.finish import measure_run
-from snellen.pipelines.runs.finishing import sql_rows
-from snellen.pipelines.runs.slices import check_slices, results_schema
+from snellen.pipelines.runs.finish import sql_rows
+from snellen.pipelines.runs.measure import measure_run
+from snellen.pipelines.runs.slices import MetricsSpec, check_slices, results_schema
 from snellen.store.kinds import TEST_RUN
 from snellen.store.leases import acquire, release
 from snellen.store.runs import complete_run, create_test_run, free_run_name, get_test_run
@@ -43,15 +43,12 @@ def rescore_run(
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
     results = open_results(db, run)
-    check_slices(config.metrics, owner.task_type, results_schema(results))
-    reporter.status("computing the metrics from the result files")
-    measured = measure_run(owner, results, config, reporter)
+    check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
+    columns = measure_run(owner, results, config, reporter)
     new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
-        complete_run(
-            db, lease, columns=measured.columns, image_rows=sql_rows(results, owner, config.output)
-        )
+        complete_run(db, lease, columns=columns, image_rows=sql_rows(results, owner, config.output))
     except BaseException:
         release(db, lease, status="failed")
         raise

@@ -10,6 +10,7 @@ from snellen.analysis.reader import completed_owner, open_results
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.config.metrics import SliceBy
 from snellen.pipelines.runs.slices import (
+    MetricsSpec,
     count_slices,
     open_slices,
     results_schema,
@@ -40,8 +41,8 @@ def slice_run(
     owner = completed_owner(db, run)
     config, results = build_config(run.config).metrics, open_results(db, run)
     one = SliceBy(by, None if edges is None else tuple(edges))
-    names = tuple(owner.class_names or ())
-    (sliced,) = open_slices([one], owner.task_type, names, config, results_schema(results))
+    spec = MetricsSpec(owner.task_type, tuple(owner.class_names or ()), config)
+    (sliced,) = open_slices([one], spec, results_schema(results))
     failed = count_slices(results, [sliced])
     if failed:
         raise ConfigError("SLICE_VALUES", f"slices by {by}: {failed[0]}.")

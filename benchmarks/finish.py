@@ -98,6 +98,7 @@ def finish(folder: str) -> None:
     from snellen.adapters.types import TaskType
     from snellen.pipelines.config.metrics import MetricsConfig
     from snellen.pipelines.runs.measure import measure
+    from snellen.pipelines.runs.slices import MetricsSpec
     from snellen.store.parquet.results import Results
     from snellen.store.parquet.unit_record import UnitRecord
 
@@ -109,16 +110,12 @@ def finish(folder: str) -> None:
     ]
     before = _peak_mb()
     started = time.perf_counter()
-    measured = measure(
-        Results(Path(folder), records),
-        TaskType(TASK),
-        tuple(f"class {number}" for number in range(CLASSES)),
-        total=sum(rows),
-        config=MetricsConfig(),
-    )
+    names_of_classes = tuple(f"class {number}" for number in range(CLASSES))
+    spec = MetricsSpec(TaskType(TASK), names_of_classes, MetricsConfig())
+    columns = measure(Results(Path(folder), records), spec, sum(rows))
     seconds = time.perf_counter() - started
     found = {"seconds": seconds, "before": before, "peak": _peak_mb()}
-    print(json.dumps({**found, "mAP": measured.columns["primary_metric_value"]}))
+    print(json.dumps({**found, "mAP": columns["primary_metric_value"]}))
 
 
 def _peak_mb() -> float:

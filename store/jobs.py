@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql.database import Database
-from snellen.store.sql.models import TrainingJob, ValidationResult
+from snellen.store.sql.models import InferenceJob, TestRun, TrainingJob, ValidationResult
 from snellen.store.views import JobView, ValidationView
 
 _JOBS: Any = TrainingJob.__table__
@@ -19,43 +20,91 @@ _VALIDATIONS: Any = ValidationResult.__table__
 _LISTED = 20
 
 
-def upsert_training_job(
-    db: Database,
-    *,
-    name: str,
-    framework: str,
-    task_type: str,
-    model_name: str | None,
-    output_dir: str,
-    class_names: list[str] | None,
-    num_classes: int | None,
-    config: dict[str, Any] | None,
-) -> JobView:
+@dataclass(frozen=True, slots=True)
+class TrainingJobRecord:
+    """A training job to register; see `snellen.store.sql.models.TrainingJob`.
+
+    ``class_names``, ``num_classes`` and ``config`` of None keep the values that are known.
+    """
+
+    name: str
+    framework: str
+    task_type: str
+    model_name: str | None
+    output_dir: str
+    class_names: list[str] | None = None
+    num_classes: int | None = None
+    config: dict[str, Any] | None = None
+
+
+_OPTIONAL = ("class_names", "num_classes", "config")
+
+
+def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
     """Register a training job; the one with the same ``output_dir`` is updated.
 
-    A name that another directory has gets a suffix (``digits-2``). ``class_names``,
-    ``num_classes`` and ``config`` of None keep what is known.
+    A name that another directory has gets a suffix (``digits-2``).
     """
     values: dict[str, Any] = {
-        "framework": framework,
-        "task_type": task_type,
-        "model_name": model_name,
-        "output_dir": output_dir.rstrip("/") or output_dir,
+        "framework": record.framework,
+        "task_type": record.task_type,
+        "model_name": record.model_name,
+        "output_dir": _directory(record.output_dir),
     }
-    optional: dict[str, Any] = {
-        "class_names": class_names,
-        "num_classes": num_classes,
-        "config": config,
-    }
+    optional = {key: getattr(record, key) for key in _OPTIONAL}
     values |= {key: value for key, value in optional.items() if value is not None}
     for _ in range(5):
         try:
             with db.session() as session:
-                return _upsert(session, name, values)
+                return _upsert(session, record.name, values)
         except IntegrityError:
             continue  # another process took the name between our look and our insert
     with db.session() as session:
-        return _upsert(session, name, values)
+        return _upsert(session, record.name, values)
+
+
+def _directory(path: str) -> str:
+    return path.rstrip("/") or path
+
+
+def training_job_of(db: Database, output_dir: str) -> JobView | None:
+    """Return the training job with this ``output_dir``, or None."""
+    query = select(_JOBS).where(_JOBS.c.output_dir == _directory(output_dir)).order_by(_JOBS.c.id)
+    row = db.query(lambda session: session.execute(query).mappings().first())
+    return None if row is None else JobView.of(row)
+
+
+def rename_training_job(db: Database, job_id: int, name: str) -> None:
+    """Give a training job another name.
+
+    Raises:
+        InputError: JOB_NAME_TAKEN, another training job has it.
+    """
+    with db.session() as session:
+        taken = select(_JOBS.c.id).where(_JOBS.c.name == name, _JOBS.c.id != job_id)
+        other = session.execute(taken).first()
+        if other is not None:
+            raise InputError(
+                "JOB_NAME_TAKEN",
+                f"the name {name!r} belongs to training job {other.id}. Expected a name that no "
+                f"training job has. Fix: rename that one first, snellen rename --training-job "
+                f"{name} OTHER-NAME",
+            )
+        session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(name=name))
+
+
+def delete_training_job(db: Database, job_id: int) -> None:
+    """Delete a training job and what its epochs recorded; its runs must be gone before.
+
+    Raises:
+        ValueError: runs of it are left; a fault of the calling code.
+    """
+    with db.session() as session:
+        for table in (TestRun.__table__, InferenceJob.__table__):
+            runs = select(func.count()).select_from(table).where(table.c.training_job_id == job_id)
+            if session.scalar(runs):
+                raise ValueError(f"expected a training job without runs, {job_id} has some")
+        session.execute(delete(_JOBS).where(_JOBS.c.id == job_id))
 
 
 def _upsert(session: Session, name: str, values: dict[str, Any]) -> JobView:

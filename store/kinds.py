@@ -17,7 +17,9 @@ _TABLES: dict[str, tuple[Any, Any, str]] = {
     INFERENCE_JOB: (InferenceJob.__table__, InferenceResultRow.__table__, "inference_job_id"),
 }
 
-_PROTECTED = frozenset({"id", "lease_owner", "lease_token", "lease_heartbeat_at"})
+_PROTECTED = frozenset(
+    {"id", "lease_owner", "lease_token", "lease_heartbeat_at", "cancel_requested"}
+)
 
 
 def run_table(kind: str) -> Table:

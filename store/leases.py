@@ -13,6 +13,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _NO_LEASE: dict[str, Any] = {
     "lease_owner": None,
     "lease_token": None,
     "lease_heartbeat_at": None,
+    "cancel_requested": False,
 }
 
 
@@ -108,15 +110,20 @@ def owner_is_dead(owner: str) -> bool:
         return False
 
 
-def acquire(db: Database, kind: str, run_id: int, *, reopen: bool = False) -> Lease:
+def acquire(db: Database, kind: str, run_id: int, *, status: str | None = None) -> Lease:
     """Take the lease of a run and set its status to ``running``.
 
-    Of any number of simultaneous callers exactly one gets it. ``reopen`` takes a completed run
-    too, whose files were damaged.
+    Of any number of simultaneous callers exactly one gets it.
+
+    Args:
+        db: the open database.
+        kind: ``test_run`` or ``inference_job``.
+        run_id: id of the run's row.
+        status: the status that the run must have; None accepts every one but ``completed``.
 
     Raises:
         InputError: RUN_NOT_FOUND; RUN_BUSY, a living owner holds it; RUN_COMPLETED, there is
-            nothing left to write.
+            nothing left to write; RUN_STATUS, it has another status.
     """
     table = run_table(kind)
     lease = Lease(kind, run_id, secrets.token_hex(16), owner_id())
@@ -124,7 +131,7 @@ def acquire(db: Database, kind: str, run_id: int, *, reopen: bool = False) -> Le
         query = select(table).where(table.c.id == run_id).with_for_update()
         row = session.execute(query).mappings().one_or_none()
         now = database_now(session)
-        _check_free(kind, run_id, row, now, reopen=reopen)
+        _check_free(Wanted(kind, run_id, status), row, now)
         assert row is not None
         session.execute(
             update(table)
@@ -137,20 +144,29 @@ def acquire(db: Database, kind: str, run_id: int, *, reopen: bool = False) -> Le
                 lease_owner=lease.owner,
                 lease_token=lease.token,
                 lease_heartbeat_at=now,
+                cancel_requested=False,
             )
         )
     return lease
 
 
-def _check_free(
-    kind: str, run_id: int, row: Mapping[Any, Any] | None, now: datetime, *, reopen: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A run whose lease somebody asks for, and the status that it must have."""
+
+    kind: str
+    run_id: int
+    status: str | None
+
+
+def _check_free(wanted: Wanted, row: Mapping[Any, Any] | None, now: datetime) -> None:
+    kind, run_id = wanted.kind, wanted.run_id
     if row is None:
         raise InputError(
             "RUN_NOT_FOUND",
             f"expected the id of a run, there is no {spoken(kind)} {run_id} in the database",
         )
-    if row["status"] == "completed" and not reopen:
+    if row["status"] == "completed" and wanted.status is None:
         raise InputError(
             "RUN_COMPLETED",
             f"expected a run that is not finished, {spoken(kind)} {run_id} is completed; start a "
@@ -158,6 +174,12 @@ def _check_free(
         )
     if is_held(row, now):
         raise busy(kind, run_id, row, now)
+    if wanted.status not in (None, row["status"]):
+        raise InputError(
+            "RUN_STATUS",
+            f"{spoken(kind)} {run_id} is {row['status']}. Expected a run that is "
+            f"{wanted.status}: another process has changed it meanwhile",
+        )
 
 
 def is_held(row: Mapping[Any, Any], now: datetime) -> bool:
@@ -180,11 +202,47 @@ def busy(kind: str, run_id: int, row: Mapping[Any, Any], now: datetime) -> Input
     )
 
 
-def heartbeat(db: Database, lease: Lease) -> bool:
-    """Say that the owner lives; False when the lease is lost."""
-    return db.write(
-        lambda session: update_held(session, lease, {"lease_heartbeat_at": database_now(session)})
-    )
+class Beat(StrEnum):
+    """Answer to a heartbeat: go on, stop because of a cancel request, or the lease is lost."""
+
+    HELD = "held"
+    CANCEL = "cancel"
+    LOST = "lost"
+
+
+def heartbeat(db: Database, lease: Lease) -> Beat:
+    """Record that the owner lives, and read whether somebody asked it to stop."""
+    table = run_table(lease.kind)
+
+    def operation(session: Session) -> Beat:
+        if not update_held(session, lease, {"lease_heartbeat_at": database_now(session)}):
+            return Beat.LOST
+        query = select(table.c.cancel_requested).where(table.c.id == lease.run_id)
+        return Beat.CANCEL if session.scalar(query) else Beat.HELD
+
+    return db.write(operation)
+
+
+def request_cancel(db: Database, kind: str, run_id: int) -> str:
+    """Ask the owner of a run to stop, or cancel a run that nobody holds at once.
+
+    Returns:
+        ``running`` when a living owner was asked, else ``cancelled``.
+
+    Raises:
+        InputError: RUN_NOT_FOUND; RUN_COMPLETED, there is nothing left to cancel.
+    """
+    table = run_table(kind)
+    with db.session() as session:
+        query = select(table).where(table.c.id == run_id).with_for_update()
+        row = session.execute(query).mappings().one_or_none()
+        if row is not None and is_held(row, database_now(session)):
+            values: dict[str, Any] = {"cancel_requested": True}
+        else:
+            _check_free(Wanted(kind, run_id, None), row, database_now(session))
+            values = {"status": "cancelled", **_NO_LEASE}
+        session.execute(update(table).where(table.c.id == run_id).values(**values))
+    return str(values.get("status", "running"))
 
 
 def release(db: Database, lease: Lease, *, status: str, **columns: Any) -> bool:

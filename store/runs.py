@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, delete, insert, select
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from snellen.adapters.errors import InputError
@@ -214,6 +214,20 @@ def complete_run(
         images, column = image_table(lease.kind)
         session.execute(delete(images).where(images.c[column] == lease.run_id))
         insert_image_rows(session, lease.kind, lease.run_id, image_rows)
+
+
+def rename_run(db: Database, run_id: int, name: str, *, kind: str = TEST_RUN) -> None:
+    """Give a run another name; several runs may share one."""
+    table = run_table(kind)
+    with db.session() as session:
+        session.execute(update(table).where(table.c.id == run_id).values(name=name))
+
+
+def runs_that_read(db: Database, run_id: int) -> list[int]:
+    """Return the ids of the test runs that read the files of run ``run_id`` (rescored runs)."""
+    table = run_table(TEST_RUN)
+    query = select(table.c.id).where(table.c.results_of == run_id).order_by(table.c.id)
+    return list(db.query(lambda session: session.scalars(query).all()))
 
 
 def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:

@@ -84,6 +84,7 @@ class AnyRun(_View):
     lease_owner: str | None
     lease_token: str | None
     lease_heartbeat_at: datetime | None
+    cancel_requested: bool
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

@@ -1,4 +1,4 @@
-"""Convert a data set into a manifest file once, to evaluate it many times without listing it."""
+"""Convert a dataset into a manifest file, to evaluate it many times without listing it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ def convert_dataset(
 ) -> ManifestSummary:
     """Write the manifest of ``config.dataset`` to ``target``.
 
-    Labels keep the data set's own classes; the class map is for a run to make.
+    Labels keep the dataset's own classes: each run maps them to its checkpoint's.
 
     Raises:
-        InputError: what is wrong with the data set; OUTPUT_TAKEN where ``target`` exists.
+        InputError: the dataset cannot be used; OUTPUT_TAKEN where ``target`` exists.
     """
     if target.exists() and not overwrite:
         raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
     target.parent.mkdir(parents=True, exist_ok=True)
     source = open_source(config.dataset)
-    reporter.status(f"listing the images of {config.dataset.path}")
+    reporter.status(f"Listing images of {config.dataset.path}")
     return write_manifest(
         source,
         source.describe(),
         target,
-        limit=config.dataset.limit,
-        progress=lambda rows: reporter.status(f"listing the images: {rows:,} so far"),
+        progress=lambda rows: reporter.status(f"Listing images: {rows:,} so far"),
     )

@@ -22,11 +22,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.data.manifest_keys import CLASSES_KEY, ROOT_KEY
+from snellen.pipelines.data.manifest_reader import CLASSES_KEY, ROOT_KEY
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.store.parquet.schema import manifest_schema
 
-MANIFEST_NAME = "manifest.parquet"
 ROW_GROUP = 4096
 """Rows of a row group: a worker reads the groups that its unit touches."""
 
@@ -46,21 +45,21 @@ def write_manifest(
     path: Path,
     *,
     leave_out: frozenset[str] = frozenset(),
-    limit: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ManifestSummary:
     """Stream the source into ``path``.
 
     Args:
-        source, info: the data set and its description.
+        source, info: the dataset and its description; ``dataset.limit`` takes that many images,
+            spread evenly.
         path: the Parquet file to write; it appears whole or not at all.
-        leave_out: data set classes whose images are not taken.
-        limit: take this many images, spread evenly over the set.
+        leave_out: dataset classes whose images are excluded.
         progress: called with the number of images found so far.
 
     Raises:
         InputError: DATASET_EMPTY or DATASET_DUPLICATE_IDS.
     """
+    limit = source.config.limit
     schema = _with_classes(manifest_schema(info.meta_fields), info)
     partial = path.with_suffix(".partial")
     hashes: list[npt.NDArray[np.uint64]] = []
@@ -161,8 +160,8 @@ def _refuse_equal_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
                 if image_id in seen:
                     raise InputError(
                         "DATASET_DUPLICATE_IDS",
-                        f"the image id '{image_id}' stands more than once in the data set; ids "
-                        "must be unique, since results are keyed by them. Remove the second one.",
+                        f"duplicate image id '{image_id}'. Expected unique ids: results are keyed "
+                        "by them. Fix: remove one of the two images from the dataset.",
                     )
                 seen.add(image_id)
 
@@ -191,32 +190,3 @@ def _publish(partial: Path, path: Path) -> str:
         os.fsync(file.fileno())
     partial.replace(path)
     return digest
-
-
-class ManifestReader:
-    """Reads ranges of a manifest; one a thread, since a Parquet reader is not shared."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=False)
-        counts = [
-            self._file.metadata.row_group(i).num_rows
-            for i in range(self._file.metadata.num_row_groups)
-        ]
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
-
-    @property
-    def root(self) -> str:
-        """The folder or address that image ids are relative to."""
-        return str((self._file.schema_arrow.metadata or {})[ROOT_KEY.encode()].decode())
-
-    @property
-    def rows(self) -> int:
-        """Number of images."""
-        return int(self._starts[-1])
-
-    def read(self, start: int, stop: int) -> pa.Table:
-        """Rows ``start`` to ``stop`` (excluded), as a table of the manifest's schema."""
-        first = int(np.searchsorted(self._starts, start, side="right")) - 1
-        last = int(np.searchsorted(self._starts, stop, side="left"))
-        table = self._file.read_row_groups(list(range(first, last)))
-        return table.slice(start - int(self._starts[first]), stop - start).combine_chunks()

@@ -1,4 +1,4 @@
-"""Export a checkpoint into a file of another format, and leave it only if it answers the same."""
+"""Export a checkpoint to another format and keep the file only if its predictions are equal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snellen.adapters.checkpoints.kinds import ENDINGS
 from snellen.adapters.errors import ConfigError, InputError, RunError
+from snellen.adapters.exported.writer import FORMATS, write_export
 from snellen.adapters.plugins import nearest
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec
 from snellen.metrics.parity.compare import compare_image
 from snellen.metrics.parity.differences import ImageDifference, Tolerance
-from snellen.pipelines.models.load import EXPORTED, LocatedModel, locate_model
-from snellen.pipelines.models.reference import referenced_config
+from snellen.pipelines.models.locate import LocatedModel, locate_model
+from snellen.pipelines.models.reference import resolve_reference
 from snellen.pipelines.models.training_jobs import describe_job, register_checkpoint
 from snellen.pipelines.progress import Reporter
 from snellen.store.sql.database import Database
@@ -62,7 +62,7 @@ def export_model(
     """Write, check and register an exported model.
 
     Args:
-        reference: see `snellen.pipelines.models.reference.referenced_config`.
+        reference: see `snellen.pipelines.models.reference.resolve_reference`.
         settings: how.
         database: of the run tables.
         reporter: told what is done.
@@ -77,10 +77,10 @@ def export_model(
     """
     told = reporter or Reporter()
     suffix = _suffix(settings.file_format)
-    config = referenced_config(reference, checkpoint=settings.checkpoint)
-    db = Database.open(database or config.database)
+    named = resolve_reference(reference, checkpoint=settings.checkpoint)
+    db = Database.open(database or named.database)
     try:
-        located = locate_model(config, db)
+        located = locate_model(named.request, db)
         spec = _with_settings(located.spec, settings)
         target = _target(spec, settings, suffix)
         told.status(f"loading {spec.checkpoint}")
@@ -109,30 +109,38 @@ def export_model(
 
 
 def _suffix(file_format: str) -> str:
-    for suffix, name in ENDINGS.items():
-        if name == file_format:
-            return suffix
-    names = list(ENDINGS.values())
-    raise ConfigError(
-        "FORMAT_UNKNOWN",
-        f"--format {file_format}: expected one of {', '.join(names)}{nearest(file_format, names)}",
-    )
+    if file_format not in FORMATS:
+        raise ConfigError(
+            "FORMAT_UNKNOWN",
+            f"--format {file_format} is unknown. Expected one of {', '.join(FORMATS)}"
+            f"{nearest(file_format, FORMATS) or '.'}",
+        )
+    suffix = load_adapter_class(file_format).export_suffix
+    assert suffix is not None
+    return suffix
 
 
 def _with_settings(spec: AdapterSpec, settings: ExportSettings) -> AdapterSpec:
-    if spec.adapter in EXPORTED:
+    adapter = load_adapter_class(spec.adapter)
+    if adapter.export_suffix is not None:
         raise ConfigError(
             "EXPORT_UNSUPPORTED",
-            f"'{spec.checkpoint}' is an exported model already; export the checkpoint that it was "
-            "made of.",
+            f"'{spec.checkpoint}' is an exported model already. Export the checkpoint that it was "
+            "made from.",
+        )
+    if not adapter.exportable:
+        raise ConfigError(
+            "EXPORT_UNSUPPORTED",
+            f"models of the adapter {spec.adapter} cannot be exported. Expected a checkpoint of "
+            "timm or Ultralytics.",
         )
     options, preprocess = dict(spec.options), dict(spec.preprocess)
     if settings.nms is not None:
         options["nms"] = settings.nms
-    if settings.imgsz is not None and spec.adapter == "timm":
-        preprocess["img_size"] = settings.imgsz
-    elif settings.imgsz is not None:
+    if settings.imgsz is not None and "imgsz" in adapter.options.model_fields:
         options["imgsz"] = settings.imgsz
+    elif settings.imgsz is not None:
+        preprocess["img_size"] = settings.imgsz
     return replace(spec, options=options, preprocess=preprocess)
 
 
@@ -156,10 +164,11 @@ def _target(spec: AdapterSpec, settings: ExportSettings, suffix: str) -> Path:
 
 
 def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSpec:
+    keys = load_adapter_class(file_format).options.model_fields
     kept = ("nms_iou", "max_detections", "multi_label")
     options = {key: spec.options[key] for key in kept if key in spec.options}
-    if file_format == "torchscript":
-        options["trust"] = True  # it was made a moment ago, here
+    if "trust" in keys:
+        options["trust"] = True  # this process has just written the file
     return AdapterSpec(
         adapter=file_format,
         checkpoint=str(file),
@@ -177,10 +186,8 @@ def _name(located: LocatedModel) -> str:
 
 def _write(adapter: Adapter, target: Path, file_format: str, told: Reporter) -> dict[str, Any]:
     """Write beside the target, try the file, and only then give it its name."""
-    from snellen.adapters.exported.export import write_export
-
     partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
-    exportable = adapter.exportable()
+    exportable = adapter.as_exportable()
     if adapter.info.class_names is None:
         told.note("the checkpoint has no class names, so the file will have none")
     try:

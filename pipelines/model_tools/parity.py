@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.pipelines.config.evaluate import RunConfig
-from snellen.pipelines.config.loader import build_config
-from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
+from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.config.loader import build_as
+from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.model_tools.parity_check import Comparison, ParitySettings
-from snellen.pipelines.models.load import ResolvedModel, load_model, locate_model
-from snellen.pipelines.models.reference import referenced_config
+from snellen.pipelines.models.load import ResolvedModel, load_model
+from snellen.pipelines.models.locate import locate_model
+from snellen.pipelines.models.reference import resolve_reference
 from snellen.pipelines.progress import Reporter
 from snellen.store.sql.database import Database
 
@@ -38,7 +40,7 @@ def compare_models(
     """Compare two models on the images of a data set.
 
     Args:
-        first, second: A and B; see `snellen.pipelines.models.reference.referenced_config`.
+        first, second: A and B; see `snellen.pipelines.models.reference.resolve_reference`.
         settings: what, and how strictly.
         database: of the run tables, where the jobs are.
         reporter: told about progress.
@@ -59,12 +61,12 @@ def compare_models(
         stack.callback(db.close)
         models = [_load(name, settings, db, told) for name in (first, second)]
         _check_comparable(models[0], models[1])
-        source = open_source(_with_dataset(first, settings).dataset)
+        source = open_source(_dataset(settings))
         info = source.describe()
         told.status(f"listing the images of {source.config.path}")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
         manifest = folder / MANIFEST_NAME
-        total = write_manifest(source, info, manifest, limit=source.config.limit).rows
+        total = write_manifest(source, info, manifest).rows
         stream = stack.enter_context(_opened(settings))
         run = Comparison(models[0], models[1], settings, info, manifest, source.config, told)
         document = run.over(total, stream)
@@ -77,19 +79,17 @@ def compare_models(
     }
 
 
-def _with_dataset(reference: str, settings: ParitySettings) -> RunConfig:
-    data = referenced_config(reference).model_dump(mode="json")
+def _dataset(settings: ParitySettings) -> DatasetConfig:
     given = {key: value for key, value in settings.dataset.items() if value is not None}
-    return build_config({**data, "dataset": given})
+    return build_as(DatasetConfig, given, where="dataset")
 
 
 def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter) -> ResolvedModel:
-    config = _with_dataset(reference, settings)
-    located = locate_model(config, db)
+    located = locate_model(resolve_reference(reference).request, db)
     if settings.trust:
         located = located.trusted()
     told.status(f"loading {located.spec.checkpoint or reference}")
-    return load_model(located, config, settings.device)
+    return load_model(located, settings.device)
 
 
 def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:

@@ -12,8 +12,8 @@ from snellen.adapters.types import ImageStatus, InferenceResult, Preprocessed
 from snellen.metrics.parity.compare import compare_image
 from snellen.metrics.parity.differences import Tolerance
 from snellen.metrics.parity.summary import ParitySummary
-from snellen.pipelines.config.evaluate import DatasetConfig
-from snellen.pipelines.data.manifest import ManifestReader
+from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.data.sources.base import DatasetInfo
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer, Prepared, manifest_rows
 from snellen.pipelines.execution.worker.spec import ScoringSpec

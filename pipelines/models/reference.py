@@ -1,22 +1,36 @@
-"""Which model a person means on the command line: a file, a job, or a configuration's."""
+"""Models as a person names them: a file, a job, a configuration, or a loaded adapter."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.evaluate import EvaluateConfig
-from snellen.pipelines.config.loader import build_config, load_config, with_absolute_paths
+from snellen.pipelines.config.loader import build_as, load_as, with_absolute_paths
+from snellen.pipelines.config.sections import ModelConfig
+from snellen.pipelines.models.locate import ModelRequest
+
+if TYPE_CHECKING:
+    from snellen.adapters.base import Adapter
 
 
-def referenced_config(reference: str, *, checkpoint: str | None = None) -> EvaluateConfig:
-    """The configuration of a model alone; its data set is a placeholder unless it is a file's.
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """A model that a person named, and the database of a configuration that names one."""
+
+    request: ModelRequest
+    database: str | None = None
+
+
+def resolve_reference(reference: str, *, checkpoint: str | None = None) -> ModelReference:
+    """Return the model that ``reference`` names.
 
     Args:
         reference: a checkpoint file; a job's id, name or run directory; ``JOB:CHECKPOINT`` with
-            best, last or an epoch; or a YAML configuration, whose sections ``model`` and
-            ``preprocess`` count (for files of weights that need an architecture, say).
+            best, last or an epoch; or a YAML configuration, of which the sections ``model`` and
+            ``preprocess`` count (for weights that need an architecture, for example).
         checkpoint: best, last or an epoch, of a job.
 
     Raises:
@@ -25,10 +39,11 @@ def referenced_config(reference: str, *, checkpoint: str | None = None) -> Evalu
     path = Path(reference).expanduser()
     if path.suffix in {".yaml", ".yml"} and path.is_file():
         _only_of_jobs(reference, checkpoint)
-        return with_absolute_paths(load_config(path))
+        config = with_absolute_paths(load_as(EvaluateConfig, path))
+        return ModelReference(ModelRequest.of(config), config.database)
     if path.is_file():
         _only_of_jobs(reference, checkpoint)
-        model: dict[str, Any] = {"checkpoint": str(path)}
+        model: dict[str, Any] = {"checkpoint": str(path.absolute())}
     else:
         job, which = _split(reference)
         if which is not None and checkpoint is not None:
@@ -38,8 +53,11 @@ def referenced_config(reference: str, *, checkpoint: str | None = None) -> Evalu
                 "given; give one of them.",
             )
         which = which or checkpoint
-        model = {"job": job, **({"checkpoint": which} if which is not None else {})}
-    return with_absolute_paths(build_config({"model": model, "dataset": {"path": "."}}))
+        folder = Path(job).expanduser()
+        model = {"job": str(folder.absolute()) if folder.exists() else job}
+        if which is not None:
+            model["checkpoint"] = which
+    return ModelReference(ModelRequest(build_as(ModelConfig, model, where="model")))
 
 
 def _only_of_jobs(reference: str, checkpoint: str | None) -> None:
@@ -56,3 +74,24 @@ def _split(reference: str) -> tuple[str, str | None]:
     if colon and (which in {"best", "last"} or which.isdecimal()):
         return job, which
     return reference, None
+
+
+def sections_of(adapter: Adapter) -> dict[str, Any]:
+    """Return the sections ``model``, ``preprocess`` and ``run`` of a loaded adapter.
+
+    ``run.engine`` is ``inline``, because the adapter is loaded in this process.
+    """
+    spec = adapter.spec
+    model: dict[str, Any] = {
+        "adapter": spec.adapter,
+        "checkpoint": spec.checkpoint,
+        "architecture": spec.architecture,
+        "options": dict(spec.options),
+    }
+    if spec.class_names:
+        model["class_names"] = list(spec.class_names)
+    return {
+        "model": model,
+        "preprocess": dict(spec.preprocess),
+        "run": {"engine": "inline", "precision": spec.precision},
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,22 @@ from snellen.adapters.checkpoints.layouts import list_checkpoints, resolve_check
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.errors import InputError
+from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.runtime.inspect import inspect_model
 from snellen.adapters.types import AdapterSpec, ModelInfo
-from snellen.store.jobs import get_training_job, replace_validation_results, upsert_training_job
+from snellen.store.jobs import (
+    TrainingJobRecord,
+    delete_training_job,
+    get_training_job,
+    replace_validation_results,
+    training_job_of,
+    upsert_training_job,
+)
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
+
+_PROVISIONAL = "provisional"
+"""Key in the config of a job whose checkpoint has not been loaded yet."""
 
 
 def register_directory(
@@ -63,14 +75,16 @@ def register_run(
     names = list(class_names) if class_names else found.class_names and list(found.class_names)
     job = upsert_training_job(
         db,
-        name=name or found.path.name,
-        framework=found.framework,
-        task_type=str(found.task_type),
-        model_name=found.model_name,
-        output_dir=str(found.path),
-        class_names=names or None,
-        num_classes=len(names) if names else found.num_classes,
-        config=_config(found, given=bool(class_names)),
+        TrainingJobRecord(
+            name=name or found.path.name,
+            framework=found.framework,
+            task_type=str(found.task_type),
+            model_name=found.model_name,
+            output_dir=str(found.path),
+            class_names=names or None,
+            num_classes=len(names) if names else found.num_classes,
+            config=_config(found, given=bool(class_names)),
+        ),
     )
     replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
     return job
@@ -101,18 +115,58 @@ def register_checkpoint(
     path = info.checkpoint_path or info.framework
     return upsert_training_job(
         db,
-        name=name or Path(path).name.split(".")[0],
-        framework=info.framework,
-        task_type=str(info.task_type),
-        model_name=info.architecture,
-        output_dir=path,
-        class_names=list(class_names) if class_names else None,
-        num_classes=info.num_classes,
-        config={
-            "class_names_source": info.class_names_source,
-            **({"exported_from": made_of} if made_of else {}),
-        },
+        TrainingJobRecord(
+            name=name or Path(path).name.split(".")[0],
+            framework=info.framework,
+            task_type=str(info.task_type),
+            model_name=info.architecture,
+            output_dir=path,
+            class_names=list(class_names) if class_names else None,
+            num_classes=info.num_classes,
+            config={
+                "class_names_source": info.class_names_source,
+                **({"exported_from": made_of} if made_of else {}),
+            },
+        ),
     )
+
+
+def submit_checkpoint(db: Database, spec: AdapterSpec, task: str) -> JobView:
+    """Return the job of a bare checkpoint that has not been loaded yet.
+
+    A checkpoint without a job gets a provisional one, which holds what the adapter alone tells;
+    `register_checkpoint` completes it when the checkpoint is loaded.
+
+    Args:
+        db: the open database.
+        spec: the located model.
+        task: the task of the configuration, or ``auto``.
+    """
+    path = spec.checkpoint or spec.adapter
+    known = training_job_of(db, path)
+    if known is not None:
+        return known
+    tasks = load_adapter_class(spec.adapter).tasks
+    only = next(iter(tasks)) if len(tasks) == 1 else "auto"
+    return upsert_training_job(
+        db,
+        TrainingJobRecord(
+            name=Path(path).name.split(".")[0],
+            framework=spec.adapter,
+            task_type=str(only if task == "auto" else task),
+            model_name=spec.architecture,
+            output_dir=path,
+            config={_PROVISIONAL: True},
+        ),
+    )
+
+
+def drop_unused_checkpoint(db: Database, job_id: int) -> None:
+    """Delete a provisional job whose checkpoint was never loaded, unless runs still use it."""
+    job = get_training_job(db, job_id)
+    if (job.config or {}).get(_PROVISIONAL):
+        with suppress(ValueError):
+            delete_training_job(db, job_id)
 
 
 def register_file(

@@ -75,31 +75,39 @@ class Plan:
         return {**asdict(self), "units": self.units, "reasons": list(self.reasons)}
 
 
-def make_plan(
-    config: RunSection,
-    info: ModelInfo,
-    total: int,
-    available: Available,
-    *,
-    reads_images: bool = True,
-    has_cuda: bool = False,
-) -> Plan:
-    """Resolve every ``auto`` of ``run``.
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """A run to plan.
+
+    Attributes:
+        config: the ``run`` section of the configuration.
+        info: the loaded checkpoint.
+        total: number of images in the manifest.
+        reads_images: False for adapters that never look at pixels.
+        has_cuda: the model runs on a GPU of this process (inline engine).
+    """
+
+    config: RunSection
+    info: ModelInfo
+    total: int
+    reads_images: bool = True
+    has_cuda: bool = False
+
+
+def make_plan(request: PlanRequest, available: Available) -> Plan:
+    """Resolve every ``auto`` of the section ``run``.
 
     Args:
-        config: the ``run`` section.
-        info: the loaded checkpoint.
-        total: images in the manifest.
+        request: the run.
         available: what is free now, not what exists.
-        reads_images: False for adapters that never look at pixels.
-        has_cuda: whether this process sees a GPU (inline engine).
 
     Raises:
         ConfigError: PLAN_UNSCHEDULABLE, with what is free and what would fit.
     """
-    layout, device, why = _choose_layout(config, available, has_cuda)
+    config, info, total = request.config, request.info, request.total
+    layout, device, why = _choose_layout(config, available, request.has_cuda)
     batch_size = _batch_size(config, info, device)
-    unit_rows = _unit_rows(config, info, total, device, reads_images)
+    unit_rows = _unit_rows(config, info, total, device, request.reads_images)
     batch_size = min(batch_size, unit_rows) if config.batch_size == "auto" else batch_size
     actors, threads, cpus, gpus, actor_reason = _actors(config, info, layout, available)
     units = math.ceil(total / unit_rows)

@@ -1,4 +1,4 @@
-"""Carry a run's units to the ledger: commit what comes back, score again what does not."""
+"""Commit the units that come back from the engine; score again those that do not."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snellen.adapters.errors import RunError
-from snellen.pipelines.config.base import MaxFailed
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, without
-from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.heartbeat import Heartbeat
-from snellen.pipelines.runs.wording import words_of
-from snellen.store.leases import Lease
+from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.store.ledger import UnitRecord, commit_unit, committed_units
-from snellen.store.sql.database import Database
 
 _ALONE_AT_MOST = 4
-"""More missing units than this are first tried together once more: a node may have gone."""
+"""If more units are missing, they are scored together once more first: a node may have died."""
 
 
 @dataclass(slots=True)
@@ -51,15 +46,11 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Drive:
-    """Everything that committing a run's units needs."""
+class CommitLoop:
+    """Scores the units of a run with an engine and commits them to the ledger."""
 
-    db: Database
-    lease: Lease
+    owned: OwnedRun
     engine: Engine
-    reporter: Reporter
-    heart: Heartbeat
-    max_failed: MaxFailed | None
 
     def run(self, units: Sequence[Unit]) -> None:
         """Score and commit every unit that the ledger does not hold yet.
@@ -69,29 +60,30 @@ class Drive:
                 was committed stays, and the run can be resumed.
         """
         tally = Tally()
-        done = committed_units(self.db, self.lease.kind, self.lease.run_id)
+        lease, reporter = self.owned.lease, self.owned.context.reporter
+        done = committed_units(self.owned.context.db, lease.kind, lease.run_id)
         for record in done:
             tally.add(record)
         todo = without(units, (record.unit_id for record in done))
         total = sum(unit.rows for unit in units)
-        self.reporter.begin(total, tally.rows)
+        reporter.begin(total, tally.rows)
         try:
             self._check_failed(tally, total)
             todo = self._pass(todo, tally, total)
             if len(todo) > _ALONE_AT_MOST:
-                self.reporter.status(f"{len(todo)} units did not come back; trying them again")
+                reporter.status(f"Scoring {len(todo)} units again that did not come back")
                 todo = self._pass(todo, tally, total)
             for unit in todo:
-                self.reporter.status(
-                    f"the worker of unit {unit.unit_id} died; looking for the image that kills it"
+                reporter.status(
+                    f"Looking for the image that killed the worker of unit {unit.unit_id}"
                 )
                 self._commit(self.engine.score_alone(unit), tally, total)
         finally:
             self.engine.stop()
-            self.reporter.end()
+            reporter.end()
 
     def _pass(self, units: Sequence[Unit], tally: Tally, total: int) -> list[Unit]:
-        """One pass over ``units``; gives back those that never arrived."""
+        """Score ``units`` once and return those that never came back."""
         arrived: set[int] = set()
         outcomes = self.engine.score(units)
         for outcome in outcomes:
@@ -100,7 +92,7 @@ class Drive:
         return without(units, arrived)
 
     def _commit(self, outcome: UnitOutcome, tally: Tally, total: int) -> None:
-        self.heart.check()
+        self.owned.heart.check()
         if outcome.error is not None:
             raise RunError(*outcome.error)
         record = UnitRecord(
@@ -116,22 +108,22 @@ class Drive:
             timings=dict(outcome.timings),
             counts=dict(outcome.counts),
         )
-        if commit_unit(self.db, self.lease, record):
+        if commit_unit(self.owned.context.db, self.owned.lease, record):
             tally.add(record)
-            self.reporter.advance(record.rows, tally.failed, tally.metric)
+            self.owned.context.reporter.advance(record.rows, tally.failed, tally.metric)
         self._check_failed(tally, total)
 
     def _check_failed(self, tally: Tally, total: int) -> None:
-        limit = self.max_failed
+        limit = self.owned.context.config.run.max_failed
         if limit is None:
             return
         allowed = math.floor(limit * total) if isinstance(limit, float) else limit
         if tally.failed > allowed:
-            words = words_of(self.lease.kind)
+            words, run_id = self.owned.context.kind.words, self.owned.lease.run_id
             raise RunError(
                 "MAX_FAILED",
                 f"{tally.failed} images failed, more than run.max_failed allows ({limit}"
                 + (f" of {total} = {allowed}" if isinstance(limit, float) else "")
-                + f"). Look at them with `{words.failures.format(self.lease.run_id)}`; go on with "
-                f"`{words.resume.format(self.lease.run_id)} run.max_failed=N`.",
+                + f"). List them with `{words.failures.format(run_id)}`; resume "
+                f"with `{words.resume.format(run_id)} run.max_failed=N`.",
             )

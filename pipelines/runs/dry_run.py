@@ -1,67 +1,39 @@
-"""What a run or an inference job would do: resolve everything that it resolves, start nothing."""
+"""Plan a run without starting it."""
 
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from snellen.pipelines.data.manifest import write_manifest
-from snellen.pipelines.execution.ray.session import RaySession
-from snellen.pipelines.models.load import load_model, locate_model
-from snellen.pipelines.planning.plan import make_plan
-from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.kinds import Config, RunKind, View
-from snellen.pipelines.runs.setup import inline_available
-from snellen.store.sql.database import Database
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
+from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.runs.setup import Resolved, plan_run, resolve_dataset, resolve_model
 
 
-def preview(kind: RunKind[Config, View], config: Config, reporter: Reporter) -> dict[str, Any]:
-    """Load the checkpoint, list the images into a temporary manifest, and plan.
+def dry_run(context: RunContext) -> dict[str, Any]:
+    """Inspect the checkpoint, list the images into a temporary manifest, and plan.
 
-    No row is made for it; a training job that the checkpoint belongs to may be registered.
-
-    Args:
-        kind: of a run, or of an inference job.
-        config: with ``run.engine`` decided.
-        reporter: told what is done.
+    No row is made; a training job that the checkpoint belongs to may be registered.
 
     Returns:
         JSON-serialisable: ``plan``, ``model``, ``dataset``, ``class_map`` (null without labels).
 
     Raises:
-        ConfigError, InputError: whatever would stop it before it starts.
+        ConfigError, InputError: whatever would stop the run before it starts.
     """
-    db = Database.open(config.database)
-    try:
-        with RaySession(config.ray) as session:
-            ray = config.run.engine == "ray"
-            located = locate_model(config, db)
-            kind.check_input(config)
-            reporter.status(f"{'starting Ray and ' if ray else ''}loading the checkpoint")
-            if ray:
-                session.start()
-            model = load_model(located, config, None)
-            dataset = kind.resolve(config, model)
-            kind.check(config, model, dataset)
-            reporter.status(f"listing the images of {config.dataset.path}")
-            with tempfile.TemporaryDirectory(prefix="snellen-plan-") as folder:
-                summary = write_manifest(
-                    dataset.source,
-                    dataset.info,
-                    Path(folder) / "manifest.parquet",
-                    leave_out=dataset.left_out,
-                    limit=config.dataset.limit,
-                )
-            plan = make_plan(
-                config.run,
-                model.info,
-                summary.rows,
-                session.ready() if ray else inline_available(),
-                reads_images=model.reads_images,
-            )
-    finally:
-        db.close()
+    with ExitStack() as stack:
+        model, session = resolve_model(context, stack, inspect_only=True)
+        resolved = Resolved(model, resolve_dataset(context, model), session)
+        dataset = resolved.dataset
+        context.reporter.status(f"Listing images of {context.config.dataset.path}")
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-plan-"))
+        summary = write_manifest(
+            dataset.source, dataset.info, Path(folder) / MANIFEST_NAME, leave_out=dataset.left_out
+        )
+        plan = plan_run(context, resolved, summary.rows, None)
     info = model.info
     return {
         "plan": plan.to_json(),

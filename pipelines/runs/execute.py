@@ -1,209 +1,166 @@
-"""One attempt at one run: from the lease to the finished row, or to a clean stop."""
+"""Execute a run: load the model, list the images, score the units, compute the results."""
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
 
-from snellen.adapters.errors import RunError, SnellenError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.loader import build_as
-from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.inline import InlineEngine
-from snellen.pipelines.execution.ray.session import RaySession
 from snellen.pipelines.execution.worker.unit_worker import UnitWorker
-from snellen.pipelines.models.load import ResolvedModel, load_model, loaded_model, locate_model
-from snellen.pipelines.planning.plan import Available
+from snellen.pipelines.models.load import ResolvedModel
+from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, register_checkpoint
+from snellen.pipelines.planning.fingerprint import Fingerprint, reject_changes
 from snellen.pipelines.planning.units import make_units
-from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.commit_loop import Drive
-from snellen.pipelines.runs.fingerprint import refuse_changes
-from snellen.pipelines.runs.finishing import results_folder
-from snellen.pipelines.runs.heartbeat import Heartbeat
-from snellen.pipelines.runs.kinds import Config, RunKind, View
-from snellen.pipelines.runs.run_folder import OutputLock, output_root
-from snellen.pipelines.runs.setup import Prepared, inline_available, prepare
-from snellen.pipelines.runs.submit import forget, interrupted, make_folder
-from snellen.pipelines.runs.wording import words_of
-from snellen.store.leases import Lease, acquire, release
+from snellen.pipelines.runs.commit_loop import CommitLoop
+from snellen.pipelines.runs.finish import finish_run, results_folder
+from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.runs.ownership import OwnedRun, owned_run
+from snellen.pipelines.runs.run_folder import OutputLock, make_run_folder, output_root
+from snellen.pipelines.runs.setup import Prepared, Resolved, prepare, resolve_dataset, resolve_model
+from snellen.pipelines.runs.submit import discard, submit
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.unit_files import verify_units
-from snellen.store.sql.database import Database
+from snellen.store.runs import free_run_name
 from snellen.store.views import AnyRun
 
-if TYPE_CHECKING:
-    from snellen.adapters.base import Adapter
+
+def submit_and_execute(context: RunContext) -> AnyRun:
+    """Submit a run and execute it here; one that cannot be started leaves nothing behind.
+
+    Raises:
+        ConfigError, InputError: nothing was started.
+        RunError: the run was started and failed; it can be resumed.
+        RunInterrupted: Ctrl-C, or a cancel request; it can be resumed.
+    """
+    run_id = submit(context)
+    try:
+        return execute(context, run_id)
+    except (ConfigError, InputError):
+        if not _began(context.row(run_id)):
+            discard(context, run_id)
+        raise
 
 
-class Attempt(Generic[Config, View]):
-    """Owns a run or job while it lasts. ``stack`` ends whatever it started, in reverse order."""
+def execute(context: RunContext, run_id: int) -> AnyRun:
+    """Execute a ``pending`` run to its end, in this process.
 
-    def __init__(
-        self,
-        kind: RunKind[Config, View],
-        config: Config,
-        db: Database,
-        reporter: Reporter,
-        stack: ExitStack,
-        adapter: Adapter | None,
-    ) -> None:
-        self._kind: RunKind[Config, View] = kind
-        self._config: Config = config
-        self._db = db
-        self._reporter = reporter
-        self._stack = stack
-        self._given = adapter
-        self._ray: RaySession | None = None
+    Raises:
+        InputError: RUN_STATUS, it is not pending; RUN_BUSY; or whatever is wrong with the model
+            or the images, which the row says, too (status ``failed``).
+        RunError: the run was started and failed; it can be resumed.
+        RunInterrupted: Ctrl-C, or a cancel request; it can be resumed.
+    """
+    run = context.row(run_id)
+    if run.status != "pending":
+        words = context.kind.words
+        raise InputError(
+            "RUN_STATUS",
+            f"{words.noun} {run.id} is {run.status}. Expected a pending one. Fix: "
+            f"{words.resume.format(run.id)}",
+        )
+    return _execute(context, run)
 
-    def start(self) -> View:
-        """A new run."""
-        model = self._load_model()
-        dataset = self._kind.resolve(self._config, model)
-        for note in dataset.notes:
-            self._reporter.note(note)
-        root = output_root(self._config.output.dir)
-        lock = self._lock(root)
-        run_id = self._kind.create_row(self._db, self._config, model, dataset)
-        lease = acquire(self._db, self._kind.name, run_id)
-        folder: Path | None = None
-        try:
-            folder = make_folder(self._db, lease, root, self._kind.get(self._db, run_id))
-        except BaseException:
-            forget(self._db, lease, folder)
-            raise
-        return self._held(lease, lock, model, dataset, folder, fresh=True)
 
-    def resume(self, run: View) -> View:
-        """Go on with ``run``, or check that it is whole."""
-        noun = words_of(self._kind.name).noun
-        if run.status == "completed" and not _damaged(self._db, self._kind.name, run):
-            self._reporter.note(f"{noun} {run.id} is completed already; its files are as committed")
+def resume(context: RunContext, run: AnyRun) -> AnyRun:
+    """Execute what is left of a run; a completed run with intact files is returned as it is.
+
+    Raises:
+        InputError: RUN_BUSY; RESUME_CHANGED with every difference; MANIFEST_CHANGED.
+        RunError: it failed again; it can be resumed.
+        RunInterrupted: Ctrl-C, or a cancel request; it can be resumed.
+    """
+    if run.status == "completed":
+        records = committed_units(context.db, context.kind.name, run.id)
+        if not verify_units(results_folder(run), records):
+            context.reporter.note(
+                f"{context.kind.words.noun} {run.id} is completed already; its files are intact"
+            )
             return run
-        lease = acquire(self._db, self._kind.name, run.id, reopen=True)
-        try:
-            model = self._load_model()
-            before = build_as(self._kind.config, run.config)
-            refuse_changes(
-                before, self._config, run.fingerprint or {}, model.info, f"{noun} {run.id}"
+    return _execute(context, run)
+
+
+def _began(run: AnyRun) -> bool:
+    """Return True once the run has a manifest, so that there is something to resume."""
+    return (run.fingerprint or {}).get("manifest_hash") is not None
+
+
+def _execute(context: RunContext, run: AnyRun) -> AnyRun:
+    # The stack ends Ray and frees the output folder after the run's row has its last status.
+    with ExitStack() as stack, owned_run(context, run) as owned:
+        model, session = resolve_model(context, stack)
+        if _began(run):
+            before = build_as(context.kind.config, run.config)
+            name = f"{context.kind.words.noun} {run.id}"
+            reject_changes(
+                Fingerprint(before, run.fingerprint or {}), context.config, model.info, name
             )
-            dataset = self._kind.resolve(self._config, model)
-            root = output_root(self._config.output.dir)
-            lock = self._lock(root)
-            known = run.results_dir
-            folder = Path(known) if known else make_folder(self._db, lease, root, run)
-        except BaseException:
-            release(self._db, lease, status=_resumable(run.status), error_message=run.error_message)
-            raise
-        return self._held(lease, lock, model, dataset, folder, fresh=False)
-
-    def _held(
-        self,
-        lease: Lease,
-        lock: OutputLock | None,
-        model: ResolvedModel,
-        dataset: ResolvedDataset,
-        folder: Path,
-        *,
-        fresh: bool,
-    ) -> View:
-        """Everything that happens while this process owns the run."""
-        started = False
-        try:
-            with Heartbeat(self._db, lease, lock) as heart:
-                prepared = self._prepare(lease, model, dataset, folder)
-                started = True
-                self._drive(prepared, heart, model)
-                return self._kind.finish(self._db, lease, self._config, self._reporter)
-        except KeyboardInterrupt:
-            release(self._db, lease, status="interrupted", error_message="interrupted")
-            raise interrupted(self._db, lease, self._kind.get(self._db, lease.run_id)) from None
-        except SnellenError as error:
-            if fresh and not started and not isinstance(error, RunError):
-                # Wrong input found while the manifest was made: there is nothing to resume.
-                forget(self._db, lease, folder)
-            else:
-                release(self._db, lease, status="failed", error_message=error.message)
-            raise
-        except BaseException as error:
-            release(
-                self._db, lease, status="failed", error_message=f"{type(error).__name__}: {error}"
-            )
-            raise
-
-    def _prepare(
-        self, lease: Lease, model: ResolvedModel, dataset: ResolvedDataset, folder: Path
-    ) -> Prepared:
-        return prepare(
-            self._db,
-            lease,
-            self._config,
-            kind=self._kind,
-            model=model,
-            dataset=dataset,
-            folder=folder,
-            available=self._available,
-            reporter=self._reporter,
-        )
-
-    def _drive(self, prepared: Prepared, heart: Heartbeat, model: ResolvedModel) -> None:
-        plan, spec = prepared.plan, prepared.spec
-        engine: Engine
-        if plan.layout == "inline":
-            engine = InlineEngine(spec, plan, UnitWorker(spec, adapter=model.adapter))
-        else:
-            from snellen.pipelines.execution.ray.engine import RayEngine
-
-            engine = RayEngine(spec, plan)
-            self._reporter.status("starting the workers, which load torch and the checkpoint")
-        Drive(
-            self._db, prepared.lease, engine, self._reporter, heart, self._config.run.max_failed
-        ).run(make_units(plan.total, plan.unit_rows))
-
-    def _start_ray(self) -> None:
-        if self._config.run.engine == "ray":
-            where = self._config.ray.address or "on this machine"
-            self._reporter.status(f"starting Ray ({where}) and loading the checkpoint")
-            self._ray = self._stack.enter_context(RaySession(self._config.ray)).start()
-        else:
-            self._reporter.status("loading the checkpoint")
-
-    def _load_model(self) -> ResolvedModel:
-        """Load the model while Ray starts; what is plainly missing is said before that."""
-        if self._given is not None:
-            return loaded_model(self._given, self._given.spec)
-        located = locate_model(self._config, self._db)
-        self._kind.check_input(self._config)
-        self._start_ray()
-        return load_model(located, self._config, self._device())
-
-    def _device(self) -> str | None:
-        """Where this process runs the model; None where Ray's workers do."""
-        if self._config.run.engine == "ray":
-            return None
-        from snellen.adapters.runtime.threads import has_cuda
-
-        return "cuda" if self._config.run.device != "cpu" and has_cuda() else "cpu"
-
-    def _available(self) -> Available:
-        if self._ray is not None:
-            self._reporter.status("waiting for Ray")
-            return self._ray.ready()
-        return inline_available()
-
-    def _lock(self, root: Path) -> OutputLock | None:
-        if self._config.output.dir == "auto":
-            return None
-        lock = OutputLock(root).acquire(
-            f"{words_of(self._kind.name).noun} '{self._config.name or 'unnamed'}'"
-        )
-        self._stack.callback(lock.release)
-        return lock
+        resolved = Resolved(model, resolve_dataset(context, model), session)
+        if not _began(run):
+            run = _describe(owned, run, resolved)
+        folder = _claim_folder(owned, run, stack)
+        prepared = prepare(owned, resolved, folder)
+        owned.started = True
+        engine = _engine(owned, prepared, model)
+        CommitLoop(owned, engine).run(make_units(prepared.plan.total, prepared.plan.unit_rows))
+        return finish_run(owned)
 
 
-def _damaged(db: Database, kind: str, run: AnyRun) -> bool:
-    return bool(verify_units(results_folder(run), committed_units(db, kind, run.id)))
+def _claim_folder(owned: OwnedRun, run: AnyRun, stack: ExitStack) -> Path:
+    """Lock the output folder where a configuration names one, and make the run's folder."""
+    context = owned.context
+    root = output_root(context.config.output.dir)
+    if context.config.output.dir != "auto":
+        words = context.kind.words
+        lock = OutputLock(root).acquire(f"{words.noun} '{context.config.name or 'unnamed'}'")
+        stack.callback(lock.release)
+        owned.heart.lock = lock
+    if run.results_dir is not None:
+        return Path(run.results_dir)
+    folder = make_run_folder(root, run.id, run.name or "run")
+    owned.update(results_dir=str(folder))
+    return folder
 
 
-def _resumable(status: str) -> str:
-    return status if status in {"failed", "cancelled"} else "interrupted"
+def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
+    """Store what the checkpoint and the dataset turned out to be, and return the row."""
+    context, model, dataset = owned.context, resolved.model, resolved.dataset
+    for note in dataset.notes:
+        context.reporter.note(note)
+    info = model.info
+    columns = {
+        "checkpoint_path": info.checkpoint_path,
+        "task_type": str(info.task_type),
+        "class_names": list(model.class_names),
+        **context.kind.describe_dataset(dataset),
+    }
+    if context.config.name is None:
+        columns["name"] = _default_name(context, run, info.architecture)
+    if model.job is None:
+        job = register_checkpoint(context.db, info, columns["class_names"])
+        columns["training_job_id"] = job.id
+    owned.update(**columns)
+    if columns.get("training_job_id", run.training_job_id) != run.training_job_id:
+        drop_unused_checkpoint(context.db, run.training_job_id)
+    return owned.row()
+
+
+def _default_name(context: RunContext, run: AnyRun, architecture: str) -> str:
+    _, images = context.kind.describe_input(context.config)
+    name = f"{architecture}-{images}"
+    if run.name is not None and re.fullmatch(re.escape(name) + r"(-\d+)?", run.name):
+        return run.name
+    return free_run_name(context.db, name, kind=context.kind.name)
+
+
+def _engine(owned: OwnedRun, prepared: Prepared, model: ResolvedModel) -> Engine:
+    plan, spec = prepared.plan, prepared.spec
+    if plan.layout == "inline":
+        return InlineEngine(spec, plan, UnitWorker(spec, adapter=model.adapter))
+    from snellen.pipelines.execution.ray.engine import RayEngine
+
+    owned.context.reporter.status("Starting the workers, which load the checkpoint")
+    return RayEngine(spec, plan)

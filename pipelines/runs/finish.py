@@ -1,81 +1,99 @@
-"""End a test run: metrics from the files, the row completed in one transaction, losers swept."""
+"""Finish a run: compute its columns from the files, complete its row, remove what lost."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from snellen.adapters.errors import RunError
-from snellen.adapters.types import TaskType
-from snellen.pipelines.config.evaluate import EvaluateConfig
-from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.finishing import all_failed, check_complete, complete, results_folder
-from snellen.pipelines.runs.measure import Measured, Spread, measure
-from snellen.pipelines.runs.slices import measure_slices
-from snellen.store.kinds import TEST_RUN
-from snellen.store.leases import Lease, release
-from snellen.store.ledger import committed_units
+from snellen.pipelines.config.sections import OutputConfig
+from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.runs.ownership import OwnedRun
+from snellen.store.ledger import UnitRecord, committed_units
 from snellen.store.parquet.results import Results
-from snellen.store.runs import get_test_run
-from snellen.store.sql.database import Database
-from snellen.store.views import RunView
+from snellen.store.parquet.unit_files import sweep_temporaries, sweep_units
+from snellen.store.runs import complete_run
+from snellen.store.views import AnyRun
 
-SPREAD_FROM = 50_000
-"""Images from which on a Ray run's metrics are counted by Ray tasks: their start takes seconds."""
+_COUNTS = ("scored_images", "failed_images", "total_images")
 
 
-def finish_run(db: Database, lease: Lease, config: EvaluateConfig, reporter: Reporter) -> RunView:
-    """Complete a run whose units are all in the ledger.
+def finish_run(owned: OwnedRun) -> AnyRun:
+    """Complete a run whose units are all in the ledger, in one transaction.
 
     Raises:
-        RunError: ALL_FAILED when no image could be scored; the run row says so, too.
+        RunError: ALL_FAILED when no image could be scored; the row says so, too.
     """
-    run = get_test_run(db, lease.run_id)
-    records = committed_units(db, TEST_RUN, run.id)
+    context, lease = owned.context, owned.lease
+    run = owned.row()
+    records = committed_units(context.db, lease.kind, lease.run_id)
     check_complete(records, run.total_images or 0)
-    reporter.status("computing the metrics from the result files")
     results = Results(results_folder(run), records)
-    measured = measure_run(run, results, config, reporter, spread=_spread(run, config))
-    if measured.scored == 0:
-        raise _all_failed(db, lease, results, measured)
-    complete(db, lease, run, results, measured.columns, config.output, reporter)
-    return get_test_run(db, run.id)
+    columns = dict(context.kind.measure(run, results, context.config, context.reporter))
+    if not columns["scored_images"]:
+        error = _all_failed(context, run.id, results)
+        counts = {key: columns[key] for key in _COUNTS}
+        owned.release("failed", error_message=error.message, **(dict.fromkeys(columns) | counts))
+        raise error
+    context.reporter.status("Writing run tables")
+    rows = sql_rows(results, run, context.config.output)
+    complete_run(context.db, lease, columns=columns, image_rows=rows)
+    sweep_units(results.results_dir, {record.file for record in records})
+    for folder in context.kind.folders:
+        with suppress(OSError):
+            sweep_temporaries(results.results_dir / folder)
+    return owned.row()
 
 
-def measure_run(
-    run: RunView,
-    results: Results,
-    config: EvaluateConfig,
-    reporter: Reporter,
-    *,
-    spread: Spread = map,
-) -> Measured:
-    """The metrics of a run and of its slices, as columns of its row."""
-    task, names = TaskType(run.task_type), tuple(run.class_names or ())
-    measured = measure(
-        results, task, names, total=run.total_images or 0, config=config.metrics, spread=spread
+def results_folder(run: AnyRun) -> Path:
+    """Return the folder of a run's files.
+
+    Raises:
+        RunError: RUN_NOT_STARTED.
+    """
+    if run.results_dir is None:
+        raise RunError("RUN_NOT_STARTED", f"run {run.id} has no results folder yet.")
+    return Path(run.results_dir)
+
+
+def sql_rows(results: Results, run: AnyRun, output: OutputConfig) -> Iterator[dict[str, Any]]:
+    """Yield the rows for the per-image SQL table; none for a run above the limit."""
+    if (run.total_images or 0) > output.sql_rows_limit:
+        return
+    for table in results.iter_units():
+        yield from table.to_pylist()
+
+
+def check_complete(records: list[UnitRecord], total: int) -> None:
+    """Check that the units cover every image once, in order.
+
+    Raises:
+        RunError: RUN_INCOMPLETE.
+    """
+    expected = 0
+    for record in records:
+        if record.start != expected or record.rows != record.stop - record.start:
+            break
+        expected = record.stop
+    if expected != total:
+        raise RunError(
+            "RUN_INCOMPLETE",
+            f"the ledger holds images up to {expected} of {total} without a gap; resume the run.",
+        )
+
+
+def _all_failed(context: RunContext, run_id: int, results: Results) -> RunError:
+    """Return the error of a run without a scored image, with the error codes by number."""
+    codes: Counter[str] = Counter()
+    for table in results.iter_units(["error_code"]):
+        codes.update(str(code) for code in table["error_code"].to_pylist())
+    counted = ", ".join(f"{count} {code}" for code, count in codes.most_common())
+    words = context.kind.words
+    return RunError(
+        "ALL_FAILED",
+        f"none of the {sum(codes.values())} images could be {words.done} ({counted}). See "
+        f"`{words.failures.format(run_id)}`.",
     )
-    if measured.scored == 0 or not config.metrics.slices:
-        return measured
-    reporter.status("computing the metrics of each slice")
-    found = measure_slices(results, task, names, config.metrics, reporter)
-    details = {**(measured.columns["details"] or {}), "slices": found}
-    return replace(measured, columns={**measured.columns, "details": details})
-
-
-def _spread(run: RunView, config: EvaluateConfig) -> Spread:
-    """Large runs are counted by the Ray that they ran on; a small one is done sooner here."""
-    if config.run.engine != "ray" or (run.total_images or 0) < SPREAD_FROM:
-        return map
-    from snellen.pipelines.execution.ray.map import ray_map
-
-    return ray_map
-
-
-def _all_failed(db: Database, lease: Lease, results: Results, measured: Measured) -> RunError:
-    error = all_failed(lease, results)
-    nothing = dict.fromkeys(
-        ("metrics", "intervals", "details", "per_class_metrics", "confusion_matrix")
-    )
-    kept = {k: measured.columns[k] for k in ("scored_images", "failed_images", "total_images")}
-    release(db, lease, status="failed", error_message=error.message, **nothing, **kept)
-    return error

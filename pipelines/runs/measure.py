@@ -13,22 +13,19 @@ import pyarrow.parquet as pq
 
 from snellen.adapters.types import TaskType
 from snellen.metrics.tasks import load
-from snellen.pipelines.config.metrics import MetricsConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.slices import MetricsSpec, measure_slices
 from snellen.store.parquet.results import Results
+from snellen.store.views import RunView
 
 _STATUS_AND_TIME = ("status", "inference_time_ms")
+SPREAD_FROM = 50_000
+"""Images from which the metrics of a Ray run are counted by Ray tasks, which start in seconds."""
 _MERGE_EVERY = 256
-"""States held before they are merged, so that memory does not follow the number of units."""
-_ROWS_A_PART = 16_384
+"""States held before they are merged, so that memory does not grow with the number of units."""
+_ROWS_PER_PART = 16_384
 """Images that are counted together: a second or two of work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Columns of the run row, computed from the files."""
-
-    columns: dict[str, Any]
-    scored: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +43,55 @@ Spread = Callable[
 """``map`` over the parts of a run, in their order; see `snellen.pipelines.execution.ray.map`."""
 
 
-def measure(
-    results: Results,
-    task: TaskType,
-    class_names: tuple[str, ...],
-    *,
-    total: int,
-    config: MetricsConfig,
-    spread: Spread = map,
-) -> Measured:
-    """Read every result file once and compute the metrics of the task.
+def measure_run(
+    run: RunView, results: Results, config: EvaluateConfig, reporter: Reporter
+) -> dict[str, Any]:
+    """Compute the metrics of a test run and of its slices, as columns of its row.
 
     Args:
-        results: the run's files, in unit order.
-        task: decides which metrics there are.
-        class_names: the checkpoint's names, length K.
-        total: images in the run.
-        config: the ``metrics`` section.
-        spread: counts the parts; by default in this process, one after another.
+        run: the run whose images they are.
+        results: its files, in unit order.
+        config: the sections ``metrics`` and ``run`` count.
+        reporter: told about progress.
+    """
+    reporter.status("Computing metrics from the result files")
+    total = run.total_images or 0
+    spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
+    columns = measure(results, spec, total, spread=_spread(config, total))
+    if not columns["scored_images"] or not config.metrics.slices:
+        return columns
+    reporter.status("Computing metrics of each slice")
+    found = measure_slices(results, spec, reporter)
+    return {**columns, "details": {**(columns["details"] or {}), "slices": found}}
+
+
+def _spread(config: EvaluateConfig, total: int) -> Spread:
+    """Count large runs on the Ray that they ran on; a small run is counted sooner here."""
+    if config.run.engine != "ray" or total < SPREAD_FROM:
+        return map
+    from snellen.pipelines.execution.ray.map import ray_map
+
+    return ray_map
+
+
+def measure(
+    results: Results, spec: MetricsSpec, total: int, *, spread: Spread = map
+) -> dict[str, Any]:
+    """Read every result file once and compute the metrics of the task, as columns of a run.
+
+    Args:
+        results: the run's files, in unit order; at least one.
+        spec: the metrics.
+        total: number of images in the run.
+        spread: maps over the parts; by default in this process, one after another.
 
     Raises:
         ConfigError: UNKNOWN_TASK.
         ValueError: a run without units.
     """
-    metrics = load(task, **config.model_dump())
-    count = partial(count_files, task, config.model_dump(), class_names)
+    options = spec.config.model_dump()
+    metrics = load(spec.task, **options)
+    count = partial(count_files, spec.task, options, spec.class_names)
     states: list[Any] = []
     failed, milliseconds = 0, 0.0
     for counted in spread(count, _parts(results, total)):
@@ -80,30 +101,30 @@ def measure(
         failed += counted.failed
         milliseconds += counted.milliseconds
     report = metrics.compute(
-        metrics.merge(states), class_names, total_images=total, failed_images=failed
+        metrics.merge(states), spec.class_names, total_images=total, failed_images=failed
     )
     scored = total - failed
-    return Measured(
-        {
-            "metrics": report.metrics,
-            "intervals": report.intervals,
-            "per_class_metrics": report.per_class,
-            "confusion_matrix": report.confusion_matrix,
-            "details": report.details,
-            "primary_metric_name": report.primary_metric_name,
-            "primary_metric_value": report.primary_metric_value,
-            "overall_loss": report.loss,
-            "scored_images": scored,
-            "failed_images": failed,
-            "total_images": total,
-            "inference_time_ms": milliseconds / scored if scored else None,
-        },
-        scored,
-    )
+    return {
+        "metrics": report.metrics,
+        "intervals": report.intervals,
+        "per_class_metrics": report.per_class,
+        "confusion_matrix": report.confusion_matrix,
+        "details": report.details,
+        "primary_metric_name": report.primary_metric_name,
+        "primary_metric_value": report.primary_metric_value,
+        "overall_loss": report.loss,
+        "scored_images": scored,
+        "failed_images": failed,
+        "total_images": total,
+        "inference_time_ms": milliseconds / scored if scored else None,
+    }
 
 
 def count_files(
-    task: TaskType, options: dict[str, Any], class_names: tuple[str, ...], paths: Sequence[Path]
+    task: TaskType | str,
+    options: dict[str, Any],
+    class_names: tuple[str, ...],
+    paths: Sequence[Path],
 ) -> Counted:
     """Count the rows of some result files; runs in a worker, too.
 
@@ -128,7 +149,7 @@ def count_files(
 
 def _parts(results: Results, total: int) -> Iterator[Sequence[Path]]:
     paths = results.paths
-    rows_a_file = max(1, total // max(1, len(paths)))
-    files = max(1, _ROWS_A_PART // rows_a_file)
+    rows_per_file = max(1, total // max(1, len(paths)))
+    files = max(1, _ROWS_PER_PART // rows_per_file)
     for start in range(0, len(paths), files):
         yield paths[start : start + files]

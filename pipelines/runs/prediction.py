@@ -1,132 +1,91 @@
-"""What makes a run an inference job: images without labels, pictures, times."""
+"""The inference job: a model on unlabelled images, its pictures and its times."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow.compute as pc
 
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.types import TaskType
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
-from snellen.pipelines.data.sources.unlabelled import input_of, open_images, short_name
+from snellen.pipelines.data.sources.unlabelled import (
+    are_few,
+    check_images,
+    input_of,
+    open_images,
+    short_name,
+)
 from snellen.pipelines.execution.worker.spec import PictureSpec
 from snellen.pipelines.execution.worker.visualize import FOLDERS
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.finishing import all_failed, check_complete, complete, results_folder
-from snellen.pipelines.runs.kinds import RunKind, Scoring
-from snellen.pipelines.runs.submit import shared_columns
+from snellen.pipelines.runs.kinds import Columns, RunKind, Scoring, Wording
+from snellen.pipelines.tasks.registry import task_of
 from snellen.store.kinds import INFERENCE_JOB
-from snellen.store.leases import Lease, release
-from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
-from snellen.store.parquet.unit_files import sweep_temporaries
 from snellen.store.runs import create_inference_job, get_inference_job
-from snellen.store.sql.database import Database
 from snellen.store.views import InferenceJobView
 
 
-class Prediction(RunKind[PredictConfig, InferenceJobView]):
-    """An inference job."""
+def _decide(config: PredictConfig) -> PredictConfig:
+    """Choose the engine: a few local images are predicted before Ray has started."""
+    if config.run.engine != "auto":
+        return config
+    engine = "inline" if are_few(config.dataset) else "ray"
+    return config.model_copy(update={"run": config.run.model_copy(update={"engine": engine})})
 
-    name: ClassVar[str] = INFERENCE_JOB
 
-    @property
-    def config(self) -> type[PredictConfig]:
-        """The class of its configuration."""
-        return PredictConfig
+def _check_input(config: PredictConfig) -> None:
+    if config.model.class_names == "dataset":
+        raise InputError(
+            "CLASS_NAMES_UNKNOWN",
+            "model.class_names: dataset takes the names of a labelled dataset, which a prediction "
+            "does not have. Expected a list, a text file with one name per line, or imagenet.",
+        )
+    open_images(config.dataset)
 
-    def get(self, db: Database, reference: int | str) -> InferenceJobView:
-        """A row of ``inference_jobs``."""
-        return get_inference_job(db, reference)
 
-    def check_input(self, config: PredictConfig) -> None:
-        """There is something at the path, and classes are not to come from it."""
-        if config.model.class_names == "dataset":
-            raise InputError(
-                "CLASS_NAMES_UNKNOWN",
-                "model.class_names: dataset takes the names of a labelled set, which a prediction "
-                "does not have; give a list, a text file with a name a line, or imagenet.",
-            )
-        open_images(config.dataset)
+def _describe_input(config: PredictConfig) -> tuple[Columns, str]:
+    kind, given = input_of(config.dataset)
+    return {"inference_type": kind, "input_data": given}, short_name(config.dataset)
 
-    def resolve(self, config: PredictConfig, model: ResolvedModel) -> ResolvedDataset:
-        """The images, without classes."""
-        source = open_images(config.dataset)
-        return ResolvedDataset(source, source.describe(), None)
 
-    def create_row(
-        self, db: Database, config: PredictConfig, model: ResolvedModel, dataset: ResolvedDataset
-    ) -> int:
-        """A row of ``inference_jobs``."""
-        kind, given = input_of(config.dataset)
-        names, images = class_names(model), short_name(config.dataset)
-        return create_inference_job(
-            db,
-            **shared_columns(db, INFERENCE_JOB, config, model, names, images),
-            inference_type=kind,
-            input_data=given,
+def _resolve(config: PredictConfig, model: ResolvedModel) -> ResolvedDataset:
+    source = open_images(config.dataset)
+    return ResolvedDataset(source, source.describe(), None)
+
+
+def _check(config: PredictConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
+    task = task_of(model.info.task_type)
+    if config.model.min_confidence != "auto" and not task.filters_by_confidence:
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.min_confidence: a classifier always returns its five most confident classes "
+            "with their probabilities. Expected a detector. Fix: remove the key.",
+        )
+    if config.output.masks == "png" and not task.has_masks:
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"output.masks: png: this model is for {model.info.task_type}. Expected a model for "
+            "instance_segmentation. Fix: remove the key.",
         )
 
-    def check(self, config: PredictConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
-        """Settings of detectors are for detectors."""
-        task = model.info.task_type
-        classifies = task is TaskType.IMAGE_CLASSIFICATION
-        if classifies and config.model.min_confidence != "auto":
-            raise ConfigError(
-                "OPTION_INVALID",
-                "model.min_confidence leaves out unsure detections; a classifier always gives its "
-                "five surest classes with their probabilities. Remove the setting.",
-            )
-        if task is not TaskType.INSTANCE_SEGMENTATION and config.output.masks == "png":
-            raise ConfigError(
-                "OPTION_INVALID",
-                f"output.masks: png needs a model for instance_segmentation; this one is for {task}"
-                ". Remove the setting.",
-            )
 
-    def scoring(
-        self, config: PredictConfig, model: ResolvedModel, run: InferenceJobView, total: int
-    ) -> Scoring:
-        """Which pictures are written."""
-        output = config.output
-        if output.visualize == "none" and output.masks == "none":
-            return Scoring(all_threads=True)
-        names = tuple(run.class_names or ())
-        pictures = PictureSpec(output.visualize, output.masks == "png", total, names)
-        return Scoring(pictures=pictures, all_threads=True)
-
-    def finish(
-        self, db: Database, lease: Lease, config: PredictConfig, reporter: Reporter
-    ) -> InferenceJobView:
-        """Add the times up from the files."""
-        job = get_inference_job(db, lease.run_id)
-        records = committed_units(db, INFERENCE_JOB, job.id)
-        check_complete(records, job.total_images or 0)
-        results = Results(results_folder(job), records)
-        columns = _totals(results)
-        if columns["scored_images"] == 0:
-            error = all_failed(lease, results)
-            release(db, lease, status="failed", error_message=error.message, **columns)
-            raise error
-        complete(db, lease, job, results, columns, config.output, reporter)
-        for folder in FOLDERS:
-            with suppress(OSError):
-                sweep_temporaries(results.results_dir / folder)
-        return get_inference_job(db, job.id)
+def _scoring(
+    config: PredictConfig, model: ResolvedModel, run: InferenceJobView, total: int
+) -> Scoring:
+    output = config.output
+    if output.visualize == "none" and output.masks == "none":
+        return Scoring(all_threads=True)
+    pictures = PictureSpec(output.visualize, output.masks == "png", total, model.class_names)
+    return Scoring(pictures=pictures, all_threads=True)
 
 
-def class_names(model: ResolvedModel) -> tuple[str, ...]:
-    """The checkpoint's class names; their numbers where it has none."""
-    info = model.info
-    return info.class_names or tuple(str(number) for number in range(info.num_classes))
-
-
-def _totals(results: Results) -> dict[str, Any]:
-    """Images and device time of a job; failed images have no time."""
+def _measure(
+    run: InferenceJobView, results: Results, config: PredictConfig, reporter: Reporter
+) -> dict[str, Any]:
+    """Count the images and add up the device time; failed images have no time."""
     total, failed, milliseconds = 0, 0, 0.0
     for table in results.iter_units(["status", "inference_time_ms"]):
         total += table.num_rows
@@ -142,4 +101,25 @@ def _totals(results: Results) -> dict[str, Any]:
     }
 
 
-PREDICTION_KIND = Prediction()
+PREDICTION = RunKind(
+    name=INFERENCE_JOB,
+    words=Wording(
+        "inference job",
+        "snellen predict --resume {}",
+        "snellen predictions {} --status failed",
+        "predicted",
+    ),
+    config=PredictConfig,
+    get=get_inference_job,
+    create=create_inference_job,
+    decide=_decide,
+    check_input=_check_input,
+    describe_input=_describe_input,
+    resolve=_resolve,
+    check=_check,
+    describe_dataset=lambda dataset: {},
+    scoring=_scoring,
+    measure=_measure,
+    check_paths=lambda config: check_images(config.dataset),
+    folders=FOLDERS,
+)

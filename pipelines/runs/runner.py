@@ -1,48 +1,56 @@
-"""What the runners of test runs and inference jobs have in common."""
+"""The runners: from a configuration to a finished run, and back to it after a stop."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Generic
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
-from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.config.predict import AnyConfig, Images, PredictConfig, path_of
+from snellen.pipelines.models.reference import sections_of
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.dry_run import preview
-from snellen.pipelines.runs.execute import Attempt
-from snellen.pipelines.runs.kinds import Config, RunKind, View
-from snellen.pipelines.runs.wording import words_of
+from snellen.pipelines.runs.dry_run import dry_run
+from snellen.pipelines.runs.evaluation import EVALUATION
+from snellen.pipelines.runs.execute import execute, resume, submit_and_execute
+from snellen.pipelines.runs.kinds import RunContext, RunKind
+from snellen.pipelines.runs.prediction import PREDICTION
+from snellen.pipelines.runs.submit import submit
 from snellen.store.sql.database import Database
+from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
 
 
-class Runner(Generic[Config, View]):
-    """From a configuration, or an adapter that is loaded already, to a finished row.
+class _Runner:
+    """What both runners share; the subclass names the kind of run.
 
     Args:
-        config: the whole configuration; or an adapter, which then works in this process
-            (``engine`` inline) on the images that are named later; ``resume`` needs neither.
+        config: the whole configuration; or a loaded adapter, which then runs in this process
+            (``engine`` inline) on the images that are named later; ``resume`` and ``execute``
+            need neither.
         engine: overrides ``run.engine``.
         database: overrides ``database``.
         reporter: told about progress.
     """
 
-    kind: RunKind[Config, View]
+    kind: RunKind
+    _named: str
 
     def __init__(
         self,
-        config: Config | Adapter | None = None,
+        config: AnyConfig | Adapter | None = None,
         *,
         engine: str | None = None,
         database: str | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._adapter: Adapter | None = None
-        self._config: Config | None = None
+        self._config: AnyConfig | None = None
         if config is None or isinstance(config, self.kind.config):
             self._config = config
         elif isinstance(config, EvaluateConfig | PredictConfig):
@@ -53,8 +61,20 @@ class Runner(Generic[Config, View]):
         self._database = database
         self._reporter = reporter or Reporter()
 
-    def resume(self, reference: int | str, overrides: Sequence[str] = ()) -> View:
-        """Go on with what did not end; what is completed is returned as it is.
+    def execute(self, run_id: int) -> Any:
+        """Execute a run that was submitted before, in this process.
+
+        Raises:
+            InputError: RUN_NOT_FOUND; RUN_STATUS, it is not pending; RUN_BUSY; or what is wrong
+                with the model or the images, which the row says, too (status ``failed``).
+            RunError: the run was started and failed; it can be resumed.
+            RunInterrupted, RunCancelled: it can be resumed.
+        """
+        with self._stored(run_id) as (context, run):
+            return execute(context, run.id)
+
+    def resume(self, reference: int | str, overrides: Sequence[str] = ()) -> Any:
+        """Execute what is left of a run; a completed one is returned as it is.
 
         Args:
             reference: id, name or ``latest``.
@@ -63,45 +83,159 @@ class Runner(Generic[Config, View]):
         Raises:
             InputError: RUN_NOT_FOUND, RUN_BUSY, RESUME_CHANGED with every difference.
             RunError: it failed again; it can be resumed.
-            RunInterrupted: Ctrl-C; it can be resumed.
+            RunInterrupted, RunCancelled: it can be resumed.
         """
-        with ExitStack() as stack:
-            db = Database.open(self._database, create=False)
-            stack.callback(db.close)
+        with self._stored(reference, overrides) as (context, run):
+            return resume(context, run)
+
+    @contextmanager
+    def _stored(
+        self, reference: int | str, overrides: Sequence[str] = ()
+    ) -> Iterator[tuple[RunContext, AnyRun]]:
+        """Open a stored run with its own configuration."""
+        db = Database.open(self._database, create=False)
+        try:
             run = self.kind.get(db, reference)
-            self._check_resumable(run)
+            self.kind.check_resumable(run)
             data = apply_overrides(dict(run.config or {}), overrides)
-            where = f"{words_of(self.kind.name).noun} {run.id}"
-            config = self._decided(build_as(self.kind.config, data, where=where))
-            return Attempt(self.kind, config, db, self._reporter, stack, None).resume(run)
+            config = build_as(self.kind.config, data, where=f"{self.kind.words.noun} {run.id}")
+            yield RunContext(self.kind, self.kind.decide(config), db, self._reporter), run
+        finally:
+            db.close()
 
-    def _start(self, data: dict[str, Any]) -> View:
-        """Something new, from the settings of a configuration."""
-        config = self._configured(data)
-        with ExitStack() as stack:
-            db = Database.open(config.database)
-            stack.callback(db.close)
-            return Attempt(self.kind, config, db, self._reporter, stack, self._adapter).start()
+    @contextmanager
+    def _opened(self, images: dict[str, Any]) -> Iterator[RunContext]:
+        """Open the run tables for the configuration with other images."""
+        config = self._configured(images)
+        db = Database.open(config.database)
+        try:
+            yield RunContext(self.kind, config, db, self._reporter, self._adapter)
+        finally:
+            db.close()
 
-    def _preview(self, data: dict[str, Any]) -> dict[str, Any]:
-        """What `_start` would do; see `snellen.pipelines.runs.dry_run.preview`."""
-        return preview(self.kind, self._configured(data), self._reporter)
-
-    def _configured(self, data: dict[str, Any]) -> Config:
+    def _configured(self, images: dict[str, Any]) -> AnyConfig:
+        """Return the configuration with absolute paths and everything decided."""
+        config = self._config
+        if config is None:
+            if self._adapter is None:
+                raise ConfigError(
+                    "CONFIG_MISSING", f"{self._named} needs a configuration, or an adapter."
+                )
+            data = {**sections_of(self._adapter), "dataset": images}
+            config = build_as(self.kind.config, data)
+        elif images:
+            dataset = {**config.dataset.model_dump(), **images}
+            section = build_as(type(config.dataset), dataset, where="dataset")
+            config = config.model_copy(update={"dataset": section})
         if self._engine is not None:
-            data["run"]["engine"] = self._engine
+            run = config.run.model_copy(update={"engine": self._engine})
+            config = config.model_copy(update={"run": run})
         if self._database is not None:
-            data["database"] = self._database
-        config = self._decided(with_absolute_paths(build_as(self.kind.config, data)))
-        self._check_named(config)
-        return config
+            config = config.model_copy(update={"database": self._database})
+        config = with_absolute_paths(config)
+        self.kind.check_paths(config)
+        decided: AnyConfig = self.kind.decide(config)
+        return decided
 
-    def _check_named(self, config: Config) -> None:
-        """Raise InputError for input that is missing, before run tables are made for it."""
 
-    def _check_resumable(self, run: View) -> None:
-        """Raise InputError for a row that has nothing to go on with."""
+class TestRunner(_Runner):
+    """Evaluates a model on labelled images and stores a test run.
 
-    def _decided(self, config: Config) -> Config:
-        """The configuration with what must be decided before anything starts."""
-        return config
+    A loaded adapter is scored on the ``dataset_path`` of `run_test`. See the base class for the
+    arguments.
+    """
+
+    __test__ = False  # not a test case, whatever its name looks like to pytest
+    kind = EVALUATION
+    _named = "run_test"
+
+    def run_test(self, dataset_path: str | Path | None = None, split: str | None = None) -> RunView:
+        """Run the whole test and return the completed run.
+
+        Args:
+            dataset_path: overrides ``dataset.path``.
+            split: overrides ``dataset.split``.
+
+        Raises:
+            ConfigError, InputError: nothing was started, nothing is left behind.
+            RunError: the run was started and failed; it can be resumed.
+            RunInterrupted, RunCancelled: it can be resumed.
+        """
+        with self._opened(self._images(dataset_path, split)) as context:
+            run = submit_and_execute(context)
+        assert isinstance(run, RunView)
+        return run
+
+    def submit(self, dataset_path: str | Path | None = None, split: str | None = None) -> int:
+        """Validate the test and store it as a pending run, without loading a model.
+
+        Returns:
+            The id of the run; `execute` runs it, in this process or in another one.
+
+        Raises:
+            ConfigError, InputError: nothing is stored.
+        """
+        with self._opened(self._images(dataset_path, split)) as context:
+            return submit(context)
+
+    def plan_test(
+        self, dataset_path: str | Path | None = None, split: str | None = None
+    ) -> dict[str, Any]:
+        """Plan a test run without starting it; see `dry_run.dry_run`."""
+        with self._opened(self._images(dataset_path, split)) as context:
+            return dry_run(context)
+
+    def _images(self, path: str | Path | None, split: str | None) -> dict[str, Any]:
+        if self._config is None and (self._adapter is None or path is None):
+            raise ConfigError(
+                "CONFIG_MISSING", "run_test needs a configuration, or an adapter and a path."
+            )
+        given = {"path": None if path is None else str(path), "split": split}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+class InferenceRunner(_Runner):
+    """Runs a model on unlabelled images and stores an inference job.
+
+    See the base class for the arguments.
+    """
+
+    kind = PREDICTION
+    _named = "run_inference"
+
+    def run_inference(self, images: Images | None = None) -> InferenceJobView:
+        """Predict every image and return the completed job.
+
+        Args:
+            images: override ``dataset.path``.
+
+        Raises:
+            ConfigError, InputError: nothing was started, nothing is left behind.
+            RunError: the job was started and failed; it can be resumed.
+            RunInterrupted, RunCancelled: it can be resumed.
+        """
+        with self._opened(_path(images)) as context:
+            job = submit_and_execute(context)
+        assert isinstance(job, InferenceJobView)
+        return job
+
+    def submit(self, images: Images | None = None) -> int:
+        """Validate the job and store it as pending, without loading a model.
+
+        Returns:
+            The id of the job; `execute` runs it, in this process or in another one.
+
+        Raises:
+            ConfigError, InputError: nothing is stored.
+        """
+        with self._opened(_path(images)) as context:
+            return submit(context)
+
+    def plan_inference(self, images: Images | None = None) -> dict[str, Any]:
+        """Plan an inference job without starting it; see `dry_run.dry_run`."""
+        with self._opened(_path(images)) as context:
+            return dry_run(context)
+
+
+def _path(images: Images | None) -> dict[str, Any]:
+    return {} if images is None else {"path": path_of(images)}

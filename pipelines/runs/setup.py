@@ -1,96 +1,138 @@
-"""Make a run ready to be driven: manifest, plan, fingerprint, and what workers are told."""
+"""Set a run up: resolve its model and images, write its manifest, plan it, brief the workers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.predict import AnyConfig
-from snellen.pipelines.config.sections import RunSection
-from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
+from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.resolve import ResolvedDataset
-from snellen.pipelines.execution.ray.shared_storage import probe_nodes
 from snellen.pipelines.execution.worker.spec import ScoringSpec
-from snellen.pipelines.models.load import ResolvedModel
-from snellen.pipelines.planning.plan import Available, Plan, make_plan
-from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.fingerprint import fingerprint
-from snellen.pipelines.runs.kinds import Config, RunKind, Scoring, View
-from snellen.pipelines.runs.wording import words_of
+from snellen.pipelines.models.load import ResolvedModel, load_model, wrap_adapter
+from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.pipelines.planning.fingerprint import fingerprint
+from snellen.pipelines.planning.plan import Available, Plan, PlanRequest, make_plan
+from snellen.pipelines.runs.kinds import RunContext, Scoring
+from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.pipelines.storage.address import frozen_options
-from snellen.store.leases import Lease
 from snellen.store.ledger import committed_units, drop_units
 from snellen.store.parquet.unit_files import sha256_path, verify_units
-from snellen.store.runs import update_run
-from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun
 
 if TYPE_CHECKING:
-    from snellen.adapters.base import Adapter
+    from snellen.pipelines.execution.ray.session import RaySession
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The model and the images of a run, and the Ray session if it runs on Ray."""
+
+    model: ResolvedModel
+    dataset: ResolvedDataset
+    session: RaySession | None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that is ready to be driven."""
+    """A run whose units can be scored."""
 
-    lease: Lease
     spec: ScoringSpec
     plan: Plan
 
 
-def prepare(
-    db: Database,
-    lease: Lease,
-    config: Config,
-    *,
-    kind: RunKind[Config, View],
-    model: ResolvedModel,
-    dataset: ResolvedDataset,
-    folder: Path,
-    available: Callable[[], Available],
-    reporter: Reporter,
-) -> Prepared:
+def resolve_model(
+    context: RunContext, stack: ExitStack, *, inspect_only: bool = False
+) -> tuple[ResolvedModel, RaySession | None]:
+    """Load the model while Ray starts; what is plainly missing is reported before that.
+
+    Args:
+        context: the run.
+        stack: ends the Ray session.
+        inspect_only: never load the model into this process.
+
+    Raises:
+        ConfigError, InputError: what is wrong with the model or the path of the images.
+    """
+    if context.adapter is not None:
+        return wrap_adapter(context.adapter), None
+    config = context.config
+    located = locate_model(ModelRequest.of(config), context.db)
+    context.kind.check_input(config)
+    if config.run.engine == "inline":
+        context.reporter.status("Loading checkpoint")
+        return load_model(located, None if inspect_only else _inline_device(context)), None
+    from snellen.pipelines.execution.ray.session import RaySession
+
+    where = config.ray.address or "on this machine"
+    context.reporter.status(f"Starting Ray ({where}) and loading checkpoint")
+    session = stack.enter_context(RaySession(config.ray)).start()
+    return load_model(located, None), session
+
+
+def resolve_dataset(context: RunContext, model: ResolvedModel) -> ResolvedDataset:
+    """Describe the images, and check that model, images and settings fit together.
+
+    Raises:
+        ConfigError, InputError: they do not.
+    """
+    dataset = context.kind.resolve(context.config, model)
+    context.kind.check(context.config, model, dataset)
+    return dataset
+
+
+def plan_run(context: RunContext, resolved: Resolved, total: int, run: AnyRun | None) -> Plan:
+    """Plan a run of ``total`` images; ``run`` is its row, of which a resume keeps the units.
+
+    Raises:
+        ConfigError: PLAN_UNSCHEDULABLE.
+    """
+    section = context.config.run
+    if run is not None and run.resolved:
+        # What makes the result stays as planned first; the rest follows this machine.
+        kept = {key: run.resolved[key] for key in ("unit_rows", "batch_size")}
+        section = section.model_copy(update=kept)
+    return make_plan(
+        PlanRequest(
+            section,
+            resolved.model.info,
+            total,
+            reads_images=resolved.model.reads_images,
+            has_cuda=_has_cuda(context, resolved.model),
+        ),
+        _available(context, resolved.session),
+    )
+
+
+def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
     """Write or check the manifest, plan, and store what makes the run's results.
 
     Args:
-        db, lease, config, kind: the run.
-        model, dataset: what looks at what.
-        folder: the run's folder.
-        available: waits for the engine and says what is free in it.
-        reporter: told what is done.
+        owned: the run.
+        resolved: its model and images.
+        folder: its folder.
 
     Raises:
-        ConfigError, InputError: the run cannot be started so.
+        ConfigError, InputError: the run cannot be started like this.
     """
-    run = kind.get(db, lease.run_id)
-    kind.check(config, model, dataset)
-    manifest = folder / MANIFEST_NAME
-    total = _manifest(
-        db, lease, run, config.dataset.limit, dataset=dataset, path=manifest, reporter=reporter
-    )
-    plan = _plan(config, model, total, run.resolved, available())
+    context, model, dataset = owned.context, resolved.model, resolved.dataset
+    config, run, manifest = context.config, owned.row(), folder / MANIFEST_NAME
+    total = _manifest(owned, run, dataset, manifest)
+    plan = plan_run(context, resolved, total, run)
     for reason in plan.reasons:
-        reporter.note(reason)
-    scoring = kind.scoring(config, model, run, total)
+        context.reporter.note(reason)
+    scoring = context.kind.scoring(config, model, run, total)
     operating = scoring.operating
-    update_run(
-        db,
-        lease,
+    owned.update(
         resolved={**plan.to_json(), "operating": operating and asdict(operating)},
         config=config.model_dump(mode="json"),
-        fingerprint=fingerprint(
-            config,
-            model.info,
-            manifest_hash=sha256_path(manifest),
-            unit_rows=plan.unit_rows,
-            batch_size=plan.batch_size,
-        ),
+        fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),
     )
-    _drop_damaged(db, lease, folder, reporter)
+    _drop_damaged(owned, folder)
     spec = ScoringSpec(
         adapter=model.spec,
         info=model.info,
@@ -108,97 +150,84 @@ def prepare(
         pictures=scoring.pictures,
     )
     if plan.layout != "inline":
+        from snellen.pipelines.execution.ray.shared_storage import probe_nodes
+
         probe_nodes(spec)
-    return Prepared(lease, spec, plan)
+    return Prepared(spec, plan)
 
 
-def _manifest(
-    db: Database,
-    lease: Lease,
-    run: AnyRun,
-    limit: int | None,
-    *,
-    dataset: ResolvedDataset,
-    path: Path,
-    reporter: Reporter,
-) -> int:
-    """Write the run's manifest, or check the one that it has; give the number of images."""
+def _manifest(owned: OwnedRun, run: AnyRun, dataset: ResolvedDataset, path: Path) -> int:
+    """Write the run's manifest, or check the one that it has; return the number of images."""
+    context = owned.context
     stored = (run.fingerprint or {}).get("manifest_hash")
     if stored is not None:
         if not path.is_file() or sha256_path(path) != stored:
             raise InputError(
                 "MANIFEST_CHANGED",
-                f"'{path}' is missing or not the manifest that {words_of(lease.kind).noun} "
-                f"{run.id} was planned with; start a new one.",
+                f"'{path}' is missing, or not the manifest that {context.kind.words.noun} "
+                f"{run.id} was planned with. Fix: start a new one.",
             )
         return int(run.total_images or 0)
-    reporter.status(f"listing the images of {dataset.source.config.path}")
+    reporter = context.reporter
+    reporter.status(f"Listing images of {dataset.source.config.path}")
     summary = write_manifest(
         dataset.source,
         dataset.info,
         path,
         leave_out=dataset.left_out,
-        limit=limit,
-        progress=lambda rows: reporter.status(f"listing the images: {rows:,} so far"),
+        progress=lambda rows: reporter.status(f"Listing images: {rows:,} so far"),
     )
     if summary.left_out:
-        reporter.note(f"{summary.left_out:,} images left out by model.class_map")
-    update_run(db, lease, total_images=summary.rows)
+        reporter.note(f"{summary.left_out:,} images excluded by model.class_map")
+    owned.update(total_images=summary.rows)
     return summary.rows
 
 
-def _plan(
-    config: AnyConfig,
-    model: ResolvedModel,
-    total: int,
-    resolved: dict[str, Any] | None,
-    available: Available,
-) -> Plan:
-    run: RunSection = config.run
-    if resolved:
-        # What makes the result stays as it was planned first; the rest follows this machine.
-        run = run.model_copy(update={key: resolved[key] for key in ("unit_rows", "batch_size")})
-    return make_plan(
-        run,
-        model.info,
-        total,
-        available,
-        reads_images=model.reads_images,
-        has_cuda=_on_gpu(model.adapter),
-    )
+def _inline_device(context: RunContext) -> str:
+    from snellen.adapters.runtime.threads import has_cuda
+
+    return "cuda" if context.config.run.device != "cpu" and has_cuda() else "cpu"
 
 
-def _on_gpu(adapter: Adapter | None) -> bool:
+def _has_cuda(context: RunContext, model: ResolvedModel) -> bool:
+    """Return True where the model runs on a GPU of this process (inline engine)."""
+    if context.config.run.engine != "inline" or not model.reads_images:
+        return False
+    if model.adapter is None:
+        return _inline_device(context) == "cuda"
     try:
-        return adapter is not None and adapter.engine.device.type == "cuda"
+        return model.adapter.engine.device.type == "cuda"
     except InputError:
         return False  # an adapter that runs nothing on a device, such as noop
 
 
+def _available(context: RunContext, session: RaySession | None) -> Available:
+    if session is None:
+        return Available(cpus=len(os.sched_getaffinity(0)), gpus=0, memory=0)
+    context.reporter.status("Waiting for Ray")
+    return session.ready()
+
+
 def _worker_device(plan: Plan, configured: str) -> str | None:
-    """What workers load the model on; where nobody said `cuda`, a GPU actor takes what it has."""
+    """Return the device that workers load the model on; None lets a GPU actor take its GPU."""
     return None if plan.layout == "gpu" and configured == "auto" else plan.device
 
 
 def _torch_threads(plan: Plan, scoring: Scoring) -> int:
-    """One thread a forward pass, as units run side by side; a unit by itself may take all."""
+    """Return 1, because units run side by side; a unit by itself may take every CPU."""
     alone = scoring.all_threads and plan.layout == "inline" and plan.units == 1
     return len(os.sched_getaffinity(0)) if alone else 1
 
 
-def inline_available() -> Available:
-    """What the inline engine may use: the CPUs that this process may run on."""
-    return Available(cpus=len(os.sched_getaffinity(0)), gpus=0, memory=0)
-
-
-def _drop_damaged(db: Database, lease: Lease, folder: Path, reporter: Reporter) -> None:
-    """Take units whose file is missing or changed out of the ledger: they are scored again."""
-    records = committed_units(db, lease.kind, lease.run_id)
+def _drop_damaged(owned: OwnedRun, folder: Path) -> None:
+    """Remove units whose file is missing or changed from the ledger: they are scored again."""
+    context, lease = owned.context, owned.lease
+    records = committed_units(context.db, lease.kind, lease.run_id)
     if not records:
         return
-    reporter.status(f"checking {len(records)} committed files")
+    context.reporter.status(f"Checking {len(records)} committed files")
     problems = verify_units(folder, records)
     if problems:
         listed = ", ".join(f"{p.file} ({p.problem})" for p in problems[:5])
-        reporter.note(f"{len(problems)} units will be scored again: {listed}")
-        drop_units(db, lease, [problem.unit_id for problem in problems])
+        context.reporter.note(f"{len(problems)} units will be scored again: {listed}")
+        drop_units(context.db, lease, [problem.unit_id for problem in problems])

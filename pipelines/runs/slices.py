@@ -1,8 +1,9 @@
-"""The metrics of parts of a run: when it finishes (``metrics.slices``) and whenever asked."""
+"""Compute metrics of slices of a run: when it finishes (``metrics.slices``) and on request."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
+from snellen.adapters.types import TaskType
 from snellen.metrics.slices import BINS, SlicedMetrics
 from snellen.pipelines.config.metrics import MetricsConfig, SliceBy
 from snellen.pipelines.progress import Reporter
@@ -17,36 +19,45 @@ from snellen.store.parquet.results import Results
 from snellen.store.parquet.schema import META_PREFIX, RESULT_SCHEMA
 
 
+@dataclass(frozen=True, slots=True)
+class MetricsSpec:
+    """The metrics to compute.
+
+    Attributes:
+        task: the task, which decides which metrics there are.
+        class_names: K class names of the checkpoint, in output order.
+        config: the ``metrics`` section of the configuration.
+    """
+
+    task: TaskType | str
+    class_names: tuple[str, ...]
+    config: MetricsConfig
+
+
 def open_slices(
-    slices: Sequence[SliceBy],
-    task: str,
-    class_names: Sequence[str],
-    config: MetricsConfig,
-    schema: pa.Schema,
-    *,
-    where: str = "slices",
+    slices: Sequence[SliceBy], spec: MetricsSpec, schema: pa.Schema, *, where: str = "slices"
 ) -> list[SlicedMetrics]:
-    """What counts the slices, not fed yet.
+    """Build the counters of slices; `count_slices` feeds them.
 
     Args:
-        slices: what the parts are made by.
-        task: one with metrics.
-        class_names: K names.
-        config: of the metrics.
+        slices: the columns that make the slices.
+        spec: the metrics.
         schema: of the run's result rows, with their metadata columns.
-        where: what was set, for the message.
+        where: name of the setting, for messages.
 
     Raises:
-        ConfigError: SLICE_COLUMN, a column that is not there or has no values to go by;
-            SLICE_VALUES, limits that do not rise or that are for a column of something else.
+        ConfigError: SLICE_COLUMN, a column that does not exist or cannot make slices;
+            SLICE_VALUES, edges that do not rise, or edges for a column without numbers.
     """
     opened = []
+    options = spec.config.model_dump()
     for one in slices:
         if one.by not in BINS:
             _check_column(one, schema, where)
-        options = config.model_dump()
         try:
-            opened.append(SlicedMetrics(task, class_names, one.by, edges=one.edges, **options))
+            opened.append(
+                SlicedMetrics(spec.task, spec.class_names, one.by, edges=one.edges, **options)
+            )
         except ValueError as error:
             raise ConfigError("SLICE_VALUES", f"{where} by {one.by}: {error}.") from None
     return opened
@@ -59,8 +70,8 @@ def _check_column(one: SliceBy, schema: pa.Schema, where: str) -> None:
         raise ConfigError(
             "SLICE_COLUMN",
             f"{where} by {one.by}: the result rows have no such column{hint} "
-            f"There are {', '.join([*BINS, *meta])}, and the columns that every result row has"
-            + ("." if meta else "; this data set has no metadata columns."),
+            f"Expected {', '.join([*BINS, *meta])}, or a column that every result row has"
+            + ("." if meta else "; this dataset has no metadata columns."),
         )
     kind = schema.field(one.by).type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
@@ -76,17 +87,17 @@ def _check_column(one: SliceBy, schema: pa.Schema, where: str) -> None:
         )
 
 
-def check_slices(config: MetricsConfig, task: str, schema: pa.Schema) -> None:
-    """Refuse ``metrics.slices`` that cannot be computed, before anything is.
+def check_slices(spec: MetricsSpec, schema: pa.Schema) -> None:
+    """Reject ``metrics.slices`` that cannot be computed, before anything is.
 
     Raises:
         ConfigError: see `open_slices`.
     """
-    open_slices(config.sliced_by, task, (), config, schema, where="metrics.slices:")
+    open_slices(spec.config.sliced_by, spec, schema, where="metrics.slices:")
 
 
 def results_schema(results: Results) -> pa.Schema:
-    """The columns of a run's result rows, with their metadata columns."""
+    """Return the columns of a run's result rows, with their metadata columns."""
     paths = results.paths
     return pq.read_schema(paths[0]) if paths else RESULT_SCHEMA
 
@@ -95,7 +106,7 @@ def count_slices(results: Results, slices: Sequence[SlicedMetrics]) -> dict[int,
     """Feed all slices in one pass over the files.
 
     Returns:
-        By position in ``slices``: what is wrong with those that could not be counted.
+        The problem of each slice that could not be counted, by its position in ``slices``.
     """
     failed: dict[int, str] = {}
     columns = dict.fromkeys(column for one in slices for column in one.columns)
@@ -111,7 +122,7 @@ def count_slices(results: Results, slices: Sequence[SlicedMetrics]) -> dict[int,
 
 
 def slice_document(sliced: SlicedMetrics) -> dict[str, Any]:
-    """The slices as JSON types: ``by``, ``edges``, and ``slices``, the numbers by slice."""
+    """Return the slices as JSON types: ``by``, ``edges``, and ``slices``, metrics by slice."""
     return {
         "by": sliced.by,
         "edges": sliced.edges,
@@ -128,20 +139,15 @@ def slice_document(sliced: SlicedMetrics) -> dict[str, Any]:
     }
 
 
-def measure_slices(
-    results: Results,
-    task: str,
-    class_names: Sequence[str],
-    config: MetricsConfig,
-    reporter: Reporter,
-) -> list[dict[str, Any]]:
-    """``metrics.slices`` of a run that is done: one document each, see `slice_document`.
+def measure_slices(results: Results, spec: MetricsSpec, reporter: Reporter) -> list[dict[str, Any]]:
+    """Compute ``metrics.slices`` of a finished run: one document each, see `slice_document`.
 
-    A run whose metrics are there is not lost for its slices: what goes wrong with them is noted
-    and kept as ``error`` in the place of ``slices``.
+    A run with metrics does not fail because of its slices: a problem with them is noted and
+    stored as ``error`` in place of ``slices``.
     """
+    config = spec.config
     try:
-        opened = open_slices(config.sliced_by, task, class_names, config, results_schema(results))
+        opened = open_slices(config.sliced_by, spec, results_schema(results))
         failed = count_slices(results, opened)
         found = [
             _failed(one, failed[position]) if position in failed else slice_document(sliced)

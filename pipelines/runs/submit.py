@@ -1,81 +1,85 @@
-"""The row and the folder of a run or job: making them, and taking them back."""
+"""Submit a run: check what can be checked without a model, and store a ``pending`` row."""
 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from snellen.adapters.errors import RunInterrupted
-from snellen.pipelines.config.predict import AnyConfig
-from snellen.pipelines.models.load import ResolvedModel, job_of
-from snellen.pipelines.runs.fingerprint import fingerprint, snellen_version
-from snellen.pipelines.runs.run_folder import make_run_folder
-from snellen.pipelines.runs.wording import words_of
-from snellen.store.leases import Lease, release
-from snellen.store.ledger import committed_units
-from snellen.store.runs import delete_run, free_run_name, update_run
-from snellen.store.sql.database import Database
-from snellen.store.views import AnyRun
+from snellen.adapters.errors import InputError
+from snellen.pipelines.models.load import wrap_adapter
+from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.pipelines.models.training_jobs import (
+    drop_unused_checkpoint,
+    register_checkpoint,
+    submit_checkpoint,
+)
+from snellen.pipelines.planning.fingerprint import snellen_version
+from snellen.pipelines.runs.kinds import RunContext
+from snellen.store.runs import delete_run, free_run_name
+from snellen.store.views import JobView
 
 
-def shared_columns(
-    db: Database,
-    kind: str,
-    config: AnyConfig,
-    model: ResolvedModel,
-    names: tuple[str, ...],
-    images: str,
-) -> dict[str, Any]:
-    """The columns of a new row that test runs and inference jobs share.
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """The model of a submitted run, as far as it is known without loading it."""
 
-    Args:
-        db: where names are looked up and the model's job is registered.
-        kind: ``test_run`` or ``inference_job``.
-        config, model: of the run.
-        names: the checkpoint's classes.
-        images: what the images are called, for the name of a run that has none.
+    job: JobView
+    checkpoint_path: str
+    task_type: str
+    architecture: str
+
+
+def submit(context: RunContext) -> int:
+    """Check the configuration, store a row with the status ``pending``, and return its id.
+
+    No model is loaded. What the checkpoint tells (task, classes) is filled in by `execute`.
+
+    Raises:
+        ConfigError, InputError: a setting is wrong, or there is no such job, checkpoint or
+            dataset; nothing is stored.
     """
-    info = model.info
-    default = f"{info.architecture}-{images}"
-    return {
-        "training_job_id": job_of(db, model, names).id,
-        "name": free_run_name(db, config.name or default, kind=kind),
-        "checkpoint_path": info.checkpoint_path,
-        "task_type": str(info.task_type),
-        "status": "pending",
-        "class_names": list(names),
-        "config": config.model_dump(mode="json"),
-        "fingerprint": fingerprint(
-            config, info, manifest_hash=None, unit_rows=None, batch_size=None
+    kind, config = context.kind, context.config
+    known = _model(context)
+    columns, images = kind.describe_input(config)
+    return kind.create(
+        context.db,
+        training_job_id=known.job.id,
+        name=free_run_name(
+            context.db, config.name or f"{known.architecture}-{images}", kind=kind.name
         ),
-        "total_images": 0,
-        "snellen_version": snellen_version(),
-    }
-
-
-def make_folder(db: Database, lease: Lease, root: Path, run: AnyRun) -> Path:
-    """Make the run's folder below ``root`` and store where it is."""
-    folder = make_run_folder(root, run.id, run.name or "run")
-    update_run(db, lease, results_dir=str(folder))
-    return folder
-
-
-def forget(db: Database, lease: Lease, folder: Path | None) -> None:
-    """Leave nothing behind of a run that could not be started."""
-    if release(db, lease, status="failed"):
-        delete_run(db, lease.run_id, kind=lease.kind)
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def interrupted(db: Database, lease: Lease, run: AnyRun) -> RunInterrupted:
-    """What to tell the person who pressed Ctrl-C."""
-    records = committed_units(db, lease.kind, lease.run_id)
-    done = sum(record.rows for record in records)
-    words = words_of(lease.kind)
-    return RunInterrupted(
-        "INTERRUPTED",
-        f"{words.noun} {run.id} was interrupted; {done:,} of {run.total_images or 0:,} images "
-        f"are committed. Go on with: {words.resume.format(run.id)}",
+        checkpoint_path=known.checkpoint_path,
+        task_type=known.task_type,
+        class_names=known.job.class_names,
+        status="pending",
+        config=config.model_dump(mode="json"),
+        total_images=0,
+        snellen_version=snellen_version(),
+        **columns,
     )
+
+
+def _model(context: RunContext) -> _Submitted:
+    if context.adapter is not None:
+        info = wrap_adapter(context.adapter).info
+        job = register_checkpoint(context.db, info, info.class_names)
+        context.kind.check_input(context.config)
+        return _Submitted(job, info.checkpoint_path, str(info.task_type), info.architecture)
+    located = locate_model(ModelRequest.of(context.config), context.db)
+    context.kind.check_input(context.config)
+    spec = located.spec
+    job = located.job or submit_checkpoint(context.db, spec, str(located.task))
+    checkpoint = spec.checkpoint or ""
+    architecture = spec.architecture or job.model_name or job.name
+    return _Submitted(job, checkpoint, job.task_type, architecture)
+
+
+def discard(context: RunContext, run_id: int) -> None:
+    """Remove a run that could not be started: its row, its folder, and its provisional job."""
+    run = context.row(run_id)
+    with suppress(InputError):
+        delete_run(context.db, run_id, kind=context.kind.name)
+        drop_unused_checkpoint(context.db, run.training_job_id)
+        if run.results_dir is not None:
+            shutil.rmtree(Path(run.results_dir), ignore_errors=True)

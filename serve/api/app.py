@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from snellen.adapters.errors import SnellenError
-from snellen.pipelines.runs.fingerprint import snellen_version
+from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
 from snellen.serve.api.backend import Busy, Unavailable
 from snellen.serve.api.middleware import (

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.config.predict import PredictConfig, PredictSection
+from snellen.pipelines.config.base import PREDICTION
 from snellen.pipelines.config.sections import ModelConfig
-from snellen.pipelines.models.load import locate_model
+from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.serve.config import ServedModelConfig
 from snellen.serve.inference.messages import ModelRef
 from snellen.store.sql.database import Database
@@ -74,15 +74,13 @@ class ModelResolver:
 
     def _look_up(self, job: int | str, checkpoint: str) -> Resolved:
         settings = self._settings
-        config = PredictConfig(
-            model=ModelConfig(
-                job=job,
-                checkpoint=int(checkpoint) if checkpoint.isdecimal() else checkpoint,
-                min_confidence=settings.min_confidence,
-            ),
-            run=PredictSection(precision=settings.precision),
+        model = ModelConfig(
+            job=job,
+            checkpoint=int(checkpoint) if checkpoint.isdecimal() else checkpoint,
+            min_confidence=settings.min_confidence,
         )
-        located = locate_model(config, self._db)
+        request = ModelRequest(model, precision=settings.precision, preset=PREDICTION)
+        located = locate_model(request, self._db)
         if settings.trust:
             located = located.trusted()
         assert located.job is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snellen.adapters.errors import RunError
 from snellen.adapters.types import ImageStatus
-from snellen.pipelines.runs.fingerprint import snellen_version
+from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api.model_resolver import Resolved
 from snellen.serve.api.responses import row_of
 from snellen.serve.inference.messages import Answer

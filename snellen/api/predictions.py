@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from snellen.analysis.predictions import draw_image, job_files, open_job_results
 from snellen.api.base import Stored
 from snellen.api.opened import opened
-from snellen.pipelines.config.predict import PredictConfig, predict_config_of
+from snellen.pipelines.config.predict import Images, PredictConfig, predict_config_of
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.predict import Images, InferenceRunner
+from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_inference_job
 from snellen.store.sql.database import Database

@@ -21,7 +21,7 @@ from snellen.pipelines.config.loader import build_config, load_config
 from snellen.pipelines.model_tools.parity import compare_models
 from snellen.pipelines.model_tools.parity_check import ParitySettings
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database

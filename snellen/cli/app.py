@@ -48,7 +48,7 @@ app.command("schema")(jobs.schema_command)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from snellen.pipelines.runs.fingerprint import snellen_version
+        from snellen.pipelines.planning.fingerprint import snellen_version
 
         typer.echo(f"snellen {snellen_version()}")
         raise typer.Exit

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -62,6 +63,7 @@ class _RunColumns(_Created):
     lease_owner: Mapped[str | None]
     lease_token: Mapped[str | None]
     lease_heartbeat_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 

@@ -12,7 +12,7 @@ from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results
 from snellen.metrics.errors.counts import MistakeSummary
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView

@@ -29,7 +29,7 @@ def test_a_rescore_makes_a_new_row_and_touches_no_file(place: Place) -> None:
     again = rescore_run(place.db, new, ["metrics.ece_bins=15", "name=third"], Reporter())
     assert (again.results_of, again.name) == (run.id, "third")
     assert again.metrics == run.metrics
-    with pytest.raises(InputError, match="only re-reads run 1"):
+    with pytest.raises(InputError, match="it reads the files of run 1"):
         place.resume(reference=str(new.id))
 
 

@@ -11,7 +11,7 @@ import pytest
 import snellen
 from snellen.adapters.types import InferenceResult
 from snellen.pipelines.model_tools.export import ExportSettings, export_model
-from snellen.store.jobs import upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from tests.serve.local import FIXTURES, TASKS, served
 
@@ -100,9 +100,18 @@ async def test_every_way_gives_the_same_prediction(
     checkpoint = tmp_path / "mine.pt"
     checkpoint.write_bytes((FIXTURES / f"tiny-{task}.pt").read_bytes())
     job = upsert_training_job(
-        database, name="mine", framework="ultralytics", task_type=TASKS[task], model_name="yolo11",
-        output_dir=str(checkpoint), class_names=None, num_classes=3, config=None,
-    )  # fmt: skip
+        database,
+        TrainingJobRecord(
+            name="mine",
+            framework="ultralytics",
+            task_type=TASKS[task],
+            model_name="yolo11",
+            output_dir=str(checkpoint),
+            class_names=None,
+            num_classes=3,
+            config=None,
+        ),
+    )
     export_model("mine", ExportSettings("onnx"), database=url)
     adapter = snellen.load_adapter("ultralytics", checkpoint=checkpoint)
     single = adapter.infer_single(photograph)

@@ -13,7 +13,8 @@ from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.data.class_map import ClassMap, align_classes
-from snellen.pipelines.data.manifest import MANIFEST_NAME, write_manifest
+from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from tests.pipelines.pixel_adapter import NAME, PixelAdapter

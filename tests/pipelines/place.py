@@ -7,7 +7,7 @@ from typing import Any
 
 from snellen.analysis.reader import open_results
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 from tests.pipelines.making import grey_folder, pixel_config

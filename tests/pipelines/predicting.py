@@ -9,7 +9,7 @@ from snellen.analysis.predictions import open_job_results
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.predict import InferenceRunner
+from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.store.sql.database import Database
 from snellen.store.views import InferenceJobView
 from tests.pipelines.making import TIMES, grey_folder

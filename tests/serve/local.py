@@ -18,7 +18,7 @@ from snellen.serve.config import ServeConfig
 from snellen.serve.inference.load_failures import KnownFailures
 from snellen.serve.inference.messages import Answer, Failure, ModelRef, Query
 from snellen.serve.inference.model_host import HostSettings, LoadedModel, ModelHost
-from snellen.store.jobs import upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 
@@ -88,14 +88,16 @@ def fixture_job(db: Database, task: str) -> JobView:
     """A training job around one of the tiny checkpoints."""
     return upsert_training_job(
         db,
-        name=f"tiny-{task}",
-        framework="ultralytics",
-        task_type=TASKS[task],
-        model_name="yolo11",
-        output_dir=str(FIXTURES / f"tiny-{task}.pt"),
-        class_names=None,
-        num_classes=3,
-        config=None,
+        TrainingJobRecord(
+            name=f"tiny-{task}",
+            framework="ultralytics",
+            task_type=TASKS[task],
+            model_name="yolo11",
+            output_dir=str(FIXTURES / f"tiny-{task}.pt"),
+            class_names=None,
+            num_classes=3,
+            config=None,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from snellen.store.jobs import upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.ledger import UnitRecord
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import write_unit_file
@@ -74,14 +74,16 @@ def run_id(db: Database, job_id: int) -> int:
 def make_job(db: Database, name: str = "digits", output_dir: str = "/models/digits") -> int:
     return upsert_training_job(
         db,
-        name=name,
-        framework="timm",
-        task_type="image_classification",
-        model_name="resnet18",
-        output_dir=output_dir,
-        class_names=["cat", "dog"],
-        num_classes=2,
-        config={"lr": 0.1},
+        TrainingJobRecord(
+            name=name,
+            framework="timm",
+            task_type="image_classification",
+            model_name="resnet18",
+            output_dir=output_dir,
+            class_names=["cat", "dog"],
+            num_classes=2,
+            config={"lr": 0.1},
+        ),
     ).id
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import update
 from snellen.adapters.errors import InputError
 from snellen.store.leases import (
     LEASE_SECONDS,
+    Beat,
     Lease,
     LeaseLost,
     acquire,
@@ -26,6 +27,7 @@ from snellen.store.leases import (
     owner_id,
     owner_is_dead,
     release,
+    request_cancel,
 )
 from snellen.store.runs import delete_run, get_test_run, update_run
 from snellen.store.sql.columns import utc_now
@@ -110,8 +112,8 @@ def test_a_silent_owner_is_replaced_after_sixty_seconds(db: Database, run_id: in
     set_lease(db, run_id, lease_heartbeat_at=silent, **elsewhere)
     second = acquire(db, "test_run", run_id)
     assert second.token != first.token
-    assert not heartbeat(db, first)
-    assert heartbeat(db, second)
+    assert heartbeat(db, first) is Beat.LOST
+    assert heartbeat(db, second) is Beat.HELD
 
 
 def test_a_dead_owner_on_this_host_is_replaced_at_once(db: Database, run_id: int) -> None:
@@ -179,8 +181,8 @@ def test_a_completed_or_unknown_run_cannot_be_acquired(db: Database, run_id: int
 
 def test_a_completed_run_can_be_reopened_on_purpose(db: Database, run_id: int) -> None:
     release(db, acquire(db, "test_run", run_id), status="completed")
-    lease = acquire(db, "test_run", run_id, reopen=True)
-    assert (get_test_run(db, run_id).status, heartbeat(db, lease)) == ("running", True)
+    lease = acquire(db, "test_run", run_id, status="completed")
+    assert (get_test_run(db, run_id).status, heartbeat(db, lease)) == ("running", Beat.HELD)
 
 
 def test_abandoned_runs_become_interrupted(db: Database, job_id: int, run_id: int) -> None:
@@ -191,3 +193,32 @@ def test_abandoned_runs_become_interrupted(db: Database, job_id: int, run_id: in
     assert interrupt_abandoned(db) == [("test_run", run_id)]
     assert get_test_run(db, run_id).status == "interrupted"
     assert get_test_run(db, held).status == "running"
+
+
+def test_a_cancel_request_reaches_the_owner_by_its_heartbeat(db: Database, job_id: int) -> None:
+    run_id = make_run(db, job_id)
+    lease = acquire(db, "test_run", run_id)
+    assert heartbeat(db, lease) is Beat.HELD
+    assert request_cancel(db, "test_run", run_id) == "running"
+    assert heartbeat(db, lease) is Beat.CANCEL
+    assert release(db, lease, status="cancelled")
+    again = acquire(db, "test_run", run_id)
+    assert heartbeat(db, again) is Beat.HELD, "the request was for the owner before"
+
+
+@pytest.mark.parametrize("status", ["pending", "interrupted", "failed"])
+def test_a_run_that_nobody_holds_is_cancelled_at_once(
+    db: Database, job_id: int, status: str
+) -> None:
+    run_id = make_run(db, job_id, status=status)
+    assert request_cancel(db, "test_run", run_id) == "cancelled"
+    assert get_test_run(db, run_id).status == "cancelled"
+    with pytest.raises(InputError, match=r"(?s)RUN_STATUS|is cancelled. Expected a run that is"):
+        acquire(db, "test_run", run_id, status="pending")
+
+
+def test_a_completed_run_is_not_cancelled(db: Database, job_id: int) -> None:
+    run_id = make_run(db, job_id, status="completed")
+    with pytest.raises(InputError, match="is completed"):
+        request_cancel(db, "test_run", run_id)
+    assert get_test_run(db, run_id).status == "completed"

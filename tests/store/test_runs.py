@@ -11,6 +11,7 @@ from sqlalchemy.exc import StatementError
 from snellen.adapters.errors import InputError
 from snellen.store.image_rows import record_request
 from snellen.store.jobs import (
+    TrainingJobRecord,
     get_training_job,
     list_training_jobs,
     replace_validation_results,
@@ -241,14 +242,16 @@ def test_a_request_is_a_job_and_its_result_or_nothing(db: Database, job_id: int)
 def test_the_same_directory_is_the_same_job(db: Database, job_id: int) -> None:
     again = upsert_training_job(
         db,
-        name="digits",
-        framework="timm",
-        task_type="image_classification",
-        model_name="resnet50",
-        output_dir="/models/digits/",
-        class_names=None,
-        num_classes=None,
-        config=None,
+        TrainingJobRecord(
+            name="digits",
+            framework="timm",
+            task_type="image_classification",
+            model_name="resnet50",
+            output_dir="/models/digits/",
+            class_names=None,
+            num_classes=None,
+            config=None,
+        ),
     )
     assert (again.id, again.name, again.model_name) == (job_id, "digits", "resnet50")
     assert again.class_names == ["cat", "dog"]

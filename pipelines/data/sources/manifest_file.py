@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.data.manifest_keys import CLASSES_KEY
+from snellen.pipelines.data.manifest_reader import CLASSES_KEY
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import sort_key
 from snellen.pipelines.data.sources.references import check_references

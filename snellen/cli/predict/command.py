@@ -82,7 +82,7 @@ def predict_command(
     with make_reporter(debug=debug, doing="predicting") as reporter:
         reporter.status("reading the configuration")
         from snellen.pipelines.config.predict import predict_config_of
-        from snellen.pipelines.runs.predict import InferenceRunner
+        from snellen.pipelines.runs.runner import InferenceRunner
 
         where = database
         if resume is not None:

@@ -33,7 +33,7 @@ def eval_command(
     with make_reporter(debug=debug) as reporter:
         reporter.status("reading the configuration")
         from snellen.pipelines.config.loader import load_config
-        from snellen.pipelines.runs.evaluate import TestRunner
+        from snellen.pipelines.runs.runner import TestRunner
 
         parsed = load_config(config, overrides or [])
         run = TestRunner(parsed, database=database, reporter=reporter).run_test()
@@ -53,7 +53,7 @@ def resume_command(
         run, words = "latest", [run, *words]
     with make_reporter(debug=debug) as reporter:
         reporter.status("reading the run")
-        from snellen.pipelines.runs.evaluate import TestRunner
+        from snellen.pipelines.runs.runner import TestRunner
 
         finished = TestRunner(database=database, reporter=reporter).resume(run, words)
     _print_run(finished, database, as_json=as_json)
@@ -70,7 +70,7 @@ def plan_command(
     with make_reporter(debug=debug) as reporter:
         reporter.status("reading the configuration")
         from snellen.pipelines.config.loader import load_config
-        from snellen.pipelines.runs.evaluate import TestRunner
+        from snellen.pipelines.runs.runner import TestRunner
 
         parsed = load_config(config, overrides or [])
         found = TestRunner(parsed, database=database, reporter=reporter).plan_test()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from snellen.pipelines.config.loader import build_config, with_absolute_paths
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from tests.pipelines.making import grey_folder, pixel_config
 
 

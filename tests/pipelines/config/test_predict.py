@@ -13,7 +13,7 @@ from snellen.pipelines.config.dataset import ImagesConfig
 from snellen.pipelines.config.loader import build_as, build_config, load_as, with_absolute_paths
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.config.sections import ModelConfig
-from snellen.pipelines.models.load import locate_model
+from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.store.sql.database import Database
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -103,10 +103,12 @@ def test_every_path_of_a_list_is_made_absolute(
 
 def test_each_kind_has_its_preset(db: Database) -> None:
     model = {"adapter": "ultralytics", "checkpoint": str(FIXTURES / "tiny-detect.pt")}
-    evaluated = locate_model(build_config({"model": model, "dataset": {"path": "x"}}), db).spec
+    evaluated = locate_model(
+        ModelRequest.of(build_config({"model": model, "dataset": {"path": "x"}})), db
+    ).spec
     assert evaluated.min_confidence == 0.001
     assert evaluated.options["multi_label"] is True
-    predicted = locate_model(PredictConfig(model=ModelConfig(**model)), db).spec
+    predicted = locate_model(ModelRequest.of(PredictConfig(model=ModelConfig(**model))), db).spec
     assert predicted.min_confidence == 0.25
     assert predicted.options["multi_label"] is False
 
@@ -115,4 +117,4 @@ def test_a_confidence_that_is_set_wins_over_the_preset(db: Database) -> None:
     model = ModelConfig(
         adapter="ultralytics", checkpoint=str(FIXTURES / "tiny-detect.pt"), min_confidence=0.6
     )
-    assert locate_model(PredictConfig(model=model), db).spec.min_confidence == 0.6
+    assert locate_model(ModelRequest.of(PredictConfig(model=model)), db).spec.min_confidence == 0.6

@@ -14,15 +14,22 @@ from hypothesis import strategies as st
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
-from snellen.pipelines.data.manifest import ROW_GROUP, ManifestReader, write_manifest
+from snellen.pipelines.data.manifest import ROW_GROUP, write_manifest
+from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 
 
 class MadeUp(Source):
     """A source of so many images in batches of any size."""
 
-    def __init__(self, count: int, batch: int = 1000, ids: Sequence[str] | None = None) -> None:
-        super().__init__(DatasetConfig(path="made up"))
+    def __init__(
+        self,
+        count: int,
+        batch: int = 1000,
+        ids: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(DatasetConfig(path="made up", limit=limit))
         self._ids = list(ids) if ids is not None else [f"{n % 3}/{n}.png" for n in range(count)]
         self._batch = batch
 
@@ -71,7 +78,7 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rows", "limit"), [(10, 3), (10, 10), (10, 50), (9000, 4100), (9000, 1)])
 def test_a_limit_is_spread_evenly(tmp_path: Path, rows: int, limit: int) -> None:
     path = tmp_path / "m.parquet"
-    assert written(MadeUp(rows), path, limit=limit).rows == min(rows, limit)
+    assert written(MadeUp(rows, limit=limit), path).rows == min(rows, limit)
     table = pq.read_table(path)
     expected = [i * rows // limit for i in range(limit)] if limit < rows else list(range(rows))
     assert table["image_id"].to_pylist() == [f"{n % 3}/{n}.png" for n in expected]
@@ -101,7 +108,7 @@ def test_equal_ids_stop_the_run(tmp_path: Path, positions: tuple[int, int]) -> N
     with pytest.raises(InputError) as caught:
         written(MadeUp(0, ids=ids), tmp_path / "m.parquet")
     assert caught.value.code == "DATASET_DUPLICATE_IDS"
-    assert caught.value.message.startswith(f"the image id '{positions[0]}.png' stands more than")
+    assert caught.value.message.startswith(f"duplicate image id '{positions[0]}.png'")
     assert list(tmp_path.iterdir()) == []
 
 

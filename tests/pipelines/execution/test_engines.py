@@ -12,7 +12,7 @@ import pytest
 
 from snellen.adapters.errors import RunError
 from snellen.analysis.reader import open_results
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.ledger import committed_units
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database

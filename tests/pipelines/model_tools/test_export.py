@@ -14,7 +14,7 @@ from snellen.adapters.exported import export as exporting
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.model_tools.export import ExportSettings, export_model
 from snellen.pipelines.models.training_jobs import find_job, register_file
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.jobs import list_training_jobs
 from snellen.store.sql.database import Database
 from tests.adapters.exported.making import FIXTURES

@@ -11,7 +11,8 @@ import pytest
 from snellen.adapters.errors import ConfigError, InputError, SnellenError
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.data.resolve import resolve_dataset
-from snellen.pipelines.models.load import ResolvedModel, load_model, locate_model
+from snellen.pipelines.models.load import ResolvedModel, load_model
+from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.store.jobs import list_training_jobs
 from snellen.store.sql.database import Database
 from tests.adapters.making import save_timm
@@ -35,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def resolved(db: Database, task: str = "auto", path: str = "/d", **model: Any) -> ResolvedModel:
     config = build_config({"model": model, "dataset": {"path": path}, "task": task})
-    return load_model(locate_model(config, db), config, "cpu")
+    return load_model(locate_model(ModelRequest.of(config), db), "cpu")
 
 
 def refused(db: Database, **model: Any) -> SnellenError:
@@ -180,7 +181,7 @@ def test_a_task_that_is_not_the_checkpoints(db: Database) -> None:
 
 def dataset_refused(db: Database, path: Path, **model: Any) -> InputError:
     config = build_config({"model": model, "dataset": {"path": str(path)}})
-    found = load_model(locate_model(config, db), config, "cpu")
+    found = load_model(locate_model(ModelRequest.of(config), db), "cpu")
     with pytest.raises(InputError) as caught:
         resolve_dataset(config, found.info, dataset_names=found.dataset_names)
     return caught.value

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import ModelInfo, TaskType
 from snellen.pipelines.config.sections import RunSection
-from snellen.pipelines.planning.plan import Available, Plan, make_plan
+from snellen.pipelines.planning.plan import Available, Plan, PlanRequest, make_plan
 
 GIB = 2**30
 
@@ -28,10 +28,10 @@ def plan(
     cpus: float = 8, gpus: int = 0, *, total: int = 100_000, model: ModelInfo | None = None,
     memory: int = 64 * GIB, nodes: int = 1, reads: bool = True, cuda: bool = False, **run: Any,
 ) -> Plan:  # fmt: skip
-    return make_plan(
-        RunSection(**run), model or info(), total, Available(cpus, gpus, memory, nodes),
-        reads_images=reads, has_cuda=cuda,
-    )  # fmt: skip
+    request = PlanRequest(
+        RunSection(**run), model or info(), total, reads_images=reads, has_cuda=cuda
+    )
+    return make_plan(request, Available(cpus, gpus, memory, nodes))
 
 
 def refused(**arguments: Any) -> str:

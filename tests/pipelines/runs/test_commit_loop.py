@@ -13,13 +13,16 @@ from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, make_units
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.commit_loop import Drive
-from snellen.pipelines.runs.heartbeat import Heartbeat
-from snellen.store.jobs import upsert_training_job
+from snellen.pipelines.runs.commit_loop import CommitLoop
+from snellen.pipelines.runs.evaluation import EVALUATION
+from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.runs.ownership import Heartbeat, OwnedRun
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.leases import Lease, LeaseLost, acquire, release
 from snellen.store.ledger import committed_units
 from snellen.store.runs import create_test_run
 from snellen.store.sql.database import Database
+from tests.pipelines.making import pixel_config
 
 UNITS = make_units(58, 6)
 
@@ -86,9 +89,18 @@ def db(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def lease(db: Database) -> Lease:
     job = upsert_training_job(
-        db, name="j", framework="timm", task_type="image_classification", model_name="m",
-        output_dir="/m", class_names=None, num_classes=None, config=None,
-    )  # fmt: skip
+        db,
+        TrainingJobRecord(
+            name="j",
+            framework="timm",
+            task_type="image_classification",
+            model_name="m",
+            output_dir="/m",
+            class_names=None,
+            num_classes=None,
+            config=None,
+        ),
+    )
     run = create_test_run(
         db, training_job_id=job.id, checkpoint_path="/m", dataset_path="/d",
         task_type="image_classification",
@@ -100,8 +112,10 @@ def driven(
     db: Database, lease: Lease, engine: FakeEngine, max_failed: MaxFailed | None = None
 ) -> Told:
     told = Told()
-    with Heartbeat(db, lease, None) as heart:
-        Drive(db, lease, engine, told, heart, max_failed).run(UNITS)
+    config = pixel_config(Path(), run={"max_failed": max_failed})
+    with Heartbeat(db, lease) as heart:
+        owned = OwnedRun(RunContext(EVALUATION, config, db, told), lease, heart)
+        CommitLoop(owned, engine).run(UNITS)
     return told
 
 
@@ -221,8 +235,8 @@ def test_a_lost_lease_stops_at_the_next_commit(db: Database, lease: Lease) -> No
 def test_the_heartbeat_notices_a_lost_lease(
     db: Database, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snellen.pipelines.runs.heartbeat.HEARTBEAT_SECONDS", 0.01)
-    with Heartbeat(db, lease, None) as heart:
+    monkeypatch.setattr("snellen.pipelines.runs.ownership.HEARTBEAT_SECONDS", 0.01)
+    with Heartbeat(db, lease) as heart:
         heart.check()
         release(db, lease, status="interrupted")
         heart._thread.join(5)

@@ -13,7 +13,7 @@ import pytest
 from snellen.adapters.errors import ConfigError, InputError, RunError, SnellenError
 from snellen.analysis.reader import unit_files, verify_run
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.ledger import committed_units
 from snellen.store.runs import get_test_run, list_test_runs
 from snellen.store.views import RunView
@@ -117,7 +117,7 @@ def test_an_empty_data_set_leaves_nothing_behind(place: Place) -> None:
 def test_equal_ids_leave_nothing_behind(place: Place) -> None:
     table = pa.table({"path": ["0/00.png", "0/00.png"], "label": ["0", "1"]})
     pq.write_table(table, place.data / "m.parquet")
-    with pytest.raises(InputError, match=r"'0/00\.png' stands more than once") as caught:
+    with pytest.raises(InputError, match=r"duplicate image id '0/00\.png'") as caught:
         place.run(
             dataset={"path": str(place.data / "m.parquet")},
             model={"adapter": NAME, "class_map": "subset"},

@@ -14,8 +14,7 @@ from snellen.adapters.errors import ConfigError, InputError, RunError, RunInterr
 from snellen.adapters.types import AdapterSpec
 from snellen.analysis.predictions import draw_image, job_files, open_job_results
 from snellen.analysis.reader import open_results
-from snellen.pipelines.runs.evaluate import TestRunner
-from snellen.pipelines.runs.predict import InferenceRunner
+from snellen.pipelines.runs.runner import InferenceRunner, TestRunner
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.schema import RESULT_SCHEMA
 from snellen.store.runs import get_inference_job, get_test_run, list_inference_jobs
@@ -196,7 +195,7 @@ def test_an_interrupted_job_is_resumed_to_the_same_rows(jobs: Jobs) -> None:
         )
     assert caught.value.message == (
         "inference job 2 was interrupted; 4 of 12 images are committed. "
-        "Go on with: snellen predict --resume 2"
+        "Resume with: snellen predict --resume 2"
     )
     cut = get_inference_job(jobs.db, "cut")
     assert cut.status == "interrupted"

@@ -10,7 +10,7 @@ import pytest
 from snellen.adapters.errors import InputError, RunInterrupted
 from snellen.analysis.reader import unit_files, verify_run
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import get_test_run
 from tests.pipelines.making import write_image
 from tests.pipelines.place import Place, Stopping, tree
@@ -23,7 +23,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_result(place: Place) -> None:
         place.run(Stopping(2), name="cut", run=options)
     assert caught.value.exit_code == 130
     assert caught.value.message == (
-        "run 2 was interrupted; 4 of 12 images are committed. Go on with: snellen resume 2"
+        "run 2 was interrupted; 4 of 12 images are committed. Resume with: snellen resume 2"
     )
     cut = get_test_run(place.db, "cut")
     assert (cut.status, cut.lease_token, cut.metrics) == ("interrupted", None, None)
@@ -40,7 +40,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_result(place: Place) -> None:
 def test_an_interrupt_while_listing_is_resumed(place: Place) -> None:
     class AtListing(Reporter):
         def status(self, text: str) -> None:
-            if text.startswith("listing the images of"):
+            if text.startswith("Listing images of"):
                 raise KeyboardInterrupt
 
     with pytest.raises(RunInterrupted, match="0 of 0 images"):
@@ -59,7 +59,7 @@ def test_a_resume_of_a_finished_run_says_so(place: Place) -> None:
     before = tree(place.output)
     again = TestRunner(database=place.url, reporter=Told()).resume("latest")
     assert again == run
-    assert notes == ["run 1 is completed already; its files are as committed"]
+    assert notes == ["run 1 is completed already; its files are intact"]
     assert tree(place.output) == before
 
 

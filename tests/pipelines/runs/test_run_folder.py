@@ -76,7 +76,7 @@ _CHILD = """
 import os, sys, time
 from pathlib import Path
 from snellen.pipelines.runs.run_folder import OutputLock
-from snellen.adapters.types import InputError
+from snellen.adapters.errors import InputError
 root = Path(sys.argv[1])
 (root / f"ready-{os.getpid()}").touch()
 while not (root / "go").exists():

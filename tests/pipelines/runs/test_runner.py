@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 
 from snellen.adapters.errors import ConfigError
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.predict import PredictConfig
-from snellen.pipelines.runs.evaluate import TestRunner
-from snellen.pipelines.runs.predict import InferenceRunner
+from snellen.pipelines.runs.runner import InferenceRunner, TestRunner
 
 MODEL = {"adapter": "noop"}
-LABELLED = RunConfig.model_validate({"model": MODEL, "dataset": {"path": "data"}})
+LABELLED = EvaluateConfig.model_validate({"model": MODEL, "dataset": {"path": "data"}})
 UNLABELLED = PredictConfig.model_validate({"model": MODEL, "dataset": {"path": "data"}})
 
 
 def test_the_other_kind_of_configuration_is_no_adapter() -> None:
-    with pytest.raises(TypeError, match="TestRunner takes a RunConfig"):
+    with pytest.raises(TypeError, match="TestRunner takes a EvaluateConfig"):
         TestRunner(UNLABELLED)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="InferenceRunner takes a PredictConfig"):
         InferenceRunner(LABELLED)  # type: ignore[arg-type]

@@ -12,11 +12,11 @@ from snellen.adapters.errors import ConfigError, RunError
 from snellen.analysis.reader import open_results
 from snellen.analysis.rescore import rescore_run
 from snellen.analysis.slices import slice_run
-from snellen.metrics.slices import MOST_SLICES
+from snellen.metrics.slices import MAX_SLICES
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluate import TestRunner
-from snellen.pipelines.runs.slices import check_slices
+from snellen.pipelines.runs.runner import TestRunner
+from snellen.pipelines.runs.slices import MetricsSpec, check_slices
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.schema import result_schema
 from snellen.store.runs import list_test_runs
@@ -110,7 +110,7 @@ def test_asking_later_gives_the_same(place: Place) -> None:
 
 WRONG: list[tuple[Any, str, str]] = [
     ("camera", "SLICE_COLUMN", r"metrics\.slices: by camera: .*did you mean meta_camera"),
-    ("meta_nothing", "SLICE_COLUMN", r"There are image_size, .*, meta_camera, meta_distance"),
+    ("meta_nothing", "SLICE_COLUMN", r"Expected image_size, .*, meta_camera, meta_distance"),
     ("top5_predictions", "SLICE_COLUMN", "expected a column of text or numbers, it holds list"),
     ({"by": "meta_camera", "edges": [1]}, "SLICE_VALUES", "limits are for a column of numbers"),
     ({"by": "image_size", "edges": [1]}, "SLICE_VALUES", "expected rising limits"),
@@ -142,7 +142,7 @@ def test_what_cannot_be_sliced_makes_no_rescore(place: Place) -> None:
 
 
 def test_too_many_values_cost_their_slices_alone(tmp_path: Path) -> None:
-    place = Place(tmp_path, count=MOST_SLICES + 1)
+    place = Place(tmp_path, count=MAX_SLICES + 1)
     run = place.run("image_id", "meta_camera")
     assert run.status == "completed"
     ids, camera = stored(run)
@@ -199,7 +199,7 @@ def test_integers_and_floats_have_limits_and_text_has_not() -> None:
         data = {"slices": [{"by": column, "edges": [1]}]}
         config = build_config({"model": {}, "dataset": {"path": "x"}, "metrics": data}).metrics
         if fine:
-            check_slices(config, "image_classification", schema)
+            check_slices(MetricsSpec("image_classification", (), config), schema)
         else:
             with pytest.raises(ConfigError, match="limits are for a column of numbers"):
-                check_slices(config, "image_classification", schema)
+                check_slices(MetricsSpec("image_classification", (), config), schema)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from snellen.adapters.errors import RunError
 from snellen.serve.api.recording import Recorder
-from snellen.store.jobs import upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
@@ -138,9 +138,18 @@ async def test_checkpoints(
     monkeypatch.chdir(tmp_path)
     file = checkpoint(tmp_path, write)
     job = upsert_training_job(
-        db, name="bad", framework="ultralytics", task_type="object_detection", model_name="x",
-        output_dir=str(file), class_names=None, num_classes=None, config=None,
-    )  # fmt: skip
+        db,
+        TrainingJobRecord(
+            name="bad",
+            framework="ultralytics",
+            task_type="object_detection",
+            model_name="x",
+            output_dir=str(file),
+            class_names=None,
+            num_classes=None,
+            config=None,
+        ),
+    )
     async with served(db, tmp_path) as service:
         answer = await service.single(picture(), job.id)
     assert answer.status_code == 422, answer.text
@@ -152,10 +161,18 @@ async def test_checkpoints(
 async def test_class_names_that_do_not_fit(db: Database, tmp_path: Path) -> None:
     """Nothing is scored under shifted names; and a service with such a model is not ready."""
     job = upsert_training_job(
-        db, name="two", framework="ultralytics", task_type="object_detection", model_name="x",
-        output_dir=str(FIXTURES / "tiny-detect.pt"), class_names=["a", "b"], num_classes=2,
-        config=None,
-    )  # fmt: skip
+        db,
+        TrainingJobRecord(
+            name="two",
+            framework="ultralytics",
+            task_type="object_detection",
+            model_name="x",
+            output_dir=str(FIXTURES / "tiny-detect.pt"),
+            class_names=["a", "b"],
+            num_classes=2,
+            config=None,
+        ),
+    )
     async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
         answer = await service.single(picture(), job.id)
         while service.state.preload_failure is None:
@@ -179,9 +196,18 @@ async def test_an_onnx_file_with_data_outside_of_it(db: Database, tmp_path: Path
     file = tmp_path / "model.onnx"
     file.write_bytes(helper.make_model(graph).SerializeToString())
     job = upsert_training_job(
-        db, name="odd", framework="onnx", task_type="image_classification", model_name="resnet18",
-        output_dir=str(file), class_names=["a", "b", "c"], num_classes=3, config=None,
-    )  # fmt: skip
+        db,
+        TrainingJobRecord(
+            name="odd",
+            framework="onnx",
+            task_type="image_classification",
+            model_name="resnet18",
+            output_dir=str(file),
+            class_names=["a", "b", "c"],
+            num_classes=3,
+            config=None,
+        ),
+    )
     async with served(db, tmp_path) as service:
         answer = await service.single(picture(), job.id)
     assert answer.status_code == 422

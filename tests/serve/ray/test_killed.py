@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.store.jobs import upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from tests.serve import deadly_adapter
 from tests.serve.conftest import picture
@@ -30,9 +30,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     db = Database.open(f"sqlite:///{root / 'runs' / 'snellen.db'}")
     two_jobs(db)
     deadly = upsert_training_job(
-        db, name="deadly", framework=deadly_adapter.NAME, task_type="image_classification",
-        model_name="pixel", output_dir=str(weights), class_names=None, num_classes=3, config=None,
-    )  # fmt: skip
+        db,
+        TrainingJobRecord(
+            name="deadly",
+            framework=deadly_adapter.NAME,
+            task_type="image_classification",
+            model_name="pixel",
+            output_dir=str(weights),
+            class_names=None,
+            num_classes=3,
+            config=None,
+        ),
+    )
     db.close()
     assert deadly.id == DEADLY
     process = Process(root, "ray.num_cpus=2", "preload=[{job: 1}, {job: 2}]")

@@ -94,7 +94,7 @@ def test_ctrl_c_and_resume(
     assert process.returncode == 130, out + err
     error = json.loads(out)["error"]
     assert error["code"] == "INTERRUPTED"
-    assert "of 60 images are committed. Go on with: snellen resume 1" in error["message"]
+    assert "of 60 images are committed. Resume with: snellen resume 1" in error["message"]
     assert "Traceback" not in err
     until = time.monotonic() + 10
     while left_running(tmp_path) and time.monotonic() < until:

@@ -95,7 +95,7 @@ def test_paths_without_anything_in_common_have_relative_ids(folder: Path, tmp_pa
 
 
 def test_the_same_image_twice_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'2\.png' stands more than once"):
+    with pytest.raises(InputError, match=r"duplicate image id '2\.png'"):
         ids(tmp_path, (str(folder / "2.png"), str(folder / "2.png")))
 
 

@@ -15,6 +15,7 @@ from snellen.metrics.tasks import task_of
 from snellen.pipelines.config.metrics import MetricsConfig
 from snellen.pipelines.execution.ray.map import ray_map
 from snellen.pipelines.runs.measure import Counted, measure
+from snellen.pipelines.runs.slices import MetricsSpec
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import write_unit_file
 from snellen.store.parquet.unit_record import UnitRecord
@@ -76,25 +77,27 @@ def test_metrics_by_tasks_are_those_of_one_process(
     task, total = TaskType(TASK[kind]), UNITS * IMAGES
     assert kind in task_of(task).overlaps
     results, config = files(tmp_path, kind), MetricsConfig(bootstrap=20)
-    alone = measure(results, task, NAMES, total=total, config=config)
-    monkeypatch.setattr("snellen.pipelines.runs.measure._ROWS_A_PART", 2 * IMAGES)
+    spec = MetricsSpec(task, NAMES, config)
+    alone = measure(results, spec, total)
+    monkeypatch.setattr("snellen.pipelines.runs.measure._ROWS_PER_PART", 2 * IMAGES)
     parts: list[Sequence[Path]] = []
 
     def spread(function, some):  # type: ignore[no-untyped-def]
         parts.extend(some)
         return ray_map(function, parts)
 
-    assert measure(results, task, NAMES, total=total, config=config, spread=spread) == alone
+    assert measure(results, spec, total, spread=spread) == alone
     assert [len(part) for part in parts] == [2, 2, 2]
 
 
 def test_states_are_merged_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = files(tmp_path, "bbox")
     task, total = TaskType.OBJECT_DETECTION, UNITS * IMAGES
-    expected = measure(results, task, NAMES, total=total, config=MetricsConfig(bootstrap=0))
-    monkeypatch.setattr("snellen.pipelines.runs.measure._ROWS_A_PART", 1)
+    spec = MetricsSpec(task, NAMES, MetricsConfig(bootstrap=0))
+    expected = measure(results, spec, total)
+    monkeypatch.setattr("snellen.pipelines.runs.measure._ROWS_PER_PART", 1)
     monkeypatch.setattr("snellen.pipelines.runs.measure._MERGE_EVERY", 2)
-    got = measure(results, task, NAMES, total=total, config=MetricsConfig(bootstrap=0))
+    got = measure(results, spec, total)
     assert got == expected
 
 
@@ -111,7 +114,7 @@ def test_a_large_run_on_ray_is_counted_by_tasks(
         found: list[Counted] = list(ray_map(function, parts))
         return iter(found)
 
-    monkeypatch.setattr("snellen.pipelines.runs.finish.SPREAD_FROM", 1)
+    monkeypatch.setattr("snellen.pipelines.runs.measure.SPREAD_FROM", 1)
     monkeypatch.setattr("snellen.pipelines.execution.ray.map.ray_map", counted)
     large = run(data, "ray")
     assert used == [True]

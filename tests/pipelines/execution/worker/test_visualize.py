@@ -13,7 +13,7 @@ from examples.shapes.make_dataset import make
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.execution.worker.spec import PictureSpec
-from snellen.pipelines.runs.predict import InferenceRunner
+from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.pipelines.visualization.masks import decode_mask
 from snellen.store.views import InferenceJobView
 from tests.pipelines.making import write_image

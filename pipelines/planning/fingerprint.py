@@ -1,25 +1,27 @@
-"""What makes a result: the settings, files and versions that a resume may not change."""
+"""The fingerprint of a run: settings, files and versions that a resume may not change."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import ModelInfo
 from snellen.pipelines.config.predict import AnyConfig
+from snellen.pipelines.planning.plan import Plan
 
 _SECTIONS = ("task", "model", "dataset", "preprocess")
 _RUN_KEYS = ("precision",)
 _FREE_DATASET_KEYS = ("storage_options",)
-"""How the images are reached, not which they are: their size and time are checked when read."""
+"""They say how images are read, not which: sizes and times are checked when they are read."""
 
 
 def snellen_version() -> str:
-    """The installed version of this package."""
+    """Return the installed version of this package."""
     try:
         return version("snellen")
     except PackageNotFoundError:
@@ -27,7 +29,7 @@ def snellen_version() -> str:
 
 
 def hashed_settings(config: AnyConfig) -> dict[str, Any]:
-    """The settings that make a result, flat: dotted key -> JSON value."""
+    """Return the settings that make a result, flat: dotted key -> JSON value."""
     data = config.model_dump(mode="json")
     chosen: dict[str, Any] = {key: data[key] for key in _SECTIONS}
     chosen["dataset"] = {k: v for k, v in data["dataset"].items() if k not in _FREE_DATASET_KEYS}
@@ -35,19 +37,26 @@ def hashed_settings(config: AnyConfig) -> dict[str, Any]:
     return _flatten(chosen)
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What is stored about the results of a run: its configuration and its fingerprint."""
+
+    config: AnyConfig
+    stored: Mapping[str, Any]
+
+
 def fingerprint(
-    config: AnyConfig,
-    info: ModelInfo,
-    *,
-    manifest_hash: str | None,
-    unit_rows: int | None,
-    batch_size: int | None,
+    config: AnyConfig, info: ModelInfo, manifest_hash: str, plan: Plan
 ) -> dict[str, Any]:
-    """The fingerprint that is stored with a run; see SCHEMA for its keys."""
+    """Return the fingerprint that is stored with a run.
+
+    Returns:
+        ``config_hash``, ``manifest_hash``, ``checkpoint_sha256`` and ``versions`` by library.
+    """
     settings = {
         **hashed_settings(config),
-        "run.unit_rows": unit_rows,
-        "run.batch_size": batch_size,
+        "run.unit_rows": plan.unit_rows,
+        "run.batch_size": plan.batch_size,
     }
     text = json.dumps(settings, sort_keys=True, default=str)
     return {
@@ -58,23 +67,22 @@ def fingerprint(
     }
 
 
-def refuse_changes(
-    before: AnyConfig, after: AnyConfig, stored: Mapping[str, Any], info: ModelInfo, run: str
-) -> None:
-    """Refuse to resume when anything that makes a result has changed.
+def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: str) -> None:
+    """Reject a resume when anything that makes a result has changed.
 
     Args:
-        before, after: the stored configuration and the one to go on with.
-        stored: the run's fingerprint.
+        before: what is stored with the run.
+        after: the configuration to resume with.
         info: the checkpoint as it is now.
-        run: what to call the run.
+        run: name of the run, for the message.
 
     Raises:
         InputError: RESUME_CHANGED, listing every difference.
     """
-    changes = _differences(hashed_settings(before), hashed_settings(after))
+    stored = before.stored
+    changes = _differences(hashed_settings(before.config), hashed_settings(after))
     for key in ("unit_rows", "batch_size"):
-        old, new = getattr(before.run, key), getattr(after.run, key)
+        old, new = getattr(before.config.run, key), getattr(after.run, key)
         if old != new:
             changes.append(f"run.{key}: {old!r} -> {new!r}")
     if stored.get("checkpoint_sha256") != info.checkpoint_sha256:
@@ -90,9 +98,9 @@ def refuse_changes(
     if changes:
         raise InputError(
             "RESUME_CHANGED",
-            f"{run} cannot be resumed, because what makes its results has changed: "
+            f"{run} cannot be resumed: its results depend on settings that have changed: "
             + "; ".join(changes)
-            + ". Undo the change, or start a new run.",
+            + ". Fix: undo the change, or start a new run.",
         )
 
 

@@ -9,9 +9,16 @@ import pytest
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import ModelInfo, TaskType
-from snellen.pipelines.config.evaluate import RunConfig
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_config
-from snellen.pipelines.runs.fingerprint import fingerprint, hashed_settings, refuse_changes
+from snellen.pipelines.config.sections import RunSection
+from snellen.pipelines.planning.fingerprint import (
+    Fingerprint,
+    fingerprint,
+    hashed_settings,
+    reject_changes,
+)
+from snellen.pipelines.planning.plan import Available, Plan, PlanRequest, make_plan
 
 BASE: dict[str, Any] = {"model": {"checkpoint": "/m.pth"}, "dataset": {"path": "/data"}}
 INFO = ModelInfo(
@@ -20,21 +27,26 @@ INFO = ModelInfo(
 )  # fmt: skip
 
 
-def config(*words: str) -> RunConfig:
+def config(*words: str) -> EvaluateConfig:
     return build_config(apply_overrides(BASE, words))
 
 
-def stored(of: RunConfig) -> dict[str, Any]:
-    return fingerprint(of, INFO, manifest_hash="m", unit_rows=16, batch_size=8)
+def plan(**run: int) -> Plan:
+    request = PlanRequest(RunSection(engine="inline", **run), INFO, 100)
+    return make_plan(request, Available(cpus=1, gpus=0, memory=0))
 
 
-def changes(after: RunConfig, info: ModelInfo = INFO) -> str:
+def stored(of: EvaluateConfig) -> dict[str, Any]:
+    return fingerprint(of, INFO, "m", plan(unit_rows=16, batch_size=8))
+
+
+def changes(after: EvaluateConfig, info: ModelInfo = INFO) -> str:
     before = config()
     with pytest.raises(InputError) as caught:
-        refuse_changes(before, after, stored(before), info, "run 3")
+        reject_changes(Fingerprint(before, stored(before)), after, info, "run 3")
     assert caught.value.code == "RESUME_CHANGED"
-    start = "run 3 cannot be resumed, because what makes its results has changed: "
-    end = ". Undo the change, or start a new run."
+    start = "run 3 cannot be resumed: its results depend on settings that have changed: "
+    end = ". Fix: undo the change, or start a new run."
     assert caught.value.message.startswith(start)
     assert caught.value.message.endswith(end)
     return caught.value.message.removeprefix(start).removesuffix(end)
@@ -99,7 +111,7 @@ def test_options_of_an_adapter_are_listed_one_by_one() -> None:
 @pytest.mark.parametrize("word", FREE)
 def test_free_settings_may_change(word: str) -> None:
     before = config()
-    refuse_changes(before, config(word), stored(before), INFO, "run 3")
+    reject_changes(Fingerprint(before, stored(before)), config(word), INFO, "run 3")
     assert stored(config(word))["config_hash"] == stored(before)["config_hash"]
 
 
@@ -135,7 +147,7 @@ def test_the_fingerprint_holds_what_the_schema_says() -> None:
     assert set(found) == {"config_hash", "manifest_hash", "checkpoint_sha256", "versions"}
     assert set(found["versions"]) == {"snellen", "torch", "timm"}
     assert found["config_hash"] != fingerprint(
-        config(), INFO, manifest_hash="m", unit_rows=16, batch_size=9)["config_hash"]  # fmt: skip
+        config(), INFO, "m", plan(unit_rows=16, batch_size=9))["config_hash"]  # fmt: skip
 
 
 def test_settings_are_flat() -> None:

@@ -1,0 +1,45 @@
+"""Read the manifest of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MANIFEST_NAME = "manifest.parquet"
+"""Name of the manifest in a run's folder."""
+CLASSES_KEY = "snellen_classes"
+"""Key of the Parquet metadata: JSON list of the dataset's classes, in the order of its ids."""
+ROOT_KEY = "snellen_root"
+"""Key of the Parquet metadata: the folder or address that image ids are relative to."""
+
+
+class ManifestReader:
+    """Reads ranges of a manifest. One per thread: a Parquet reader cannot be shared."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path, memory_map=False)
+        counts = [
+            self._file.metadata.row_group(i).num_rows
+            for i in range(self._file.metadata.num_row_groups)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    @property
+    def root(self) -> str:
+        """The folder or address that image ids are relative to."""
+        return str((self._file.schema_arrow.metadata or {})[ROOT_KEY.encode()].decode())
+
+    @property
+    def rows(self) -> int:
+        """Number of images."""
+        return int(self._starts[-1])
+
+    def read(self, start: int, stop: int) -> pa.Table:
+        """Return rows ``start`` to ``stop`` (excluded), as a table of the manifest's schema."""
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        last = int(np.searchsorted(self._starts, stop, side="left"))
+        table = self._file.read_row_groups(list(range(first, last)))
+        return table.slice(start - int(self._starts[first]), stop - start).combine_chunks()

@@ -1,0 +1,191 @@
+"""Find the checkpoint that a configuration names, and describe it to an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from snellen.adapters.checkpoints.kinds import ENDINGS, adapter_of_file
+from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
+from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.types import AdapterSpec, TaskType
+from snellen.pipelines.config.base import EVALUATION, Preset
+from snellen.pipelines.config.sections import CommonConfig, ModelConfig, PreprocessConfig
+from snellen.pipelines.models.training_jobs import checkpoint_of, find_job, register_directory
+from snellen.store.sql.database import Database
+from snellen.store.views import JobView
+
+EXPORTED = frozenset(ENDINGS.values())
+"""Adapters of files that other frameworks exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A model as a person asks for it.
+
+    Attributes:
+        model: the ``model`` section of a configuration.
+        preprocess: overrides of the model's preprocessing.
+        precision: ``fp32``, ``fp16`` or ``bf16``.
+        preset: values of detector settings that ``model`` leaves at ``auto``.
+        task: the task that the checkpoint must be for, or ``auto``.
+    """
+
+    model: ModelConfig
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    precision: str = "fp32"
+    preset: Preset = EVALUATION
+    task: Literal["auto"] | TaskType = "auto"
+
+    @staticmethod
+    def of(config: CommonConfig) -> ModelRequest:
+        """Return the model that a configuration asks for."""
+        return ModelRequest(
+            config.model, config.preprocess, config.run.precision, config.preset, config.task
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedModel:
+    """A checkpoint that was found and is not loaded yet.
+
+    Attributes:
+        spec: how workers build the adapter; absolute paths, nothing left at ``auto``.
+        job: the training job that it belongs to, if one is registered.
+        dataset_names: class names are the dataset's (``model.class_names: dataset``).
+        task: the task that the checkpoint must be for, or ``auto``.
+    """
+
+    spec: AdapterSpec
+    job: JobView | None
+    dataset_names: bool
+    task: Literal["auto"] | TaskType = "auto"
+
+    def trusted(self) -> LocatedModel:
+        """Return the model with ``model.trust`` set, where the adapter knows it."""
+        if self.spec.adapter != "torchscript":
+            return self
+        options = {**self.spec.options, "trust": True}
+        return replace(self, spec=replace(self.spec, options=options))
+
+
+def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
+    """Find the checkpoint. Quick: imports no framework and reads no weights.
+
+    Raises:
+        ConfigError: a setting is missing or contradicts another one.
+        InputError: there is no such job or checkpoint.
+    """
+    model, preset = request.model, request.preset
+    job, checkpoint = _locate(model, db)
+    adapter_name = model.adapter
+    if adapter_name == "auto":
+        of_file = adapter_of_file(checkpoint) if checkpoint is not None else None
+        adapter_name = of_file or (job.framework if job is not None else "timm")
+    if checkpoint is None and adapter_name in {"timm", "ultralytics", *EXPORTED}:
+        raise ConfigError(
+            "MODEL_MISSING",
+            "model: a checkpoint is needed: model.checkpoint with a file, or model.job with a "
+            "training job (and model.checkpoint: best, last or an epoch).",
+        )
+    spec = AdapterSpec(
+        adapter=adapter_name,
+        checkpoint=str(checkpoint) if checkpoint is not None else None,
+        architecture=model.architecture or _architecture(job),
+        class_names=_class_names(model, job),
+        min_confidence=(
+            preset.min_confidence if model.min_confidence == "auto" else model.min_confidence
+        ),
+        precision=request.precision,
+        preprocess=request.preprocess.model_dump(exclude_none=True),
+        options={**_options(model), **_detection_options(model, adapter_name, preset)},
+    )
+    return LocatedModel(spec, job, model.class_names == "dataset", request.task)
+
+
+def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | None]:
+    which = model.checkpoint
+    if model.job is not None:
+        job = find_job(db, model.job)
+        if isinstance(which, str) and not which.isdecimal() and which not in {"best", "last"}:
+            return job, check_local_path(which)
+        return job, checkpoint_of(job, str(which) if which is not None else "best")
+    if which is None:
+        return None, None
+    if isinstance(which, int) or which in {"best", "last"}:
+        raise ConfigError(
+            "MODEL_JOB_MISSING",
+            f"model.checkpoint: '{which}' names a checkpoint of a training job; set model.job.",
+        )
+    check_not_remote(which, "model.checkpoint")
+    path = Path(which).expanduser()
+    if path.is_dir():
+        job = register_directory(db, path)
+        return job, checkpoint_of(job, "best")
+    file = check_local_path(which)
+    return _job_around(db, file), file
+
+
+def _job_around(db: Database, file: Path) -> JobView | None:
+    """Return the job of the run directory around a checkpoint, if there is one."""
+    for folder in (file.parent, file.parent.parent):
+        if (folder / "args.yaml").is_file():
+            try:
+                return register_directory(db, folder)
+            except InputError:
+                return None
+    return None
+
+
+def _architecture(job: JobView | None) -> str | None:
+    of_timm = job is not None and job.framework in {"timm", *EXPORTED}
+    return job.model_name if job is not None and of_timm else None
+
+
+def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | None:
+    names = model.class_names
+    if isinstance(names, tuple):
+        return names
+    if names == "imagenet":
+        from snellen.adapters.timm.imagenet import imagenet_class_names
+
+        return imagenet_class_names()
+    if names == "dataset":
+        return None
+    if names == "auto":
+        return tuple(job.class_names) if job is not None and job.class_names else None
+    check_not_remote(names, "model.class_names")
+    file = Path(names).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            "CLASS_NAMES_NOT_FOUND",
+            f"model.class_names: '{names}' is neither auto, imagenet, dataset, a list, nor an "
+            "existing text file with one name per line.",
+        )
+    return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+
+
+def _options(model: ModelConfig) -> dict[str, Any]:
+    options = dict(model.options)
+    if model.use_ema != "auto":
+        options["use_ema"] = model.use_ema
+    if model.match != "name":
+        options["match"] = model.match
+    if model.trust:
+        options["trust"] = True
+    return options
+
+
+def _detection_options(model: ModelConfig, adapter: str, preset: Preset) -> dict[str, Any]:
+    """Return the detector settings, and how many classes of a box count."""
+    keys = ("imgsz", "nms", "nms_iou", "max_detections")
+    given = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
+    if given and adapter == "timm":
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"model.{next(iter(given))} is a setting of detectors; a timm classifier's input size "
+            "is preprocess.img_size.",
+        )
+    labelled = adapter in {"ultralytics", *EXPORTED}
+    return {**given, "multi_label": preset.multi_label} if labelled else given
