@@ -6,18 +6,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from snellen.adapters.checkpoints.kinds import ENDINGS, adapter_of_file
+from snellen.adapters.adapter_options import parse_options
+from snellen.adapters.base import Adapter
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.registry import ADAPTERS, adapter_for_file, load_adapter_class
 from snellen.adapters.types import AdapterSpec, TaskType
 from snellen.pipelines.config.base import EVALUATION, Preset
 from snellen.pipelines.config.sections import CommonConfig, ModelConfig, PreprocessConfig
 from snellen.pipelines.models.training_jobs import checkpoint_of, find_job, register_directory
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
-
-EXPORTED = frozenset(ENDINGS.values())
-"""Adapters of files that other frameworks exported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class LocatedModel:
 
     def trusted(self) -> LocatedModel:
         """Return the model with ``model.trust`` set, where the adapter knows it."""
-        if self.spec.adapter != "torchscript":
+        if "trust" not in load_adapter_class(self.spec.adapter).options.model_fields:
             return self
         options = {**self.spec.options, "trust": True}
         return replace(self, spec=replace(self.spec, options=options))
@@ -74,16 +73,18 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
     """Find the checkpoint. Quick: imports no framework and reads no weights.
 
     Raises:
-        ConfigError: a setting is missing or contradicts another one.
+        ConfigError: a setting is missing or contradicts another one; ADAPTER_UNKNOWN and the
+            like; OPTION_INVALID, an option that the adapter rejects.
         InputError: there is no such job or checkpoint.
     """
     model, preset = request.model, request.preset
     job, checkpoint = _locate(model, db)
     adapter_name = model.adapter
     if adapter_name == "auto":
-        of_file = adapter_of_file(checkpoint) if checkpoint is not None else None
+        of_file = adapter_for_file(checkpoint) if checkpoint is not None else None
         adapter_name = of_file or (job.framework if job is not None else "timm")
-    if checkpoint is None and adapter_name in {"timm", "ultralytics", *EXPORTED}:
+    adapter = load_adapter_class(adapter_name)
+    if checkpoint is None and adapter.needs_checkpoint:
         raise ConfigError(
             "MODEL_MISSING",
             "model: a checkpoint is needed: model.checkpoint with a file, or model.job with a "
@@ -99,8 +100,9 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
         ),
         precision=request.precision,
         preprocess=request.preprocess.model_dump(exclude_none=True),
-        options={**_options(model), **_detection_options(model, adapter_name, preset)},
+        options=_options(model, adapter, preset),
     )
+    parse_options(adapter.options, spec.options, adapter_name)
     return LocatedModel(spec, job, model.class_names == "dataset", request.task)
 
 
@@ -139,8 +141,9 @@ def _job_around(db: Database, file: Path) -> JobView | None:
 
 
 def _architecture(job: JobView | None) -> str | None:
-    of_timm = job is not None and job.framework in {"timm", *EXPORTED}
-    return job.model_name if job is not None and of_timm else None
+    if job is None or job.framework not in ADAPTERS.targets():
+        return None
+    return job.model_name if load_adapter_class(job.framework).takes_architecture else None
 
 
 def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | None:
@@ -166,7 +169,8 @@ def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | N
     return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
 
 
-def _options(model: ModelConfig) -> dict[str, Any]:
+def _options(model: ModelConfig, adapter: type[Adapter], preset: Preset) -> dict[str, Any]:
+    """Return the adapter's options that the ``model`` section sets, and those of the preset."""
     options = dict(model.options)
     if model.use_ema != "auto":
         options["use_ema"] = model.use_ema
@@ -174,18 +178,9 @@ def _options(model: ModelConfig) -> dict[str, Any]:
         options["match"] = model.match
     if model.trust:
         options["trust"] = True
+    for key in ("imgsz", "nms", "nms_iou", "max_detections"):
+        if getattr(model, key) is not None:
+            options[key] = getattr(model, key)
+    if "multi_label" in adapter.options.model_fields:
+        options["multi_label"] = preset.multi_label
     return options
-
-
-def _detection_options(model: ModelConfig, adapter: str, preset: Preset) -> dict[str, Any]:
-    """Return the detector settings, and how many classes of a box count."""
-    keys = ("imgsz", "nms", "nms_iou", "max_detections")
-    given = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
-    if given and adapter == "timm":
-        raise ConfigError(
-            "OPTION_INVALID",
-            f"model.{next(iter(given))} is a setting of detectors; a timm classifier's input size "
-            "is preprocess.img_size.",
-        )
-    labelled = adapter in {"ultralytics", *EXPORTED}
-    return {**given, "multi_label": preset.multi_label} if labelled else given

@@ -8,12 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.checkpoints.kinds import adapter_of_file
 from snellen.adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.errors import InputError
-from snellen.adapters.registry import load_adapter_class
+from snellen.adapters.registry import adapter_for_file, load_adapter_class
 from snellen.adapters.runtime.inspect import inspect_model
 from snellen.adapters.types import AdapterSpec, ModelInfo
 from snellen.store.jobs import (
@@ -190,7 +189,7 @@ def register_file(
         InputError: CHECKPOINT_UNKNOWN for one that does not, or what loading it raises.
     """
     file = check_local_path(path)
-    adapter = adapter_of_file(file)
+    adapter = adapter_for_file(file)
     if adapter is None:
         raise InputError(
             "CHECKPOINT_UNKNOWN",
@@ -198,7 +197,8 @@ def register_file(
             "it as model.checkpoint, with model.adapter and model.architecture.",
         )
     names = tuple(class_names) if class_names else None
-    options = {"trust": True} if trust and adapter == "torchscript" else {}
+    takes_trust = "trust" in load_adapter_class(adapter).options.model_fields
+    options = {"trust": True} if trust and takes_trust else {}
     info = inspect_model(AdapterSpec(adapter, str(file), class_names=names, options=options)).info
     return register_checkpoint(db, info, info.class_names, name=name)
 

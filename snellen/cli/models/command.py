@@ -12,9 +12,9 @@ from snellen.cli.progress import make_reporter
 
 
 def _formats() -> tuple[str, ...]:
-    from snellen.adapters.checkpoints.kinds import ENDINGS
+    from snellen.adapters.exported.writer import FORMATS
 
-    return tuple(ENDINGS.values())
+    return tuple(FORMATS)
 
 
 def export_command(

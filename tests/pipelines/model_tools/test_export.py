@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from snellen.adapters.errors import ConfigError, InputError, RunError
-from snellen.adapters.exported import export as exporting
+from snellen.adapters.exported import writer
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.model_tools.export import ExportSettings, export_model
 from snellen.pipelines.models.training_jobs import find_job, register_file
@@ -122,7 +122,7 @@ def test_a_detector_at_another_size_and_with_the_other_head(tmp_path: Path, data
 def test_a_file_that_does_not_agree_is_not_left(
     timm_run: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = exporting.FORMATS["onnx"]
+    written = writer.FORMATS["onnx"]
 
     def spoilt(exportable: Any) -> bytes:
         with torch.no_grad():
@@ -134,7 +134,7 @@ def test_a_file_that_does_not_agree_is_not_left(
                 parameter.sub_(0.01)
         return data
 
-    monkeypatch.setitem(exporting.FORMATS, "onnx", spoilt)
+    monkeypatch.setitem(writer.FORMATS, "onnx", spoilt)
     before = sorted(path.name for path in timm_run.iterdir())
     with pytest.raises(RunError, match="does not answer as its checkpoint") as caught:
         export_model(str(timm_run), ExportSettings("onnx"), database=database)
