@@ -11,12 +11,10 @@ import stat
 from functools import lru_cache
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenError
+from snellen.adapters.images.decode import MAX_BYTES
 from snellen.pipelines.storage.address import Options, escapes, is_remote
 from snellen.pipelines.storage.clients import RemoteStat, StorageError
 from snellen.pipelines.storage.remote_path import Place, RemotePath
-
-MAX_BYTES = 20 * 2**20
-"""Larger files are refused before they are read."""
 
 
 def read_image(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
-from snellen.pipelines.data.image_reader import MAX_BYTES, read_image
+from snellen.adapters.images.decode import MAX_BYTES
+from snellen.pipelines.data.image_reader import read_image
 
 DATA = b"some bytes"
 

@@ -12,7 +12,8 @@ import fsspec
 import pytest
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
-from snellen.pipelines.data.image_reader import MAX_BYTES, read_image
+from snellen.adapters.images.decode import MAX_BYTES
+from snellen.pipelines.data.image_reader import read_image
 from snellen.pipelines.storage import clients
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.clients import ATTEMPTS
