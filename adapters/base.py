@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from snellen.adapters.adapter_options import AdapterOptions, AnyOptions
+from snellen.adapters.batching import black_images, check_call, infer_images
+from snellen.adapters.dataset_runner import TestRunResult, dataset_runner
 from snellen.adapters.errors import ConfigError, ErrorCode, ErrorStage, ImageError, InputError
-from snellen.adapters.images.inputs import ImageInput, as_decoded, input_path
-from snellen.adapters.result_builders import failed_result
+from snellen.adapters.images.inputs import ImageInput, as_decoded
 from snellen.adapters.types import (
     AdapterSpec,
     DecodedImage,
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
 
 
 class Preprocessor(Protocol):
-    """Makes images ready for one model; light, and usable where the model is not."""
+    """Prepares images for one model; light, and usable where the model is not loaded."""
 
     def preprocess(self, image: DecodedImage) -> Preprocessed:
-        """Return uint8 of the model's ``input_shape``. Raises ImageError (``preprocess``)."""
+        """Return uint8 of the model's ``input_shape``. Raises ImageError, stage ``preprocess``."""
         ...
 
 
@@ -92,8 +93,8 @@ class Adapter(ABC):
         """Build the adapter and load its checkpoint for inference.
 
         Args:
-            spec: everything that makes the model.
-            device: ``cpu``, ``cuda``, ``cuda:N``; None takes a GPU if there is one.
+            spec: settings of the model.
+            device: ``cpu``, ``cuda`` or ``cuda:N``; None takes a GPU if there is one.
 
         Raises:
             ConfigError: a setting is wrong.
@@ -110,7 +111,7 @@ class Adapter(ABC):
 
         Args:
             checkpoint_path: local file.
-            inference_mode: False leaves the model in training mode, to go on training.
+            inference_mode: False leaves the model in training mode, to continue training.
             device: as for ``from_spec``.
 
         Returns:
@@ -125,24 +126,26 @@ class Adapter(ABC):
 
     @property
     def info(self) -> ModelInfo:
-        """What was loaded. Raises InputError (NOT_LOADED) before that."""
+        """Description of the loaded model. Raises InputError (NOT_LOADED) before that."""
         if self._info is None:
             raise InputError(
-                "NOT_LOADED", "no checkpoint is loaded; call load_checkpoint or use from_spec"
+                "NOT_LOADED", "no checkpoint is loaded. Call load_checkpoint or use from_spec."
             )
         return self._info
 
     @property
     def engine(self) -> Engine:
-        """The device and the precision. Raises InputError (NOT_LOADED)."""
+        """Device and precision of the loaded model. Raises InputError (NOT_LOADED)."""
         if self._engine is None:
-            raise InputError("NOT_LOADED", "no device is chosen before a checkpoint is loaded")
+            raise InputError(
+                "NOT_LOADED", "no device is chosen yet. Load a checkpoint with load_checkpoint."
+            )
         return self._engine
 
     @classmethod
     @abstractmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
-        """Return what prepares images for the model of ``info``, without its weights."""
+        """Return the preprocessor for the model of ``info``; it needs no weights."""
 
     @abstractmethod
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
@@ -159,7 +162,7 @@ class Adapter(ABC):
         items: Sequence[Preprocessed],
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
-        """Turn raw outputs into one result an image, in order, with empty path and name."""
+        """Convert raw outputs to one result per image, in order, with empty path and name."""
 
     def preprocess(self, image: DecodedImage) -> Preprocessed:
         """Prepare one decoded image. Raises ImageError, stage ``preprocess``."""
@@ -177,12 +180,9 @@ class Adapter(ABC):
             return self.preprocess(as_decoded(image))
         except (ImageError, InputError):
             raise
-        except Exception as error:  # one odd image must not end a run of millions
-            raise ImageError(
-                ErrorStage.PREPROCESS,
-                ErrorCode.INTERNAL,
-                f"preprocessing failed: {type(error).__name__}: {error}",
-            ) from error
+        except Exception as error:  # one image must not end a run of millions
+            message = f"preprocessing failed: {type(error).__name__}: {error}"
+            raise ImageError(ErrorStage.PREPROCESS, ErrorCode.INTERNAL, message) from error
 
     def infer_single(self, image: ImageInput) -> InferenceResult:
         """Infer one image; the same as ``infer_batch([image])[0]``.
@@ -202,11 +202,35 @@ class Adapter(ABC):
     def infer_batch(
         self, images: Sequence[ImageInput], batch_size: int = 32
     ) -> list[InferenceResult]:
-        """Infer images of any kind, in order; one that fails becomes a failed result."""
-        results: list[InferenceResult] = []
-        for start in range(0, len(images), batch_size):
-            results += self._infer_images(images[start : start + batch_size], batch_size)
-        return results
+        """Infer images of any kind.
+
+        Args:
+            images: paths, bytes, uint8 RGB arrays (height, width, 3), Pillow or decoded images.
+            batch_size: maximum number of images per forward pass.
+
+        Returns:
+            One result per image, in order; an image that fails has a failed result.
+        """
+        return infer_images(self, images, batch_size)
+
+    def test_dataset(
+        self, dataset_path: str | Path, split: str = "test", save_results: bool = True
+    ) -> TestRunResult:
+        """Evaluate the loaded model on a labelled dataset, in this process.
+
+        Args:
+            dataset_path: of the dataset; its format is recognised.
+            split: of the dataset (test, val, train, or auto).
+            save_results: store a test run in the run tables, with its result files.
+
+        Returns:
+            The metrics, one row per image, and the id of the stored run.
+
+        Raises:
+            ConfigError, InputError: the dataset cannot be used with this model.
+            RunError: the run was started and failed.
+        """
+        return dataset_runner()(self, Path(dataset_path), split, save_results)
 
     def infer_preprocessed(
         self,
@@ -219,21 +243,23 @@ class Adapter(ABC):
 
         Args:
             items: from ``preprocess``.
-            batch_size: at most this many go to the device together; batches are cut in order.
-            targets: true class ids, one an item, None where there is none.
+            batch_size: maximum number of items per forward pass; batches are cut in order.
+            targets: true class ids, one per item, None where there is none.
 
         Returns:
-            One result an item, in order; path and name are empty, for the caller to fill.
+            One result per item, in order; path and name are empty, for the caller to fill.
 
         Raises:
-            RunError: OUT_OF_MEMORY where one image does not fit the device.
+            InputError: MODEL_IN_TRAINING.
+            RunError: OUT_OF_MEMORY, one image does not fit the device.
+            ValueError: a batch size below 1, or targets that are not one per item.
         """
         if self._training:
             raise InputError(
                 "MODEL_IN_TRAINING",
-                "the checkpoint was loaded with inference_mode=False; load it again for inference",
+                "the checkpoint was loaded with inference_mode=False. Load it again for inference.",
             )
-        _check_call(items, batch_size, targets)
+        check_call(items, batch_size, targets)
         results: list[InferenceResult] = []
         for done in self.engine.run(self._forward, items, batch_size):
             chunk = items[done.start : done.stop]
@@ -259,14 +285,8 @@ class Adapter(ABC):
         )
 
     def warmup(self, batch_size: int) -> None:
-        """Run one batch of black images, so that the first real one is not slower."""
-        import numpy as np
-
-        black = np.zeros(self.info.input_shape, dtype=np.uint8)
-        height, width = (*self.info.input_shape, 1, 1)[-2:]
-        self.infer_preprocessed(
-            [Preprocessed(black, width, height)] * batch_size, batch_size=batch_size
-        )
+        """Run one batch of black images, so that the first real batch is not slower."""
+        self.infer_preprocessed(black_images(self.info, batch_size), batch_size=batch_size)
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
         from snellen.adapters.runtime.device import Engine, select_device
@@ -276,33 +296,3 @@ class Adapter(ABC):
         self._preprocessor = self.preprocessor(self.spec, self._info)
         self._training = not inference_mode
         return {} if inference_mode else states
-
-    def _infer_images(self, images: Sequence[ImageInput], batch_size: int) -> list[InferenceResult]:
-        results: list[InferenceResult | None] = [None] * len(images)
-        ready: list[tuple[int, Preprocessed, float]] = []
-        for position, image in enumerate(images):
-            begin = time.perf_counter()
-            try:
-                item = self.preprocess_image(image)
-            except ImageError as error:
-                results[position] = failed_result(error, self.info.task_type)
-            else:
-                ready.append((position, item, (time.perf_counter() - begin) * 1000))
-        scored = self.infer_preprocessed([item for _, item, _ in ready], batch_size=batch_size)
-        for (position, _, milliseconds), result in zip(ready, scored, strict=True):
-            result.preprocessing_time_ms = milliseconds
-            results[position] = result
-        done = [result for result in results if result is not None]
-        for image, result in zip(images, done, strict=True):
-            result.image_path = input_path(image)
-            result.image_name = Path(result.image_path).name
-        return done
-
-
-def _check_call(
-    items: Sequence[Preprocessed], batch_size: int, targets: Sequence[int | None] | None
-) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    if targets is not None and len(targets) != len(items):
-        raise ValueError(f"{len(items)} items but {len(targets)} targets")

@@ -16,7 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from snellen.adapters.dataset_runner import set_dataset_runner
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from snellen.adapters.base import Adapter
+    from snellen.adapters.dataset_runner import TestRunResult
     from snellen.api.runs import (
         InferenceJob,
         TestRun,
@@ -56,3 +62,15 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'snellen' has no attribute '{name}'")
+
+
+def _run_dataset(
+    adapter: Adapter, dataset_path: Path, split: str, save_results: bool
+) -> TestRunResult:
+    from snellen.api.dataset_runner import run_dataset
+
+    return run_dataset(adapter, dataset_path, split, save_results)
+
+
+# Adapters import nothing above them; whoever imports one has imported this package before.
+set_dataset_runner(_run_dataset)

@@ -38,6 +38,7 @@ from snellen.adapters.types import DecodedImage
 
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 20 * 2**20
+"""Larger files are rejected before they are read."""
 BACKGROUND = (255, 255, 255)
 """White: what is transparent in logos, scans and diagrams was drawn on paper or a page."""
 

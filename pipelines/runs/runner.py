@@ -35,6 +35,7 @@ class _Runner:
             need neither.
         engine: overrides ``run.engine``.
         database: overrides ``database``.
+        output_dir: overrides ``output.dir``.
         reporter: told about progress.
     """
 
@@ -47,6 +48,7 @@ class _Runner:
         *,
         engine: str | None = None,
         database: str | None = None,
+        output_dir: str | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._adapter: Adapter | None = None
@@ -59,6 +61,7 @@ class _Runner:
             self._adapter = config
         self._engine = engine
         self._database = database
+        self._output_dir = output_dir
         self._reporter = reporter or Reporter()
 
     def execute(self, run_id: int) -> Any:
@@ -132,6 +135,9 @@ class _Runner:
             config = config.model_copy(update={"run": run})
         if self._database is not None:
             config = config.model_copy(update={"database": self._database})
+        if self._output_dir is not None:
+            output = config.output.model_copy(update={"dir": self._output_dir})
+            config = config.model_copy(update={"output": output})
         config = with_absolute_paths(config)
         self.kind.check_paths(config)
         decided: AnyConfig = self.kind.decide(config)

@@ -1,4 +1,4 @@
-"""What every adapter must keep, whatever its framework.
+"""Contract of an adapter, whatever its framework.
 
 Subclass ``AdapterContract`` in the test of an adapter and give the fixture ``spec``; pytest then
 runs every test here against it.
@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from snellen.adapters.adapter_options import parse_options
 from snellen.adapters.base import Adapter
-from snellen.adapters.errors import ImageError
+from snellen.adapters.errors import ConfigError, ImageError, InputError
 from snellen.adapters.images.decode import decode_image
 from snellen.adapters.registry import load_adapter_class
-from snellen.adapters.types import AdapterSpec, ImageStatus, InferenceResult, Preprocessed
+from snellen.adapters.types import (
+    AdapterSpec,
+    ImageStatus,
+    InferenceResult,
+    Preprocessed,
+    TaskType,
+)
 from tests.adapters.making import encode, picture, pixels
 
 TOLERANCE = 1e-4
@@ -62,6 +69,41 @@ class AdapterContract:
         json.dumps(asdict(info))
         assert pickle.loads(pickle.dumps(info)) == info
         assert pickle.loads(pickle.dumps(spec)) == spec
+
+    def test_the_class_declares_what_it_supports(
+        self, adapter: Adapter, spec: AdapterSpec, tmp_path: Path
+    ) -> None:
+        kind = type(adapter)
+        assert adapter.info.task_type in kind.tasks <= frozenset(TaskType)
+        parse_options(kind.options, spec.options, kind.framework)
+        if kind.options.model_config.get("extra") == "forbid":
+            with pytest.raises(ConfigError) as caught:
+                kind.from_spec(replace(spec, options={**spec.options, "no_such_option": 1}), "cpu")
+            assert caught.value.code == "OPTION_INVALID"
+            assert "no_such_option" in caught.value.message
+        foreign = tmp_path / "picture.png"
+        foreign.write_bytes(encode(picture()))
+        assert not kind.recognises(foreign)
+        assert not kind.recognises(tmp_path / "none")
+
+    def test_it_can_be_exported_if_it_says_so(self, adapter: Adapter) -> None:
+        if adapter.exportable:
+            model = adapter.as_exportable().model
+            assert (model.task, model.input_shape) == (
+                adapter.info.task_type, adapter.info.input_shape
+            )  # fmt: skip
+        else:
+            with pytest.raises(ConfigError) as caught:
+                adapter.as_exportable()
+            assert caught.value.code == "EXPORT_UNSUPPORTED"
+
+    def test_a_checkpoint_is_required_if_it_says_so(
+        self, adapter: Adapter, spec: AdapterSpec
+    ) -> None:
+        if adapter.needs_checkpoint:
+            with pytest.raises(InputError) as caught:
+                type(adapter).from_spec(replace(spec, checkpoint=None), device="cpu")
+            assert caught.value.code == "CHECKPOINT_MISSING"
 
     def test_preprocessing_gives_uint8_of_one_shape(
         self, adapter: Adapter, items: list[Preprocessed]

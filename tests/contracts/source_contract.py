@@ -109,6 +109,18 @@ class SourceContract:
                 assert info.classes is not None
                 assert info.classes[label_id] == label
 
+    def test_ground_truth_is_declared(self, source: Source) -> None:
+        found = collected(source, source.describe())
+        if source.labelled:
+            assert any(label is not None for label in found["label"]) or "true_boxes" in found
+
+    def test_classes_are_not_needed_where_labels_are_not_read(self, source: Source) -> None:
+        ids = collected(source, source.describe())["image_id"]
+        source.reads_labels = False
+        info = source.describe()
+        assert source.labelled or info.classes is None
+        assert collected(source, info)["image_id"] == ids
+
     def test_the_manifest_holds_the_stream(self, source: Source, tmp_path: Path) -> None:
         info = source.describe()
         summary = write_manifest(source, info, tmp_path / "written.parquet")

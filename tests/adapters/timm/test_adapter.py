@@ -134,7 +134,7 @@ def test_loss_and_true_confidence_come_from_the_logits(checkpoint: Path) -> None
     result = adapter.infer_preprocessed(items[:1], batch_size=1, targets=[4])[0]
     assert result.true_confidence == 0.0
     assert result.loss == pytest.approx(200, rel=0.1)
-    with pytest.raises(ValueError, match="3 items but 1 targets"):
+    with pytest.raises(ValueError, match="1 targets for 3 items"):
         adapter.infer_preprocessed(items, batch_size=2, targets=[1])
 
 

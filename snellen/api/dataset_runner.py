@@ -1,0 +1,29 @@
+"""The runner of ``Adapter.test_dataset``: a test run of a loaded adapter."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from snellen.adapters.dataset_runner import TestRunResult
+from snellen.api.runs import TestRun
+from snellen.pipelines.runs.runner import TestRunner
+
+if TYPE_CHECKING:
+    from snellen.adapters.base import Adapter
+
+
+def run_dataset(
+    adapter: Adapter, dataset_path: Path, split: str, save_results: bool
+) -> TestRunResult:
+    """Evaluate a loaded adapter on a labelled dataset; see ``Adapter.test_dataset``."""
+    with ExitStack() as stack:
+        database = output_dir = None
+        if not save_results:
+            output_dir = stack.enter_context(TemporaryDirectory(prefix="snellen-test-"))
+            database = f"sqlite:///{output_dir}/runs.db"
+        runner = TestRunner(adapter, database=database, output_dir=output_dir)
+        run = TestRun(runner.run_test(dataset_path, split), database)
+        return TestRunResult(run.metrics, run.results(), run.id if save_results else None)
