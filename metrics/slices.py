@@ -1,7 +1,7 @@
-"""The same metrics for parts of a set: by a column, by image size, by objects in the image.
+"""The metrics of slices of a set: by a column, by image size, by the objects in the image.
 
-Slices are made of whole images, as matching is within images. (COCO's AP by area is another
-cut: it looks at all images and counts only objects of that size.)
+A slice consists of whole images, as matching happens within images. (COCO's AP by area is
+different: it uses all images and counts only objects of that size.)
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from snellen.metrics.accumulator import Accumulator
 from snellen.metrics.tasks import load
 
 NONE = "(none)"
-"""The slice of the images that have no value."""
+"""The slice of images without a value."""
 
-MOST_SLICES = 100
-
-_MERGE_EVERY = 64
-"""States of a slice held before they are merged: each merging copies what a slice has so far."""
+MAX_SLICES = 100
+"""Maximum number of slices by the values of a column."""
 
 _SIZES = ("small", "medium", "large")
 
@@ -32,22 +31,23 @@ BINS: dict[str, tuple[tuple[float, ...], tuple[str, ...], tuple[str, ...]]] = {
     "object_size": ((32.0**2, 96.0**2), _SIZES, ("true_boxes",)),
     "object_count": ((1, 2, 5, 10), ("0", "1", "2-4", "5-9", "10+"), ("true_boxes",)),
 }
-"""Slices that are computed from a row: lower limits of all bins but the first, their names, and
-the columns that are read.
+"""Slices that are computed from a row: the lower limits of all bins but the first, the names of
+the bins, and the columns that are read.
 
 - image_size: width x height, from 512^2 and 1024^2 pixels.
-- object_size: median area of the true objects (crowds left out), COCO's limits 32^2 and 96^2
-  pixels; an image without objects has none.
-- object_count: true objects, crowds left out.
+- object_size: median area of the true objects without crowds, COCO's limits 32^2 and 96^2
+  pixels; an image without objects has no value.
+- object_count: number of true objects without crowds.
 """
 
 
 class SlicedMetrics:
-    """Reports by slice, fed with the rows of one result file after another.
+    """Reports by slice, computed from one result file after another.
 
     Attributes:
-        by, edges: what the slices are made by.
-        columns: of a result row that `add` reads.
+        by: a column of the rows, or one of `BINS`.
+        edges: limits of a column of numbers, or None.
+        columns: the columns of a result row that `add` reads.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class SlicedMetrics:
         """Choose the slices.
 
         Args:
-            task: one with metrics.
+            task: name of a task.
             class_names: K names.
             by: a column of the rows (``meta_camera``), or one of `BINS`.
-            edges: for a column of numbers: rising limits, that become the slices ``< a``,
-                ``a - b``, ``>= b``, each with its lower limit. Without them every value is a
-                slice, `MOST_SLICES` at most.
-            options: of the task's metrics.
+            edges: for a column of numbers: rising limits, which become the slices ``< a``,
+                ``a - b``, ``>= b``, each including its lower limit. Without them every value is
+                a slice, up to `MAX_SLICES`.
+            options: options of the task's metrics.
 
         Raises:
             ConfigError: UNKNOWN_TASK.
-            ValueError: limits that do not rise, or that are given for one of `BINS`.
+            ValueError: limits that do not rise, or limits for one of `BINS`.
         """
         if edges is not None and (not edges or by in BINS or list(edges) != sorted(set(edges))):
             raise ValueError(
@@ -84,38 +84,36 @@ class SlicedMetrics:
         self._name_of = _namer(by, edges)
         own = BINS[by][2] if by in BINS else (by,)
         self.columns = tuple(dict.fromkeys((*self._metrics.columns, "status", *own)))
-        self._states: dict[str, list[Any]] = defaultdict(list)
+        self._states: dict[str, Accumulator[Any]] = {}
         self._total: dict[str, int] = defaultdict(int)
         self._failed: dict[str, int] = defaultdict(int)
 
     def add(self, table: pa.Table) -> None:
-        """Count rows that have `columns`.
+        """Count the rows of the next result file, with the columns `columns`.
 
         Raises:
-            ValueError: more than `MOST_SLICES` values.
+            ValueError: more than `MAX_SLICES` values.
         """
         names = [self._name_of(value) for value in _values(table, self.by)]
         keys = pa.array(names, pa.string())
         for name in dict.fromkeys(names):
-            if len(self._total) >= MOST_SLICES and name not in self._total:
+            if len(self._total) >= MAX_SLICES and name not in self._total:
                 raise ValueError(
-                    f"expected at most {MOST_SLICES} values of {self.by} as slices, got more; "
+                    f"expected at most {MAX_SLICES} values of {self.by} as slices, got more; "
                     "give limits for a column of numbers"
                 )
             rows = table.filter(pc.equal(keys, name))
-            states = self._states[name]
-            states.append(self._metrics.state(rows, self._names))
-            if len(states) >= _MERGE_EVERY:
-                self._states[name] = [self._metrics.merge(states)]
+            states = self._states.setdefault(name, Accumulator(self._metrics.merge))
+            states.add(self._metrics.state(rows, self._names))
             self._total[name] += len(rows)
             self._failed[name] += int(pc.sum(pc.equal(rows["status"], "failed")).as_py() or 0)
 
     def reports(self) -> dict[str, Any]:
-        """The report of every slice that has images, in the order of the bins or by name."""
+        """Compute the report of every slice with images, in the order of the bins or by name."""
         names = sorted(self._states, key=self._place)
         return {
             name: self._metrics.compute(
-                self._metrics.merge(self._states[name]),
+                self._states[name].merged(),
                 self._names,
                 total_images=self._total[name],
                 failed_images=self._failed[name],
@@ -129,7 +127,7 @@ class SlicedMetrics:
 
 
 class _Namer:
-    """From a value to the name of its slice."""
+    """Maps a value to the name of its slice."""
 
     def __init__(self, limits: Sequence[float], names: Sequence[str]) -> None:
         self.order = tuple(names)

@@ -102,13 +102,17 @@ def ranks(group: Ints) -> Ints:
         [0, 0, 1, 2, 1]
     """
     order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    fresh = np.ones(len(group), dtype=np.bool_)
-    fresh[1:] = ordered[1:] != ordered[:-1]
-    starts = np.flatnonzero(fresh)
+    edges = np.append(_starts(group[order]), len(group))
     position = np.empty(len(group), dtype=np.int64)
-    position[order] = np.arange(len(group)) - starts[np.cumsum(fresh) - 1] if len(group) else 0
+    position[order] = np.arange(len(group)) - np.repeat(edges[:-1], edges[1:] - edges[:-1])
     return position
+
+
+def _starts(values: Ints) -> Ints:
+    """Find the first index of every run of equal values."""
+    fresh = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=fresh[1:])
+    return np.flatnonzero(fresh)
 
 
 def reachable(thresholds: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
@@ -153,11 +157,11 @@ def greedy(
     reach = reachable(thresholds)
     of_pair = rank[pairs.prediction]
     order = np.argsort(of_pair, kind="stable")
-    edges = [*np.flatnonzero(np.diff(of_pair[order], prepend=-1)).tolist(), len(order)]
+    edges = [*_starts(of_pair[order]).tolist(), len(order)]
     columns = np.arange(len(thresholds))
     for low, high in pairwise(edges):
         these = pairs.where(order[low:high])
-        starts = np.flatnonzero(np.diff(these.prediction, prepend=-1))
+        starts = _starts(these.prediction)
         near = these.overlap[:, None] >= reach
         regular = near & ~taken[these.truth] & ~ignored[these.truth, None]
         best = _best(these.overlap, regular, starts)
@@ -176,7 +180,8 @@ def _best(overlap: npt.NDArray[np.floating[Any]], allowed: Bools, starts: Ints) 
     """Find the last pair of the largest allowed overlap by segment and threshold; -1 for none."""
     value = np.where(allowed, overlap[:, None], -1.0)
     top = np.maximum.reduceat(value, starts, axis=0)
-    lengths = np.diff(starts, append=len(overlap))
+    edges = np.append(starts, len(overlap))
+    lengths = edges[1:] - edges[:-1]
     is_top = allowed & (value == np.repeat(top, lengths, axis=0))
     place = np.where(is_top, np.arange(len(overlap))[:, None], -1)
     return np.asarray(np.maximum.reduceat(place, starts, axis=0), dtype=np.int64)

@@ -12,6 +12,7 @@ from snellen.metrics.detection.options import PREFIX, DetectionOptions
 from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.ultralytics_ap import ultralytics_ap
+from snellen.metrics.finite import finite_or_none
 from snellen.metrics.statistics.bootstrap import bootstrap_intervals
 
 _ULTRALYTICS_PREFIX: dict[Kind, str] = {
@@ -56,9 +57,8 @@ def class_numbers(numbers: Mapping[Kind, KindNumbers], class_id: int) -> dict[st
     result: dict[str, float | None] = {}
     for kind, of_kind in numbers.items():
         for key, values in of_kind.coco.per_class.items():
-            value = float(values[class_id])
             name = "AP" if key == "AP50-95" else key
-            result[PREFIX[kind] + name] = None if np.isnan(value) else value
+            result[PREFIX[kind] + name] = finite_or_none(float(values[class_id]))
     return result
 
 

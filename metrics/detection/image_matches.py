@@ -82,7 +82,7 @@ def match_columns(table: pa.Table, operating: OperatingPoint, kind: Kind) -> dic
     Returns:
         Arrays of the length of the table, null in rows that are not evaluated: ``matches``
         (lists of kind, true_index, predicted_index, overlap), ``tp``, ``fp``, ``fn``,
-        ``is_correct``, and ``iou`` or ``oks``, the mean overlap of the true positives.
+        ``is_correct``, and ``iou``, ``oks`` or both, the mean overlap of the true positives.
 
     Raises:
         ValueError: see `snellen.metrics.detection.instances.read_images`.
@@ -116,7 +116,8 @@ def _by_overlap(table: pa.Table, kind: Kind) -> Iterator[tuple[Kind, pa.Table]]:
         return
     boxes_alone = pc.is_null(table[f"true_{EXTRA[kind]}"])
     yield kind, table.filter(pc.invert(boxes_alone))
-    yield "bbox", table.filter(boxes_alone)
+    if pc.any(boxes_alone).as_py():
+        yield "bbox", table.filter(boxes_alone)
 
 
 def _match(images: Images, kind: Kind, operating: OperatingPoint) -> ImageMatches:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from snellen.metrics.detection.assignment import Ints
 from snellen.metrics.detection.overlaps import Floats
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
+from snellen.metrics.finite import finite_or_none
 
 CLASSIFIED_COLUMNS = (
     "image_index",
@@ -69,7 +70,7 @@ class Classified:
             (self.predicted_class.tolist(), self.confidence.tolist()),
         )
         true, predicted = (
-            [Side(c, names[c], confidence=_known(p)) for c, p in zip(*side, strict=True)]
+            [Side(c, names[c], confidence=finite_or_none(p)) for c, p in zip(*side, strict=True)]
             for side in sides
         )
         return [
@@ -102,7 +103,3 @@ def classified(table: pa.Table) -> Classified:
         column("confidence", pa.float64()),
         column("true_confidence", pa.float64()),
     )
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -18,6 +18,7 @@ from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.detection.overlaps import Floats
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
+from snellen.metrics.finite import finite_or_none
 
 _MISS = BUCKETS.index("Miss")
 
@@ -76,7 +77,7 @@ class Listing:
                 image_id=ids[e],
                 true=_side(self._images.truths, int(self.true[e]), names),
                 predicted=_side(self._images.predictions, int(self.predicted[e]), names, True),
-                overlap=None if np.isnan(self.overlap[e]) else float(self.overlap[e]),
+                overlap=finite_or_none(float(self.overlap[e])),
                 bucket=None if self.bucket is None else BUCKETS[self.bucket[e]],
             )
             for e in range(len(ids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from snellen.adapters.errors import ConfigError
-from snellen.metrics.slices import MOST_SLICES, NONE, SlicedMetrics
+from snellen.metrics.accumulator import Accumulator
+from snellen.metrics.slices import MAX_SLICES, NONE, SlicedMetrics
 from snellen.metrics.tasks import load
 from tests.metrics.detection.examples import TASK, draw, row, table, truth
 from tests.metrics.test_tasks import rows as classified
@@ -51,7 +53,8 @@ def test_states_may_be_merged_at_any_time(kind: str, monkeypatch: pytest.MonkeyP
     rows = draw(2, kind, images=12)
     whole = with_column(table(rows), ["x", "y", "x"] * 4)
     expected = sliced([whole], "meta_camera", TASK[kind], bootstrap=0)
-    monkeypatch.setattr("snellen.metrics.slices._MERGE_EVERY", 2)
+    early = partial(Accumulator, every=2)
+    monkeypatch.setattr("snellen.metrics.slices.Accumulator", early)
     parts = [whole.slice(start, 1) for start in range(12)]
     got = sliced(parts, "meta_camera", TASK[kind], bootstrap=0)
     for name in ("x", "y"):
@@ -110,7 +113,7 @@ def test_numbers_are_cut_at_limits() -> None:
 
 
 def test_what_cannot_be_sliced_is_refused() -> None:
-    many = MOST_SLICES + 1
+    many = MAX_SLICES + 1
     rows = with_column(table([row(i, [], []) for i in range(many)]), list(range(many)))
     with pytest.raises(ValueError, match="at most 100 values of meta_camera"):
         sliced([rows], "meta_camera")
