@@ -1,8 +1,8 @@
-"""Run two models over the same images and say whether their answers are equivalent.
+"""Run two models over the same images and decide if their predictions are equivalent.
 
-Images are read and decoded once, in batches, and each model prepares them in its own way; only a
-batch and what is counted are held. Where the data set is labelled, each model's metrics are
-counted on the way.
+Images are read and decoded once, in batches, and each model preprocesses them in its own way;
+memory holds one batch and the counts. On a labelled dataset the metrics of each model are
+computed, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.sources.registry import open_source
-from snellen.pipelines.model_tools.parity_check import Comparison, ParitySettings
+from snellen.pipelines.model_tools.parity_check import ComparedImages, Comparison, ParitySettings
 from snellen.pipelines.models.load import ResolvedModel, load_model
 from snellen.pipelines.models.locate import locate_model
 from snellen.pipelines.models.reference import resolve_reference
@@ -37,13 +37,13 @@ def compare_models(
     database: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Compare two models on the images of a data set.
+    """Compare two models on the images of a dataset.
 
     Args:
         first, second: A and B; see `snellen.pipelines.models.reference.resolve_reference`.
-        settings: what, and how strictly.
-        database: of the run tables, where the jobs are.
-        reporter: told about progress.
+        settings: the dataset, the tolerances and the output.
+        database: URL of the run tables, where training jobs are looked up.
+        reporter: is told about progress.
 
     Returns:
         JSON-serialisable: ``verdict`` (``equivalent`` or ``different``), ``reasons`` (for
@@ -52,28 +52,28 @@ def compare_models(
         labels).
 
     Raises:
-        ConfigError, InputError: a model or the data set cannot be used, or PARITY_TASKS.
+        ConfigError, InputError: a model or the dataset cannot be used, or PARITY_TASKS.
         RunError: a model failed on every image of a batch.
     """
     told = reporter or Reporter()
     with ExitStack() as stack:
         db = Database.open(database)
         stack.callback(db.close)
-        models = [_load(name, settings, db, told) for name in (first, second)]
-        _check_comparable(models[0], models[1])
+        first_model, second_model = (_load(name, settings, db, told) for name in (first, second))
+        _check_comparable(first_model, second_model)
         source = open_source(_dataset(settings))
         info = source.describe()
-        told.status(f"listing the images of {source.config.path}")
+        told.status(f"Listing the images of {source.config.path}")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
         manifest = folder / MANIFEST_NAME
         total = write_manifest(source, info, manifest).rows
         stream = stack.enter_context(_opened(settings))
-        run = Comparison(models[0], models[1], settings, info, manifest, source.config, told)
-        document = run.over(total, stream)
+        images = ComparedImages(info, source.config, manifest, total)
+        document = Comparison((first_model, second_model), images, settings, told).run(stream)
     return {
         **document,
-        "a": _described(first, models[0]),
-        "b": _described(second, models[1]),
+        "a": _described(first, first_model),
+        "b": _described(second, second_model),
         "dataset": {"path": source.config.path, "images": total},
         "tolerance": asdict(settings.tolerance),
     }
@@ -88,7 +88,7 @@ def _load(reference: str, settings: ParitySettings, db: Database, told: Reporter
     located = locate_model(resolve_reference(reference).request, db)
     if settings.trust:
         located = located.trusted()
-    told.status(f"loading {located.spec.checkpoint or reference}")
+    told.status(f"Loading {located.spec.checkpoint or reference}")
     return load_model(located, settings.device)
 
 
@@ -96,33 +96,38 @@ def _check_comparable(a: ResolvedModel, b: ResolvedModel) -> None:
     if a.info.task_type is not b.info.task_type:
         raise ConfigError(
             "PARITY_TASKS",
-            f"A is a model for {a.info.task_type} and B for {b.info.task_type}; only answers to "
-            "the same question can be compared.",
+            f"A is a model for {a.info.task_type} and B for {b.info.task_type}. Expected two "
+            "models for the same task.",
         )
     if a.info.num_classes != b.info.num_classes:
         raise ConfigError(
             "PARITY_TASKS",
-            f"A has {a.info.num_classes} classes and B {b.info.num_classes}; only models of the "
-            "same classes can be compared.",
+            f"A has {a.info.num_classes} classes and B {b.info.num_classes}. Expected two models "
+            "of the same classes.",
         )
 
 
 @contextmanager
 def _opened(settings: ParitySettings) -> Iterator[IO[str] | None]:
-    """A file for the lines of the images; it appears whole or not at all."""
+    """Open the output file; it appears complete or not at all."""
     if settings.output is None:
         yield None
         return
     target = Path(settings.output).expanduser()
     if target.exists() and not settings.overwrite:
-        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+        raise InputError(
+            "OUTPUT_TAKEN", f"'{target}' exists. Expected a new file. Remove it or add --overwrite."
+        )
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as stream:
             yield stream
         partial.replace(target)
     except OSError as error:
-        raise InputError("OUTPUT_NOT_WRITABLE", f"--output '{target}': {error}") from error
+        raise InputError(
+            "OUTPUT_NOT_WRITABLE",
+            f"--output '{target}' cannot be written: {error}. Expected a writable folder.",
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -8,51 +8,51 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from snellen.adapters.types import ImageStatus, InferenceResult, Preprocessed
+from snellen.adapters.types import ImageStatus, InferenceResult
+from snellen.metrics.finite import finite_or_none
 from snellen.metrics.parity.compare import compare_image
 from snellen.metrics.parity.differences import Tolerance
 from snellen.metrics.parity.summary import ParitySummary
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.data.sources.base import DatasetInfo
-from snellen.pipelines.execution.worker.preprocess import ImagePreparer, Prepared, manifest_rows
+from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
 from snellen.pipelines.execution.worker.spec import ScoringSpec
-from snellen.pipelines.execution.worker.unit_worker import infer_with
+from snellen.pipelines.execution.worker.unit_steps import infer_images
 from snellen.pipelines.model_tools.parity_metrics import Measured, labelled
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.storage.address import frozen_options
 
 if TYPE_CHECKING:
-    from snellen.adapters.base import Adapter, Preprocessor
-    from snellen.adapters.types import DecodedImage
+    from snellen.adapters.base import Adapter
 
 EQUIVALENT, DIFFERENT = "equivalent", "different"
-_SPOKEN = {
-    "status": "one model has an answer and the other fails",
-    "top1": "the best class is another one",
+_REASONS = {
+    "status": "one model predicts and the other fails",
+    "top1": "the predicted class differs",
     "confidence": "a confidence differs by more than {confidence:g}",
     "count": "a detection has no counterpart",
     "box": "a box differs by more than {pixels:g} px",
     "keypoints": "a keypoint differs by more than {pixels:g} px",
-    "mask": "masks overlap by less than {mask_iou:g}",
+    "mask": "the IoU of two masks is less than {mask_iou:g}",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ParitySettings:
-    """What is compared, and how strictly.
+    """The settings of a comparison.
 
     Attributes:
         dataset: the ``dataset`` section of a configuration, at least ``path``.
-        tolerance: what equivalent models may differ by.
-        batch_size: images that are held and go through each model together.
-        device: ``cpu`` or ``cuda``, where convolutions are rounded to TF32 unless torch is told
-            otherwise, which differs by more than 1e-4.
-        worst: images that the document lists.
-        output: a file for one JSON line an image; None writes none.
-        overwrite: ``output`` may exist.
-        trust: TorchScript files may be loaded, although they are code.
+        tolerance: the maximum differences between equivalent models.
+        batch_size: number of images that are held and inferred together.
+        device: ``cpu`` or ``cuda``. On CUDA convolutions are rounded to TF32 unless torch is
+            configured otherwise, which differs by more than 1e-4.
+        worst: number of images that the document lists.
+        output: a file for one JSON line per image; None writes none.
+        overwrite: replace an existing ``output``.
+        trust: load TorchScript files, although they are code.
     """
 
     dataset: dict[str, Any]
@@ -65,61 +65,60 @@ class ParitySettings:
     trust: bool = False
 
 
-class _BothPreprocessors:
-    """Prepares a decoded image for both models; that of the second is picked up afterwards."""
+@dataclass(frozen=True, slots=True)
+class ComparedImages:
+    """The images that two models are compared on.
 
-    def __init__(self, first: Preprocessor, second: Preprocessor) -> None:
-        self._first, self._second = first, second
-        self.second: Preprocessed | None = None
+    Attributes:
+        info: description of the dataset.
+        config: its configuration.
+        manifest: path of its manifest.
+        total: number of images.
+    """
 
-    def preprocess(self, image: DecodedImage) -> Preprocessed:
-        """Return what the first model takes. Raises ImageError where either cannot."""
-        self.second = None
-        first = self._first.preprocess(image)
-        self.second = self._second.preprocess(image)
-        return first
+    info: DatasetInfo
+    config: DatasetConfig
+    manifest: Path
+    total: int
 
 
 class Comparison:
-    """Both models, the images, and what was found so far."""
+    """Two models, the images, and the differences found so far."""
 
     def __init__(
         self,
-        a: ResolvedModel,
-        b: ResolvedModel,
+        models: tuple[ResolvedModel, ResolvedModel],
+        images: ComparedImages,
         settings: ParitySettings,
-        info: DatasetInfo,
-        manifest: Path,
-        config: DatasetConfig,
         told: Reporter,
     ) -> None:
+        a, b = models
         assert a.adapter is not None and b.adapter is not None
         self._adapters: tuple[Adapter, Adapter] = (a.adapter, b.adapter)
-        self._settings, self._told = settings, told
-        self._reader = ManifestReader(manifest)
+        self._images, self._settings, self._told = images, settings, told
+        self._reader = ManifestReader(images.manifest)
         self._summary = ParitySummary(settings.worst)
         self._names = (a.info.class_names, b.info.class_names)
-        self._metrics: tuple[Measured, Measured] | None = labelled(a, b, info, told)
-        self._both = _BothPreprocessors(*self._adapters)
+        self._metrics: tuple[Measured, Measured] | None = labelled(a, b, images.info, told)
         spec = ScoringSpec(
             adapter=a.spec,
             info=a.info,
             class_map=self._metrics[0].class_map if self._metrics else None,
-            results_dir=manifest.parent,
-            manifest=manifest,
-            root=info.root,
+            results_dir=images.manifest.parent,
+            manifest=images.manifest,
+            root=images.info.root,
             batch_size=settings.batch_size,
             device=settings.device,
-            follow_links=config.follow_links,
-            storage=frozen_options(config.storage_options),
-            classes=info.classes or (),
+            follow_links=images.config.follow_links,
+            storage=frozen_options(images.config.storage_options),
+            classes=images.info.classes or (),
         )
-        self._preparer = ImagePreparer(spec, self._both, reads_images=True)
+        self._preparer = ImagePreparer(spec, *self._adapters, reads_images=True)
 
-    def over(self, total: int, stream: IO[str] | None) -> dict[str, Any]:
-        """Compare every image, and conclude."""
+    def run(self, stream: IO[str] | None) -> dict[str, Any]:
+        """Compare every image and conclude; ``stream`` gets one JSON line per image."""
+        total, size = self._images.total, self._settings.batch_size
         self._told.begin(total, 0)
-        size = self._settings.batch_size
         for start in range(0, total, size):
             self._batch(start, min(start + size, total), stream)
         self._told.end()
@@ -132,31 +131,18 @@ class Comparison:
         }
 
     def _batch(self, start: int, stop: int, stream: IO[str] | None) -> None:
-        table = self._reader.read(start, stop)
-        prepared: tuple[list[Prepared], list[Prepared]] = ([], [])
-        for row in self._preparer.ahead(manifest_rows(table)):
-            one = self._preparer.prepare(row)
-            other = Prepared(one.truth, self._both.second, one.error, one.milliseconds)
-            prepared[0].append(one)
-            prepared[1].append(other)
-        results = tuple(
-            self._infer(adapter, side)
-            for adapter, side in zip(self._adapters, prepared, strict=True)
-        )
-        for image_id, a, b in zip(table["image_id"].to_pylist(), *results, strict=True):
-            self._compare(image_id, a, b, stream)
+        manifest = self._reader.read(start, stop)
+        each = [self._preparer.prepare_each(row) for row in self._preparer.rows(manifest)]
+        sides: list[list[UnitImage]] = [[pair[side] for pair in each] for side in (0, 1)]
+        for adapter, images in zip(self._adapters, sides, strict=True):
+            infer_images(images, adapter, self._settings.batch_size)
+        for image_id, (a, b) in zip(manifest["image_id"].to_pylist(), each, strict=True):
+            self._compare(image_id, a.result, b.result, stream)
         if self._metrics is not None:
-            for measured, side, found in zip(self._metrics, prepared, results, strict=True):
-                measured.add(table, side, found)
+            for measured, images in zip(self._metrics, sides, strict=True):
+                measured.add(manifest, images)
         summary = self._summary
         self._told.advance(stop - start, summary.failed, ("different", float(summary.different)))
-
-    def _infer(self, adapter: Adapter, side: list[Prepared]) -> list[InferenceResult | None]:
-        infer = infer_with(adapter, self._settings.batch_size)
-        good = [one for one in side if one.error is None and one.item is not None]
-        items = [one.item for one in good if one.item is not None]
-        answers: Iterator[InferenceResult] = iter(infer(items, [one.target for one in good]))
-        return [next(answers) if one.error is None and one.item else None for one in side]
 
     def _compare(
         self,
@@ -165,7 +151,7 @@ class Comparison:
         b: InferenceResult | None,
         stream: IO[str] | None,
     ) -> None:
-        if a is None or b is None:  # the image cannot be read or prepared, for both alike
+        if a is None or b is None:  # the image cannot be read or prepared
             failed = _failed(self._adapters[0])
             a, b = a or failed, b or failed
         found = compare_image(a, b, self._settings.tolerance)
@@ -173,13 +159,13 @@ class Comparison:
         self._summary.add(image_id, found, failed=statuses == {ImageStatus.FAILED})
         if stream is not None:
             line = {"image_id": image_id, "status": "/".join(sorted(statuses)), **found.to_json()}
-            stream.write(json.dumps(_finite(line)) + "\n")
+            stream.write(json.dumps(_without_infinity(line)) + "\n")
 
     def _reasons(self) -> Iterator[str]:
         tolerance, summary = self._settings.tolerance, self._summary
         limits = asdict(tolerance)
         for reason, count in summary.reasons.items():
-            yield f"{count} of {summary.compared} images: {_SPOKEN[reason].format(**limits)}"
+            yield f"{count} of {summary.compared} images: {_REASONS[reason].format(**limits)}"
         a, b = self._names
         if a is not None and b is not None and a != b:
             place, one, other = next(
@@ -207,5 +193,8 @@ def _difference(a: Any, b: Any) -> float | None:
     return float(b) - float(a) if a is not None and b is not None else None
 
 
-def _finite(line: dict[str, Any]) -> dict[str, Any]:
-    return {k: None if v in (float("inf"), float("-inf")) else v for k, v in line.items()}
+def _without_infinity(line: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: finite_or_none(value) if isinstance(value, float) else value
+        for key, value in line.items()
+    }

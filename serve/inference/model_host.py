@@ -20,6 +20,7 @@ from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenEr
 from snellen.adapters.images.decode import decode_image
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.result_builders import failed_result
+from snellen.adapters.runtime.isolated_inference import infer_isolated
 from snellen.adapters.types import (
     AdapterSpec,
     DecodedImage,
@@ -27,7 +28,6 @@ from snellen.adapters.types import (
     InferenceResult,
     Preprocessed,
 )
-from snellen.pipelines.execution.worker.unit_worker import infer_with
 from snellen.serve.inference.batcher import Batcher
 from snellen.serve.inference.messages import Answer, Failure, Query
 
@@ -97,10 +97,9 @@ class ModelHost:
         settings = self._settings
         on_gpu = adapter.reads_images and adapter.engine.device.type == "cuda"
         size = settings.max_batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
-        infer = infer_with(adapter, size)
 
         async def work(items: Sequence[Preprocessed]) -> list[InferenceResult]:
-            run = partial(infer, items, [None] * len(items))
+            run = partial(infer_isolated, adapter, items, [None] * len(items), size)
             return await loop.run_in_executor(self._runner, run)
 
         batcher = Batcher(work, max_size=size, window_s=settings.batch_window_s)
@@ -179,8 +178,8 @@ class ModelHost:
         result: InferenceResult,
         names: Sequence[str],
     ) -> bytes:
-        from snellen.pipelines.visualization.encode import encode_jpeg
         from snellen.pipelines.tasks.render import draw_result
+        from snellen.pipelines.visualization.encode import encode_jpeg
 
         pixels = (image or self._decode(query)).pixels
         return encode_jpeg(draw_result(pixels, result, names))

@@ -5,26 +5,25 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from snellen.adapters.registry import load_adapter_class
-from snellen.adapters.types import InferenceResult, Preprocessed
-from snellen.pipelines.execution.worker.preprocess import ImagePreparer, Prepared
+from snellen.pipelines.data.manifest_reader import ManifestReader
+from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
-from snellen.pipelines.execution.worker.unit_scorer import (
-    UnitReader,
-    infer_prepared,
-    prepare_unit,
+from snellen.pipelines.execution.worker.unit_steps import (
+    infer_images,
+    prepare_images,
     unit_table,
     write_unit,
 )
 from snellen.pipelines.execution.worker.unit_worker import (
     UnitWorker,
-    guarded,
-    infer_with,
-    silent,
+    failed_unit,
+    run_problem,
     worker_name,
 )
 from snellen.pipelines.planning.units import Unit
@@ -33,17 +32,17 @@ Batch = Mapping[str, Any]
 
 
 def unit_of(batch: Batch) -> Unit:
-    """The unit that a batch of one row describes."""
+    """Return the unit that a batch of one row describes."""
     return Unit(int(batch["unit_id"][0]), int(batch["start"][0]), int(batch["stop"][0]))
 
 
 def pack(value: object) -> Any:
-    """A column of one pickled object."""
+    """Return a column of one pickled object."""
     return np.array([pickle.dumps(value, protocol=5)], dtype=object)
 
 
 def gpu_suffix() -> str:
-    """Which GPUs Ray gave this actor, for the ledger's ``worker``."""
+    """Return the GPUs that Ray gave this actor, for the ledger's ``worker``."""
     import ray
 
     ids = ray.get_gpu_ids()
@@ -68,7 +67,7 @@ class PrepareStage:
         self._spec = spec
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
-        """Give ``images`` of shape (1, n, *input_shape) uint8 and the rest pickled."""
+        """Return ``images`` of shape (1, n, *input_shape) uint8 and the rest pickled."""
         unit = unit_of(batch)
         spec = self._spec
         started = time.perf_counter()
@@ -78,67 +77,68 @@ class PrepareStage:
             adapter_class.preprocessor(spec.adapter, spec.info),
             reads_images=adapter_class.reads_images,
         )
-        prepared = prepare_unit(UnitReader(spec.manifest).read(unit), preparer, {}, silent)
-        arrays = [one.item.array for one in prepared if one.item is not None]
+        manifest = ManifestReader(spec.manifest).read(unit.start, unit.stop)
+        images = prepare_images(manifest, preparer)
+        arrays = [image.item.array for image in images if image.item is not None]
         shape = arrays[0].shape if arrays else spec.info.input_shape
-        images = np.stack(arrays) if arrays else np.empty((0, *shape), np.uint8)
-        for one in prepared:
-            if one.item is not None:
-                one.item.array = images[:0, 0] if images.size else np.empty(0, np.uint8)
+        pixels = np.stack(arrays) if arrays else np.empty((0, *shape), np.uint8)
+        for image in images:
+            if image.item is not None:
+                image.item.array = pixels[:0, 0] if pixels.size else np.empty(0, np.uint8)
         return {
             "unit_id": batch["unit_id"],
             "start": batch["start"],
             "stop": batch["stop"],
-            "images": images[None],
-            "prepared": pack((prepared, time.perf_counter() - started)),
+            "images": pixels[None],
+            "prepared": pack((images, time.perf_counter() - started)),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Inferred:
+    """A unit between inference and writing: its images, or the error that stops the run."""
+
+    worker: str
+    images: list[UnitImage] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    error: tuple[str, str] | None = None
 
 
 class GpuWorker:
     """An actor with a GPU: infers units that are prepared already."""
 
     def __init__(self, spec: ScoringSpec) -> None:
-        self._name = worker_name(gpu_suffix())
-        self._worker = UnitWorker(spec, name=self._name)
+        self._worker = UnitWorker(spec, name=worker_name(gpu_suffix()))
 
     def __call__(self, batch: Batch) -> dict[str, Any]:
-        """Infer one unit; a problem of the run travels on as an outcome with an error."""
-        unit = unit_of(batch)
-        answer: list[tuple[list[Prepared], list[InferenceResult | None], dict[str, float]]] = []
-
-        def work() -> UnitOutcome:
-            answer.append(self._infer(batch))
-            return UnitOutcome(unit.unit_id, unit.start, unit.stop)
-
-        outcome = guarded(unit, work)
+        """Infer one unit; an error of the run travels on to the stage that writes."""
+        try:
+            inferred = self._infer(batch)
+        except Exception as error:
+            problem = run_problem(unit_of(batch), error)
+            inferred = _Inferred(self._worker.name, error=problem)
         return {
             "unit_id": batch["unit_id"],
             "start": batch["start"],
             "stop": batch["stop"],
-            "inferred": pack((outcome.error, self._name, answer[0] if answer else None)),
+            "inferred": pack(inferred),
         }
 
-    def _infer(
-        self, batch: Batch
-    ) -> tuple[list[Prepared], list[InferenceResult | None], dict[str, float]]:
+    def _infer(self, batch: Batch) -> _Inferred:
         started = time.perf_counter()
         adapter = self._worker.adapter()
         loaded = time.perf_counter()
-        prepared, prepare_s = pickle.loads(batch["prepared"][0])
-        images = batch["images"][0]
-        good = (one for one in prepared if one.item is not None)
-        for array, one in zip(images, good, strict=True):
-            one.item = Preprocessed(
-                array, one.item.width, one.item.height, one.item.geometry, one.item.extra
-            )
-        size = self._worker.spec.batch_size
-        results = infer_prepared(prepared, infer_with(adapter, size), size)
+        images, prepare_s = pickle.loads(batch["prepared"][0])
+        good = (image for image in images if image.item is not None)
+        for array, image in zip(batch["images"][0], good, strict=True):
+            image.item = replace(image.item, array=array)
+        infer_images(images, adapter, self._worker.spec.batch_size)
         timings = {
             "prepare_s": prepare_s,
             "load_s": loaded - started,
             "score_s": time.perf_counter() - loaded,
         }
-        return prepared, results, timings
+        return _Inferred(self._worker.name, images, timings)
 
 
 class WriteStage:
@@ -150,14 +150,16 @@ class WriteStage:
     def __call__(self, batch: Batch) -> dict[str, Any]:
         """Write the unit's file, or pass its error on."""
         unit = unit_of(batch)
-        error, name, answer = pickle.loads(batch["inferred"][0])
-        if error is not None:
-            return {"outcome": pack(UnitOutcome(unit.unit_id, unit.start, unit.stop, error=error))}
+        inferred: _Inferred = pickle.loads(batch["inferred"][0])
+        if inferred.error is not None:
+            return {"outcome": pack(failed_unit(unit, inferred.error))}
+        try:
+            outcome = self._write(unit, inferred)
+        except Exception as error:
+            outcome = failed_unit(unit, run_problem(unit, error))
+        return {"outcome": pack(outcome)}
 
-        def work() -> UnitOutcome:
-            prepared, results, timings = answer
-            manifest = UnitReader(self._spec.manifest).read(unit)
-            table = unit_table(self._spec, manifest, prepared, results)
-            return write_unit(self._spec, unit, table, name, timings)
-
-        return {"outcome": pack(guarded(unit, work))}
+    def _write(self, unit: Unit, inferred: _Inferred) -> UnitOutcome:
+        manifest = ManifestReader(self._spec.manifest).read(unit.start, unit.stop)
+        table = unit_table(self._spec, manifest, inferred.images)
+        return write_unit(self._spec, unit, table, inferred.worker, inferred.timings)

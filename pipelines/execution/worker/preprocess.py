@@ -1,10 +1,10 @@
-"""From a row of the manifest to a preprocessed image, or to the reason why there is none."""
+"""From a row of the manifest to a preprocessed image, or to the error that prevents it."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
-from snellen.adapters.types import DecodedImage, Preprocessed
+from snellen.adapters.types import InferenceResult, Preprocessed
 from snellen.pipelines.data.image_reader import read_image
 from snellen.pipelines.data.sources.file_listing import unescape_id
 from snellen.pipelines.execution.worker.spec import ScoringSpec
@@ -28,88 +28,103 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Prepared:
-    """One image on its way: ``item`` or ``error`` is set, never both.
+class UnitImage:
+    """One image on its way to its result row.
 
-    ``milliseconds`` is read + decode + preprocess; of a remote image, what was left to wait for.
+    Attributes:
+        truth: its labels; empty for an unlabelled image.
+        item: the preprocessed image; None where preparing it failed.
+        error: why preparing failed; None where it did not.
+        milliseconds: time to read, decode and preprocess; of a remote image without the time
+            that its bytes were read ahead.
+        result: the prediction; None before inference and for an image that has none.
     """
 
     truth: GroundTruth = field(default_factory=GroundTruth)
     item: Preprocessed | None = None
     error: ImageError | None = None
     milliseconds: float = 0.0
-
-    @property
-    def target(self) -> int | None:
-        """The checkpoint's class id of a classified image."""
-        return self.truth.class_id
+    result: InferenceResult | None = None
 
 
-AHEAD = 16
-"""Remote images of a unit that are read at a time: an answer takes longer than its decoding."""
+READ_AHEAD = 16
+"""Number of remote images of a unit that are read at a time: reading takes longer than decoding."""
 _READING = "reading"
 _NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
 
 
 class ImagePreparer:
-    """Prepares images of a unit one by one. Holds no state between images."""
+    """Prepares the images of a unit one by one. Holds no state between images."""
 
-    def __init__(
-        self, spec: ScoringSpec, preprocessor: Preprocessor, *, reads_images: bool
-    ) -> None:
+    def __init__(self, spec: ScoringSpec, *preprocessors: Preprocessor, reads_images: bool) -> None:
+        """Prepare images for one model, or for several that are compared.
+
+        Args:
+            spec: of the run; for several models, of the first.
+            preprocessors: one per model.
+            reads_images: False for a model that takes no pixels.
+        """
         self._spec = spec
         self._task = task_of(spec.info.task_type)
-        self._preprocessor = preprocessor
+        self._preprocessors = preprocessors
         self._reads_images = reads_images
 
-    def prepare(self, row: Mapping[str, Any]) -> Prepared:
-        """Label, read, decode and preprocess one manifest row; errors become data."""
-        prepared = Prepared()
+    def prepare(self, row: Mapping[str, Any]) -> UnitImage:
+        """Label, read, decode and preprocess the image of a manifest row for one model."""
+        (image,) = self.prepare_each(row)
+        return image
+
+    def prepare_each(self, row: Mapping[str, Any]) -> list[UnitImage]:
+        """Read and decode the image of a manifest row once and preprocess it for every model.
+
+        Returns:
+            One image per model; all of them have the error where anything fails.
+        """
+        truth, items, error = GroundTruth(), [_NO_PIXELS for _ in self._preprocessors], None
         started = time.perf_counter()
         stage = ErrorStage.LABEL
         try:
             if self._spec.class_map is not None:
-                prepared.truth = self._task.ground_truth(
-                    row, self._spec.class_map, self._spec.classes
-                )
+                truth = self._task.ground_truth(row, self._spec.class_map, self._spec.classes)
             if not self._reads_images:
-                prepared.item = _NO_PIXELS
-                return prepared
+                return [UnitImage(truth, item) for item in items]
             stage = ErrorStage.READ
             reading: Future[bytes] | None = row.get(_READING)
             data = self._read(row) if reading is None else reading.result()
             stage = ErrorStage.DECODE
-            decoded = _decode(data, row["location"])
+            from snellen.adapters.images.decode import decode_image
+
+            decoded = decode_image(data, name=Path(row["location"]).name)
             stage = ErrorStage.PREPROCESS
-            prepared.item = self._preprocessor.preprocess(decoded)
-        except ImageError as error:
-            prepared.error = error
+            items = [one.preprocess(decoded) for one in self._preprocessors]
+        except ImageError as problem:
+            error = problem
         except MemoryError:
-            prepared.error = ImageError(stage, ErrorCode.PIXEL_LIMIT, "not enough memory")
-        except Exception as error:
-            # An unforeseen failure of one image must not end a run of millions.
-            prepared.error = ImageError(
-                stage, ErrorCode.INTERNAL, f"{type(error).__name__}: {error}"
-            )
-        prepared.milliseconds = (time.perf_counter() - started) * 1000
-        return prepared
+            error = ImageError(stage, ErrorCode.PIXEL_LIMIT, "not enough memory")
+        except Exception as problem:
+            # An unexpected failure of one image must not end a run of millions.
+            message = f"{type(problem).__name__}: {problem}"
+            error = ImageError(stage, ErrorCode.INTERNAL, message)
+        milliseconds = (time.perf_counter() - started) * 1000
+        return [UnitImage(truth, None if error else item, error, milliseconds) for item in items]
 
-    def ahead(self, rows: Sequence[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """The rows of a unit in order, while the remote images of the next ones are being read.
+    def rows(self, manifest: pa.Table) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a unit in order and read the next remote images in the meantime.
 
-        Local files are read when their row is prepared, as they are faster than a thread.
+        Local files are read when their row is prepared, as that is faster than a thread.
         """
+        rows = manifest_rows(manifest)
         if not self._reads_images or not any(is_remote(row["location"]) for row in rows):
             yield from rows
             return
-        pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="snellen-read")
+        pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="snellen-read")
         try:
-            running = deque(pool.submit(self._read, row) for row in rows[:AHEAD])
+            running = deque(pool.submit(self._read, row) for row in rows[:READ_AHEAD])
             for number, row in enumerate(rows):
                 # A copy, so that no list of rows keeps the bytes of a whole unit.
                 yield {**row, _READING: running.popleft()}
-                if number + AHEAD < len(rows):
-                    running.append(pool.submit(self._read, rows[number + AHEAD]))
+                if number + READ_AHEAD < len(rows):
+                    running.append(pool.submit(self._read, rows[number + READ_AHEAD]))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -119,7 +134,7 @@ class ImagePreparer:
 
 
 def read_row(row: Mapping[str, Any], *, root: Place, follow_links: bool, storage: Options) -> bytes:
-    """The bytes of the image of a manifest row. Raises ImageError, stage ``read``."""
+    """Read the bytes of the image of a manifest row. Raises ImageError, stage ``read``."""
     return read_image(
         unescape_id(row["location"]),
         size=row["size"],
@@ -131,21 +146,17 @@ def read_row(row: Mapping[str, Any], *, root: Place, follow_links: bool, storage
     )
 
 
-def _decode(data: bytes, location: str) -> DecodedImage:
-    from snellen.adapters.images.decode import decode_image
-
-    return decode_image(data, name=Path(location).name)
-
-
 def _member(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Offset and length of an image inside of a tar shard."""
+    """Return the offset and length of an image inside of a tar shard."""
     offset, length = row.get("offset"), row.get("length")
     return None if offset is None or length is None else (offset, length)
 
 
 def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """The columns that preparing needs, as rows."""
-    wanted = ("location", "size", "mtime_ns", "offset", "length", *LABEL_COLUMNS)
+    """Return the columns that preparing needs, as rows."""
+    wanted = (
+        "image_index", "location", "size", "mtime_ns", "offset", "length", *LABEL_COLUMNS
+    )  # fmt: skip
     columns = [name for name in wanted if name in table.schema.names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows

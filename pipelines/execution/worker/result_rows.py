@@ -12,48 +12,42 @@ import pyarrow as pa
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import ImageStatus, InferenceResult, TaskType
 from snellen.metrics.detection.operating_point import OperatingPoint
-from snellen.pipelines.data.class_map import ClassMap
-from snellen.pipelines.execution.worker.preprocess import Prepared
+from snellen.pipelines.execution.worker.preprocess import UnitImage
 from snellen.pipelines.tasks.record import GroundTruth, TaskRecord
 from snellen.pipelines.tasks.registry import task_of
 from snellen.store.parquet.schema import RESULT_SCHEMA, meta_fields, result_schema
 
 _NO_RESULT = ImageError(ErrorStage.INFER, ErrorCode.INTERNAL, "no result came back")
-_KNOWN = ["image_index", "image_id", "location"]
 
 
 def result_table(
     manifest: pa.Table,
-    prepared: Sequence[Prepared],
-    results: Sequence[InferenceResult | None],
-    class_map: ClassMap | None,
-    task: TaskType,
+    images: Sequence[UnitImage],
+    task_type: TaskType,
+    names: Sequence[str],
     operating: OperatingPoint | None = None,
 ) -> pa.Table:
     """Join manifest rows with their predictions: one row per image, failed ones included.
 
     Args:
         manifest: n rows of the manifest.
-        prepared: n prepared images, in the same order.
-        results: n results; None where ``prepared`` has an error.
-        class_map: names for the class ids; None for unlabelled images.
-        task: of the model.
+        images: n images after inference, in the same order.
+        task_type: of the model.
+        names: the model's class names; empty for unlabelled images.
         operating: the point at which detections are matched; None for no matches.
 
     Returns:
         A table of ``snellen.store.parquet.schema.result_schema``, n rows, in manifest order.
     """
-    record = task_of(task)
-    names = class_map.names if class_map is not None else ()
+    task = task_of(task_type)
+    known = manifest.select(["image_index", "image_id", "location"]).to_pylist()
     rows = [
-        _from_manifest(known) | _row(one, result, record, names)
-        for known, one, result in zip(
-            manifest.select(_KNOWN).to_pylist(), prepared, results, strict=True
-        )
+        _from_manifest(row) | _row(image, task, names)
+        for row, image in zip(known, images, strict=True)
     ]
     table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
-    if record.match_columns is not None and operating is not None:
-        for name, values in record.match_columns(table, operating).items():
+    if task.match_columns is not None and operating is not None:
+        for name, values in task.match_columns(table, operating).items():
             table = _with_column(table, name, values)
     meta = meta_fields(manifest.schema)
     for field in meta:
@@ -76,27 +70,20 @@ def _from_manifest(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(
-    prepared: Prepared,
-    result: InferenceResult | None,
-    task: TaskRecord,
-    names: Sequence[str],
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"preprocessing_time_ms": prepared.milliseconds}
-    _add_ground_truth(row, prepared.truth, names)
-    if result is None or prepared.error is not None:
-        error = prepared.error or _NO_RESULT
-        row.update(_failure(error.stage, error.code, error.message))
-        return row
-    _add_size(row, prepared, result)
+def _row(image: UnitImage, task: TaskRecord, names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {"preprocessing_time_ms": image.milliseconds}
+    _add_ground_truth(row, image.truth, names)
+    result = image.result
+    if result is None or image.error is not None:
+        error = image.error or _NO_RESULT
+        return row | _failure(error.stage, error.code, error.message)
+    _add_size(row, image, result)
     if result.status is ImageStatus.FAILED:
-        row.update(_failure(result.error_stage, result.error_code, result.error_message))
-        return row
+        return row | _failure(result.error_stage, result.error_code, result.error_message)
     row["status"] = "ok"
     row["inference_time_ms"] = result.inference_time_ms
     row["postprocessing_time_ms"] = result.postprocessing_time_ms
-    row.update(task.predicted_columns(result, prepared.truth))
-    return row
+    return row | task.predicted_columns(result, image.truth)
 
 
 def _add_ground_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[str]) -> None:
@@ -109,8 +96,8 @@ def _add_ground_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[s
         row["true_keypoints"] = truth.keypoints
 
 
-def _add_size(row: dict[str, Any], prepared: Prepared, result: InferenceResult) -> None:
-    item = prepared.item
+def _add_size(row: dict[str, Any], image: UnitImage, result: InferenceResult) -> None:
+    item = image.item
     if item is not None and item.width:
         row["width"], row["height"] = item.width, item.height
     extra: Mapping[str, Any] = {**(item.extra if item is not None else {}), **result.extra_data}

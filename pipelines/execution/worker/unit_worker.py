@@ -1,4 +1,4 @@
-"""A worker that holds a model and scores whole units, everything inside of it."""
+"""A worker that holds a model and scores whole units, from reading images to writing rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, RunError, SnellenError
+import pyarrow as pa
+
+from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenError
 from snellen.adapters.registry import load_adapter_class
-from snellen.adapters.types import ImageStatus, InferenceResult, Preprocessed
+from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
-from snellen.pipelines.execution.worker.unit_scorer import (
-    Infer,
+from snellen.pipelines.execution.worker.unit_steps import (
     Notice,
-    UnitReader,
-    score_streaming,
+    Precautions,
+    score_images,
     unit_table,
     write_unit,
 )
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
 
 
 def worker_name(suffix: str = "") -> str:
-    """Which process did it: ``host/pid`` and, on GPUs, which one."""
+    """Return the name of this process: ``host/pid`` and, on GPUs, the GPU."""
     return f"{socket.gethostname()}/{os.getpid()}{suffix}"
-
-
-def silent(_: str) -> None:
-    """The notice of a worker that nobody watches."""
 
 
 class UnitWorker:
@@ -50,10 +47,10 @@ class UnitWorker:
         self, spec: ScoringSpec, *, adapter: Adapter | None = None, name: str = ""
     ) -> None:
         self.spec = spec
+        self.name = name or worker_name()
         self._adapter = adapter
-        self._name = name or worker_name()
         self._lock = threading.Lock()
-        self._reader = UnitReader(spec.manifest)
+        self._local = threading.local()
 
     def score(
         self,
@@ -61,59 +58,52 @@ class UnitWorker:
         *,
         poisoned: Mapping[int, ImageError] | None = None,
         batch_size: int | None = None,
-        notice: Notice = silent,
+        notice: Notice | None = None,
     ) -> UnitOutcome:
         """Read, infer and write one unit.
 
         Args:
             unit: the range of images.
-            poisoned: images that must not be touched, with the error that their row gets.
+            poisoned: images that must not be touched, with the errors of their rows.
             batch_size: overrides the run's batch size (after a batch killed its worker).
-            notice: told which images are about to be handled.
+            notice: is told which images are about to be handled.
 
         Returns:
-            What goes into the ledger; with ``error`` where the run has to stop.
+            The record for the ledger; with ``error`` where the run has to stop.
         """
-        return guarded(unit, lambda: self._score(unit, poisoned or {}, batch_size, notice))
+        try:
+            precautions = Precautions(poisoned or {}, notice)
+            return self._score(unit, batch_size or self.spec.batch_size, precautions)
+        except Exception as error:
+            return failed_unit(unit, run_problem(unit, error))
 
-    def _score(
-        self,
-        unit: Unit,
-        poisoned: Mapping[int, ImageError],
-        batch_size: int | None,
-        notice: Notice,
-    ) -> UnitOutcome:
+    def _score(self, unit: Unit, batch_size: int, precautions: Precautions) -> UnitOutcome:
         started = time.perf_counter()
         adapter = self.adapter()
         loaded = time.perf_counter()
-        size = batch_size or self.spec.batch_size
-        manifest = self._reader.read(unit)
+        manifest = self._manifest(unit)
         preparer = ImagePreparer(self.spec, adapter, reads_images=adapter.reads_images)
-        prepared, results = score_streaming(
-            manifest, preparer, infer_with(adapter, size), size, poisoned=poisoned, notice=notice
-        )
+        images = score_images(manifest, preparer, adapter, batch_size, precautions)
         scored = time.perf_counter()
-        table = unit_table(self.spec, manifest, prepared, results)
-        return write_unit(
-            self.spec,
-            unit,
-            table,
-            self._name,
-            {"load_s": loaded - started, "score_s": scored - loaded},
-        )
+        table = unit_table(self.spec, manifest, images)
+        timings = {"load_s": loaded - started, "score_s": scored - loaded}
+        return write_unit(self.spec, unit, table, self.name, timings)
+
+    def _manifest(self, unit: Unit) -> pa.Table:
+        """Read the unit's rows of the manifest; each thread opens the manifest once."""
+        reader: ManifestReader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = ManifestReader(self.spec.manifest)
+        return reader.read(unit.start, unit.stop)
 
     def adapter(self) -> Adapter:
-        """The loaded model; loads it at the first call."""
+        """Return the model; the first call loads it."""
         with self._lock:
             if self._adapter is None:
-                self._adapter = load_adapter(self.spec)
+                limit_threads(self.spec)
+                adapter_class = load_adapter_class(self.spec.adapter.adapter)
+                self._adapter = adapter_class.from_spec(self.spec.adapter, device=self.spec.device)
             return self._adapter
-
-
-def load_adapter(spec: ScoringSpec) -> Adapter:
-    """Build and load the run's model on this worker."""
-    limit_threads(spec)
-    return load_adapter_class(spec.adapter.adapter).from_spec(spec.adapter, device=spec.device)
 
 
 def limit_threads(spec: ScoringSpec) -> None:
@@ -124,89 +114,29 @@ def limit_threads(spec: ScoringSpec) -> None:
         set_compute_threads(spec.torch_threads)
 
 
-def infer_with(adapter: Adapter, batch_size: int) -> Infer:
-    """Inference in which an unforeseen error costs only the images that raise it alone, too."""
-
-    def infer(
-        items: Sequence[Preprocessed], targets: Sequence[int | None]
-    ) -> list[InferenceResult]:
-        try:
-            return adapter.infer_preprocessed(items, batch_size=batch_size, targets=targets)
-        except SnellenError:
-            raise
-        except Exception as error:
-            whole = len(items) == batch_size
-            return _one_by_one(adapter, items, targets, error, whole_batch=whole)
-
-    return infer
-
-
-def _one_by_one(
-    adapter: Adapter,
-    items: Sequence[Preprocessed],
-    targets: Sequence[int | None],
-    cause: Exception,
-    *,
-    whole_batch: bool,
-) -> list[InferenceResult]:
-    """Infer a batch that raised, image by image.
-
-    Raises:
-        RunError: MODEL_ERROR when no image of a whole batch passes: then the model is broken,
-            not an image. A short last batch may well be two bad images.
-    """
-    results: list[InferenceResult] = []
-    for item, target in zip(items, targets, strict=True):
-        try:
-            results += adapter.infer_preprocessed([item], batch_size=1, targets=[target])
-        except SnellenError:
-            raise  # the run's problem, such as memory, not the image's
-        except Exception as error:
-            results.append(
-                InferenceResult(
-                    image_path="",
-                    image_name="",
-                    task_type=adapter.info.task_type,
-                    status=ImageStatus.FAILED,
-                    error_stage=ErrorStage.INFER,
-                    error_code=ErrorCode.INTERNAL,
-                    error_message=f"{type(error).__name__}: {error}",
-                )
-            )
-    if (
-        whole_batch
-        and len(items) > 1
-        and all(result.status is ImageStatus.FAILED for result in results)
-    ):
-        raise RunError(
-            "MODEL_ERROR",
-            f"the model failed on every image of a batch: {type(cause).__name__}: {cause}",
-        ) from cause
-    return results
-
-
-def guarded(unit: Unit, work: Callable[[], UnitOutcome]) -> UnitOutcome:
-    """Turn whatever ``work`` raises into an outcome that stops the run with a clear message."""
-    try:
-        return work()
-    except SnellenError as error:
-        problem = (error.code, error.message)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        code = "DISK_FULL" if full else "OUTPUT_NOT_WRITABLE"
-        problem = (code, f"unit {unit.unit_id} could not be written: {error}")
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        problem = (
-            "WORKER_ERROR",
-            f"unit {unit.unit_id}: {type(error).__name__}: {error} "
-            f"({where.name}, line {where.lineno} of {os.path.basename(where.filename)})",  # noqa: PTH119
-        )
+def failed_unit(unit: Unit, problem: tuple[str, str]) -> UnitOutcome:
+    """Return the outcome of a unit that stops the run, from the code and message of its error."""
     return UnitOutcome(unit.unit_id, unit.start, unit.stop, error=problem)
 
 
+def run_problem(unit: Unit, error: Exception) -> tuple[str, str]:
+    """Return the code and message of an error that stops the run."""
+    if isinstance(error, SnellenError):
+        return error.code, error.message
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        code = "DISK_FULL" if full else "OUTPUT_NOT_WRITABLE"
+        return code, f"unit {unit.unit_id} could not be written: {error}"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        "WORKER_ERROR",
+        f"unit {unit.unit_id}: {type(error).__name__}: {error} "
+        f"({where.name}, line {where.lineno} of {os.path.basename(where.filename)})",  # noqa: PTH119
+    )
+
+
 def worker_died(image_index: int) -> ImageError:
-    """The error of an image that killed its worker twice."""
+    """Return the error of an image that killed its worker twice."""
     return ImageError(
         ErrorStage.INFER,
         ErrorCode.WORKER_DIED,

@@ -159,7 +159,7 @@ def test_labels_that_do_not_fit_are_left_out(
 
 def test_what_cannot_be_compared(shapes: Path, exported: Path, database: str) -> None:
     path = str(shapes / "detect")
-    with pytest.raises(ConfigError, match="the same question") as caught:
+    with pytest.raises(ConfigError, match="Expected two models for the same task") as caught:
         snellen.parity(exported, FIXTURES / "tiny-classify.pt", path, database=database)
     assert caught.value.code == "PARITY_TASKS"
     with pytest.raises(InputError) as refused:

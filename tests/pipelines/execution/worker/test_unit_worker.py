@@ -13,21 +13,17 @@ import pytest
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import AdapterSpec
 from snellen.pipelines.data.class_map import align_classes
+from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
-from snellen.pipelines.execution.worker.unit_scorer import (
-    UnitReader,
-    infer_prepared,
-    prepare_unit,
-    score_streaming,
+from snellen.pipelines.execution.worker.unit_steps import (
+    Precautions,
+    infer_images,
+    prepare_images,
+    score_images,
     unit_table,
 )
-from snellen.pipelines.execution.worker.unit_worker import (
-    UnitWorker,
-    infer_with,
-    silent,
-    worker_died,
-)
+from snellen.pipelines.execution.worker.unit_worker import UnitWorker, worker_died
 from snellen.pipelines.planning.units import Unit
 from snellen.store.parquet.schema import RESULT_SCHEMA, SCHEMA_VERSION, VERSION_KEY
 from tests.pipelines.making import TIMES, grey_folder, scoring_spec, write_image
@@ -159,18 +155,13 @@ def test_both_layouts_cut_the_same_batches(tmp_path: Path, data: Path) -> None:
     spec = scoring_spec(data, tmp_path / "run", batch_size=3)
     adapter = PixelAdapter.from_spec(spec.adapter)
     preparer = ImagePreparer(spec, adapter, reads_images=True)
-    manifest = UnitReader(spec.manifest).read(Unit(0, 0, 10))
-    streamed = score_streaming(
-        manifest, preparer, infer_with(adapter, 3), 3, poisoned={}, notice=silent
-    )
+    manifest = ManifestReader(spec.manifest).read(0, 10)
+    streamed = score_images(manifest, preparer, adapter, 3, Precautions())
     cut, adapter.batches = adapter.batches, []
-    prepared = prepare_unit(manifest, preparer, {}, silent)
-    inferred = infer_prepared(prepared, infer_with(adapter, 3), 3)
+    staged = prepare_images(manifest, preparer)
+    infer_images(staged, adapter, 3)
     assert adapter.batches == cut
-    first, second = (
-        unit_table(spec, manifest, *streamed),
-        unit_table(spec, manifest, prepared, inferred),
-    )
+    first, second = (unit_table(spec, manifest, images) for images in (streamed, staged))
     assert first.drop(TIMES).equals(second.drop(TIMES))
 
 
