@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from snellen.metrics.detection.coco import evaluate, merge, read_numbers
-from snellen.metrics.detection.instances import instance_columns, read_images
 from snellen.metrics.detection.options import DetectionOptions
+from snellen.metrics.matching.instances import instance_columns, read_images
 from snellen.store.parquet.schema import PREDICTED_BOXES, TRUE_BOXES
 
 CLASSES, TRUTHS, FOUND, UNIT = 80, 7, 20, 1000

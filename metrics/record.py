@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from snellen.adapters.types import InferenceResult
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.differences import ImageDifference, Tolerance
 
 

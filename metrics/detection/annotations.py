@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from snellen.metrics.detection.instances import Images, Instances
-from snellen.metrics.detection.overlaps import Bools, Floats, Kind, rles
-
-
-def ignored_truths(truths: Instances) -> Bools:
-    """Which truths are neither found nor missed: crowds, ignored ones, and poses without points."""
-    ignored = truths.crowd | truths.ignore
-    if truths.keypoints is not None:
-        ignored = ignored | ~(truths.keypoints[..., 2] > 0).any(axis=-1)
-    return ignored
+from snellen.metrics.matching.instances import Images, Instances
+from snellen.metrics.matching.overlaps import Floats, Kind, rles
 
 
 def xywh(boxes: Floats) -> Floats:
@@ -34,7 +26,7 @@ def box_results(images: Images) -> Floats:
 def true_annotations(images: Images, kind: Kind) -> Iterator[dict[str, Any]]:
     """Truths as COCO annotations, numbered from 1; image ids are the image index."""
     truths = images.truths
-    boxes, ignored = xywh(truths.boxes).tolist(), ignored_truths(truths).tolist()
+    boxes, ignored = xywh(truths.boxes).tolist(), truths.ignored.tolist()
     ignore = (truths.ignore & ~truths.crowd).tolist()
     for i, (row, class_id) in enumerate(_places(truths)):
         annotation: dict[str, Any] = {

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Ints
-from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
+from snellen.metrics.matching.overlaps import Bools, Floats
 
 RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.metrics.detection.annotations import box_results, results, true_annotations
-from snellen.metrics.detection.instances import Images, num_keypoints
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.overlaps import Floats, Kind, keypoint_sigmas
+from snellen.metrics.matching.instances import Images, num_keypoints
+from snellen.metrics.matching.overlaps import Floats, Kind, keypoint_sigmas
 
 if TYPE_CHECKING:
     from hotcoco import StreamingEval

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.metrics.detection.assignment import Ints, greedy
-from snellen.metrics.detection.matching import Matched
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.overlaps import Bools
+from snellen.metrics.detection.rules import Matched
+from snellen.metrics.matching.assignment import Ints, greedy
+from snellen.metrics.matching.overlaps import Bools
 
 
 @dataclass(frozen=True)

@@ -7,25 +7,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from snellen.metrics.detection import coco
-from snellen.metrics.detection.assignment import IOU_THRESHOLDS
 from snellen.metrics.detection.confusion import confusion_cells
-from snellen.metrics.detection.instances import read_images
-from snellen.metrics.detection.matching import Matched, match
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.detection.rules import Matched, match
 from snellen.metrics.detection.state import DETECTION, TRUTH, DetectionState, OverlapState
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS
+from snellen.metrics.matching.instances import read_images
+from snellen.metrics.matching.overlaps import Kind
 
 
 def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> DetectionState:
     """Count the rows of one result file that have status ``ok`` and ground truth.
 
     Args:
-        table: with the columns of `snellen.metrics.detection.instances.instance_columns`.
+        table: with the columns of `snellen.metrics.matching.instances.instance_columns`.
         num_classes: K.
         options: the settings of the metrics.
 
     Raises:
-        ValueError: see `snellen.metrics.detection.instances.read_images`.
+        ValueError: see `snellen.metrics.matching.instances.read_images`.
     """
     matched = {
         kind: match(read_images(table, kind, num_classes), kind, options) for kind in options.kinds

@@ -10,9 +10,9 @@ import numpy as np
 from snellen.metrics.classification.confusion import DENSE_CLASSES
 from snellen.metrics.detection.coco import CocoNumbers
 from snellen.metrics.detection.operating_point import CONFIDENCES, Ranked
-from snellen.metrics.detection.overlaps import Bools, Floats
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.tide import tide_report
+from snellen.metrics.matching.overlaps import Bools, Floats
 
 
 def details(

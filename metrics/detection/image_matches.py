@@ -1,6 +1,6 @@
 """The matches of each image at the operating point, as columns of its result row.
 
-The matcher is the one that the metrics use (`snellen.metrics.detection.assignment.greedy`), so
+The matcher is the one that the metrics use (`snellen.metrics.matching.assignment.greedy`), so
 that the counts of a run are the sums of its rows.
 """
 
@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snellen.metrics.detection.assignment import Ints, reachable
-from snellen.metrics.detection.candidates import find_candidates
-from snellen.metrics.detection.instances import EXTRA, Images, read_images
 from snellen.metrics.detection.operating_point import OperatingPoint
-from snellen.metrics.detection.overlaps import Floats, Kind
+from snellen.metrics.matching.assignment import Ints, reachable
+from snellen.metrics.matching.candidates import find_candidates
+from snellen.metrics.matching.instances import EXTRA, Images, read_images
+from snellen.metrics.matching.overlaps import Floats, Kind
 
 TP, FP, FN, IGNORED = range(4)
 KINDS = ("TP", "FP", "FN", "IGNORED")
@@ -73,7 +73,7 @@ def match_columns(table: pa.Table, operating: OperatingPoint, kind: Kind) -> dic
 
     Args:
         table: result rows with the columns of
-            `snellen.metrics.detection.instances.instance_columns`; rows without status ``ok`` or
+            `snellen.metrics.matching.instances.instance_columns`; rows without status ``ok`` or
             without ground truth are not evaluated.
         operating: the operating point.
         kind: the task's own overlap; images whose ground truth has boxes alone are matched by
@@ -85,7 +85,7 @@ def match_columns(table: pa.Table, operating: OperatingPoint, kind: Kind) -> dic
         ``is_correct``, and ``iou``, ``oks`` or both, the mean overlap of the true positives.
 
     Raises:
-        ValueError: see `snellen.metrics.detection.instances.read_images`.
+        ValueError: see `snellen.metrics.matching.instances.read_images`.
     """
     size = table.num_rows
     position = table.schema.get_field_index("image_index")

@@ -13,11 +13,11 @@ from snellen.metrics.classification.confusion import matrix, unique_names
 from snellen.metrics.detection.coco_summary import class_numbers, kind_numbers
 from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
-from snellen.metrics.detection.instances import instance_columns
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
-from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.state import DetectionState
+from snellen.metrics.matching.instances import instance_columns
+from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.object_differences import compare_objects
 from snellen.metrics.record import MetricsRecord
 

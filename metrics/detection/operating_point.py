@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.overlaps import Bools, Floats
 from snellen.metrics.detection.tide import IGNORED, RIGHT
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.overlaps import Bools, Floats
 from snellen.metrics.statistics.intervals import wilson
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
@@ -24,7 +24,7 @@ class OperatingPoint:
         confidence: predictions below it are ignored.
         overlap: minimum IoU (OKS for keypoints) of a match, in (0, 1].
         sigmas: falloff of each keypoint; None takes the defaults, see
-            `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+            `snellen.metrics.matching.overlaps.keypoint_sigmas`.
     """
 
     confidence: float

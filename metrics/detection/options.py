@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.matching.overlaps import Kind
 
 PREFIX: dict[Kind, str] = {"bbox": "", "segm": "mask_", "keypoints": "oks_"}
 """The prefix of a metric's key."""

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.metrics.detection import coco
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.overlaps import Kind
 
 DETECTION = np.dtype(
     [

@@ -14,7 +14,7 @@ and a truth that nothing matched is ``Miss``, unless a Loc or Cls error points t
 ignored truths are no truths here, and ignored predictions no errors.
 
 Two differences from tidecv: who matched is decided by COCO's rule
-(`snellen.metrics.detection.assignment`), and AP is
+(`snellen.metrics.matching.assignment`), and AP is
 the mean over the classes that have truths, where tidecv counts a class that is only predicted
 as AP 0.
 """
@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.assignment import Ints, Pairs
 from snellen.metrics.detection.average_precision import RECALLS, class_precision
-from snellen.metrics.detection.candidates import Candidates
-from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.matching.assignment import Ints, Pairs
+from snellen.metrics.matching.candidates import Candidates
+from snellen.metrics.matching.overlaps import Bools, Floats
 
 BUCKETS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 """The order in which tidecv reports them."""

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Pairs, greedy, image_pairs
-from snellen.metrics.detection.candidates import Candidates
-from snellen.metrics.detection.overlaps import Bools, Floats, Kind
-from snellen.metrics.detection.pair_overlaps import ultralytics_pose_overlap
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Pairs, greedy, image_pairs
+from snellen.metrics.matching.candidates import Candidates
+from snellen.metrics.matching.overlaps import Bools, Floats, Kind
+from snellen.metrics.matching.pair_overlaps import ultralytics_pose_overlap
 
 _RECALLS = np.linspace(0.0, 1.0, 101)
 _TINY = 1e-16
@@ -36,7 +36,7 @@ def ultralytics_hits(candidates: Candidates, kind: Kind, sigmas: Sequence[float]
     Args:
         candidates: one part with D predictions.
         kind: the overlap; poses are compared with Ultralytics' own area.
-        sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+        sigmas: see `snellen.metrics.matching.overlaps.keypoint_sigmas`.
 
     Returns:
         bool, (D, 10): True where a prediction finds a truth at each of COCO's thresholds.

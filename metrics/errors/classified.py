@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.overlaps import Floats
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
 from snellen.metrics.finite import finite_or_none
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.overlaps import Floats
 
 CLASSIFIED_COLUMNS = (
     "image_index",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from snellen.metrics.detection.assignment import Ints
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance
 from snellen.metrics.errors.listing import Listing
+from snellen.metrics.matching.assignment import Ints
 
 MEANINGS = {
     "Cls": "on an object, but of another class",

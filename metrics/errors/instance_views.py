@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.overlaps import Floats
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.overlaps import Floats
 
 
 @dataclass(frozen=True, slots=True)

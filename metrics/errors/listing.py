@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.candidates import Candidates
 from snellen.metrics.detection.confusion import confuse
-from snellen.metrics.detection.instances import Images, Instances, instance_columns, read_images
-from snellen.metrics.detection.matching import match
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.overlaps import Floats
+from snellen.metrics.detection.rules import match
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
 from snellen.metrics.finite import finite_or_none
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.candidates import Candidates
+from snellen.metrics.matching.instances import Images, Instances, instance_columns, read_images
+from snellen.metrics.matching.overlaps import Floats
 
 _MISS = BUCKETS.index("Miss")
 
@@ -33,7 +33,7 @@ class Listing:
 
     Attributes:
         true, predicted: int64, (E,), indices of the part's truths and predictions, -1 for none.
-        row: int64, (E,), of the image, in `snellen.metrics.detection.instances.Images.index`.
+        row: int64, (E,), of the image, in `snellen.metrics.matching.instances.Images.index`.
         overlap: float64, (E,), NaN where one of the two is missing.
         bucket: uint8, (E,), of `snellen.metrics.detection.tide.BUCKETS`; None in a list of cells.
     """
@@ -102,7 +102,7 @@ def tide_listing(
             more missed truths.
 
     Raises:
-        ValueError: see `snellen.metrics.detection.instances.read_images`.
+        ValueError: see `snellen.metrics.matching.instances.read_images`.
     """
     matched = match(_confident(table, num_classes, options, confidence), options.own, options)
     errors = matched.tide
@@ -126,7 +126,7 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
         options: those of the report that has the matrix.
 
     Raises:
-        ValueError: see `snellen.metrics.detection.instances.read_images`.
+        ValueError: see `snellen.metrics.matching.instances.read_images`.
     """
     images = _confident(table, num_classes, options, options.operating_confidence)
     matched = match(images, options.own, options)

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from snellen.metrics.detection.assignment import Ints
 from snellen.metrics.errors.instance_views import Instance, Listed
+from snellen.metrics.matching.assignment import Ints
 
 Order = Literal["image", "confidence"]
 ORDERS: tuple[Order, ...] = ("image", "confidence")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from snellen.adapters.types import InferenceResult
-from snellen.metrics.detection.overlaps import Floats, box_iou, mask_iou
+from snellen.metrics.matching.overlaps import Floats, box_iou, mask_iou
 from snellen.metrics.parity.differences import ImageDifference, Tolerance
 
 MATCH_IOU = 0.5

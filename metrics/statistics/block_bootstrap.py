@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Ints
 from snellen.metrics.detection.average_precision import RECALLS
-from snellen.metrics.detection.overlaps import Floats
 from snellen.metrics.detection.state import OverlapState
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
+from snellen.metrics.matching.overlaps import Floats
 
 BLOCKS = 200
 _BINS = 512

@@ -19,8 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from snellen.metrics.detection.average_precision import WeightedPrecision
-from snellen.metrics.detection.overlaps import Floats
 from snellen.metrics.detection.state import OverlapState
+from snellen.metrics.matching.overlaps import Floats
 from snellen.metrics.statistics.block_bootstrap import block_draws
 from snellen.metrics.statistics.intervals import normal_quantile
 

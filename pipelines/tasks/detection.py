@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult
 from snellen.metrics.detection.image_matches import match_columns
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.matching.overlaps import Kind
 from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.tasks.record import GroundTruth, Row, TaskRecord
 

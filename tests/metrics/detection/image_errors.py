@@ -30,7 +30,7 @@ def image_errors(
         False positives first, by falling confidence.
 
     Raises:
-        ValueError: see `snellen.metrics.detection.instances.read_images`.
+        ValueError: see `snellen.metrics.matching.instances.read_images`.
     """
     listing = tide_listing(
         table, num_classes, options_of(task_of(task).overlaps, **options), confidence=confidence

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from snellen.metrics.detection.overlaps import Floats, Kind, box_iou, keypoint_sigmas, mask_iou, oks
+from snellen.metrics.matching.overlaps import Floats, Kind, box_iou, keypoint_sigmas, mask_iou, oks
 
 Row = Mapping[str, Any]
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from snellen.metrics.detection.assignment import Pairs, greedy
 from snellen.metrics.detection.image_matches import match_columns
-from snellen.metrics.detection.instances import EXTRA
 from snellen.metrics.detection.operating_point import OperatingPoint
-from snellen.metrics.detection.overlaps import Kind, keypoint_sigmas
+from snellen.metrics.matching.assignment import Pairs, greedy
+from snellen.metrics.matching.instances import EXTRA
+from snellen.metrics.matching.overlaps import Kind, keypoint_sigmas
 from snellen.store.parquet.schema import RESULT_SCHEMA
 from tests.metrics.detection.examples import (
     SIZE,

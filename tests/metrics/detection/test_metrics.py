@@ -135,7 +135,7 @@ def test_pairs_computed_in_pieces_are_the_same(kind: str, monkeypatch: Any) -> N
     rows = draw(8, kind, images=8)
     whole = report(rows, TASK[kind], 3).to_dict()
     for size in (1, 7, 40):
-        monkeypatch.setattr("snellen.metrics.detection.assignment._CHUNK", size)
+        monkeypatch.setattr("snellen.metrics.matching.assignment._CHUNK", size)
         assert report(rows, TASK[kind], 3).to_dict() == whole
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.metrics.detection.instances import read_images
-from snellen.metrics.detection.matching import match
 from snellen.metrics.detection.options import options_of
-from snellen.metrics.detection.overlaps import Kind
+from snellen.metrics.detection.rules import match
 from snellen.metrics.detection.ultralytics_ap import ultralytics_ap
+from snellen.metrics.matching.instances import read_images
+from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.tasks import task_of
 from tests.metrics.detection.examples import TASK, draw, found, report, row, table, truth
 

@@ -11,11 +11,11 @@ from snellen.metrics.classification.confusion import DENSE_CLASSES
 from snellen.metrics.detection.image_matches import match_columns
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.detection.options import options_of
-from snellen.metrics.detection.overlaps import Kind
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts
 from snellen.metrics.errors.instance_views import Instance, of_cell
 from snellen.metrics.errors.listing import Listing, confusion_listing, listing_columns, tide_listing
+from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.tasks import task_of
 from tests.metrics.detection.examples import TASK, draw, found, report, row, table, truth
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snellen.metrics.detection.assignment import IOU_THRESHOLDS, Ints
-from snellen.metrics.detection.candidates import Candidates, find_candidates
-from snellen.metrics.detection.instances import Images
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.overlaps import Bools, Kind
 from snellen.metrics.detection.tide import BACKGROUND, TideErrors, tide_errors
 from snellen.metrics.detection.ultralytics_ap import ultralytics_hits
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
+from snellen.metrics.matching.candidates import Candidates, find_candidates
+from snellen.metrics.matching.instances import Images
+from snellen.metrics.matching.overlaps import Bools, Kind
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.overlaps import Bools, Floats, Kind
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.overlaps import Bools, Floats, Kind
 
 EXTRA = {"segm": "masks", "keypoints": "keypoints"}
-"""What a kind of overlap needs beside the boxes."""
+"""The columns ``true_...`` and ``predicted_...`` that an overlap needs beside the boxes."""
 
 
 def instance_columns(kinds: Sequence[Kind]) -> tuple[str, ...]:
-    """The columns of a result row that `read_images` reads."""
+    """Return the columns of a result row that `read_images` reads."""
     names = ["image_index", "height", "width", "status", "true_boxes", "predicted_boxes"]
     for kind in kinds:
         if kind in EXTRA:
@@ -29,7 +29,7 @@ def instance_columns(kinds: Sequence[Kind]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Instances:
-    """Truths or predictions of a set of images, n in all, rising in ``row``.
+    """The truths or the predictions of a set of images, n in all, rising in ``row``.
 
     Attributes:
         row: int64, (n,), position of the image in `Images.index`.
@@ -57,8 +57,16 @@ class Instances:
     def __len__(self) -> int:
         return len(self.row)
 
+    @property
+    def ignored(self) -> Bools:
+        """Truths that are neither found nor missed: crowds, ignored ones, poses without points."""
+        ignored = self.crowd | self.ignore
+        if self.keypoints is not None:
+            ignored = ignored | ~(self.keypoints[..., 2] > 0).any(axis=-1)
+        return ignored
+
     def take(self, index: Ints) -> Instances:
-        """Some instances, in the order of ``index``."""
+        """Select instances in the order of ``index``."""
         return Instances(
             self.row[index],
             self.place[index],
@@ -90,18 +98,18 @@ class Images:
     predictions: Instances
 
     def with_predictions(self, predictions: Instances) -> Images:
-        """The same images and truths with other predictions."""
+        """Return the same images and truths with other predictions."""
         return replace(self, predictions=predictions)
 
 
 def read_images(table: pa.Table, kind: Kind, num_classes: int | None = None) -> Images:
-    """Read the rows that can be evaluated: status ``ok`` with a truth of this kind.
+    """Read the rows that can be evaluated: status ``ok`` with ground truth of this kind.
 
-    An empty list of true boxes is a truth (nothing to find), null is none.
+    An empty list of true boxes is ground truth (nothing to find), null is none.
 
     Args:
         table: rows of a result file with `instance_columns`.
-        kind: which overlap will be measured; decides what is read beside the boxes.
+        kind: the overlap that will be measured; decides the columns beside the boxes.
         num_classes: K; None does not check the class ids.
 
     Raises:
@@ -128,7 +136,7 @@ def read_images(table: pa.Table, kind: Kind, num_classes: int | None = None) -> 
 
 
 def num_keypoints(images: Images) -> int:
-    """K of the instances of a part; 0 without any.
+    """Return the number of keypoints of the instances of a part; 0 without any.
 
     Raises:
         ValueError: truths and predictions differ in it.

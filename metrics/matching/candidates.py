@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.annotations import ignored_truths
-from snellen.metrics.detection.assignment import Ints, Pairs, greedy, image_pairs, ranks
-from snellen.metrics.detection.instances import Images
-from snellen.metrics.detection.overlaps import Bools, Kind
-from snellen.metrics.detection.pair_overlaps import pair_overlap
+from snellen.metrics.matching.assignment import Ints, Pairs, greedy, image_pairs, ranks
+from snellen.metrics.matching.instances import Images
+from snellen.metrics.matching.overlaps import Bools, Kind
+from snellen.metrics.matching.pair_overlaps import pair_overlap
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def find_candidates(
     Args:
         images: the part.
         kind: the overlap to measure by.
-        sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+        sigmas: see `snellen.metrics.matching.overlaps.keypoint_sigmas`.
         floor: minimum overlap of a pair, above 0.
 
     Raises:
@@ -68,7 +67,7 @@ def find_candidates(
     classes = 1 + int(max(found.class_id.max(initial=0), truths.class_id.max(initial=0)))
     return Candidates(
         images=images,
-        ignored=ignored_truths(truths),
+        ignored=truths.ignored,
         order=ranks(found.row),
         rank=ranks(found.row * classes + found.class_id),
         pairs=pairs,

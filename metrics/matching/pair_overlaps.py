@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from snellen.metrics.detection.assignment import Ints
-from snellen.metrics.detection.instances import Images, num_keypoints
-from snellen.metrics.detection.overlaps import Floats, Kind, box_iou, keypoint_sigmas, mask_iou, oks
+from snellen.metrics.matching.assignment import Ints
+from snellen.metrics.matching.instances import Images, num_keypoints
+from snellen.metrics.matching.overlaps import Floats, Kind, box_iou, keypoint_sigmas, mask_iou, oks
 
 ULTRALYTICS_AREA = 0.53
 """Ultralytics' area of a pose as a share of its box."""
@@ -23,7 +23,7 @@ def pair_overlap(images: Images, kind: Kind, sigmas: Sequence[float] | None) -> 
     Args:
         images: the part; predictions and truths are indexed through all its images.
         kind: the overlap.
-        sigmas: see `snellen.metrics.detection.overlaps.keypoint_sigmas`.
+        sigmas: see `snellen.metrics.matching.overlaps.keypoint_sigmas`.
 
     Raises:
         ValueError: sigmas or numbers of keypoints that do not fit.

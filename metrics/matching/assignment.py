@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.overlaps import Bools, Floats
+from snellen.metrics.matching.overlaps import Bools, Floats
 
 Ints = npt.NDArray[np.int64]
 
