@@ -1,4 +1,4 @@
-"""Image classification: from results to accuracy, F1, loss and calibration."""
+"""The metrics of image classification: accuracy, F1, loss and calibration."""
 
 from __future__ import annotations
 
@@ -22,14 +22,25 @@ from snellen.metrics.parity.class_differences import compare_classes
 from snellen.metrics.record import MetricsRecord
 from snellen.metrics.statistics.intervals import mean_interval, wilson
 
-__all__ = ["ClassificationMetrics", "ClassificationReport", "ClassificationState", "compute"]
-
 PRIMARY_METRIC = "accuracy"
 
 
 @dataclass(frozen=True)
+class ClassificationOptions:
+    """The settings of classification metrics.
+
+    Attributes:
+        confidence_level: of the two-sided intervals.
+        ece_bins: number of equal bins of the confidence.
+    """
+
+    confidence_level: float = 0.95
+    ece_bins: int = ECE_BINS
+
+
+@dataclass(frozen=True)
 class ClassificationReport:
-    """Everything that is stored about a finished classification run; see `compute`."""
+    """The metrics of a finished classification run; see `compute`."""
 
     metrics: dict[str, float | None]
     intervals: dict[str, list[float] | None]
@@ -47,31 +58,30 @@ class ClassificationReport:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What is kept beside the metrics, for charts and lists."""
+        """The data of charts and lists."""
         return {"reliability": self.reliability, "most_confused": self.most_confused}
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """Return the report as JSON types."""
         return asdict(self)
 
 
 def compute(
     state: ClassificationState,
     class_names: Sequence[str],
+    options: ClassificationOptions,
     *,
     total_images: int,
     failed_images: int,
-    confidence_level: float = 0.95,
-    ece_bins: int = ECE_BINS,
 ) -> ClassificationReport:
     """Compute all classification metrics of a set of images.
 
-    Definitions, with tp, support (images of a class) and predicted (images taken for it):
+    Definitions, with tp, support (images of a class) and predicted (images predicted as it):
 
     - precision = tp / predicted, 0 for a class that has images and is never predicted; recall =
       tp / support; F1 = 2 tp / (support + predicted).
     - A class without images has None for all three, and is in no average. So macro averages are
-      the plain means over the classes that occur in the truth (scikit-learn's with ``labels``
+      the plain means over the classes that occur in the labels (scikit-learn's with ``labels``
       set to those and ``zero_division=0``), weighted ones are weighted by support.
     - accuracy, top5_accuracy: with fewer than five classes the top five are all of them.
     - loss: mean cross-entropy (natural logarithm) of the images that have a finite one.
@@ -79,21 +89,20 @@ def compute(
     - coverage = scored / total; the only metric that failed images enter.
 
     Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
-    none. Where nothing was scored every metric but coverage is None.
+    none. Without scored images every metric but coverage is None.
 
     Args:
         state: of the whole set.
         class_names: K names, in the order of the class ids. Per-class keys are these names; one
             that several classes share gets its id: ``crane [134]``.
-        total_images: images of the set, scored or not.
-        failed_images: images without a prediction.
-        confidence_level: of the two-sided intervals.
-        ece_bins: must be the number that the state was built with.
+        options: those that the state was built with.
+        total_images: number of images of the set, scored or not.
+        failed_images: number of images without a prediction.
 
     Raises:
         ValueError: arguments that contradict each other.
     """
-    _check(state, class_names, total_images, failed_images, ece_bins)
+    _check(state, class_names, total_images, failed_images, options.ece_bins)
     metrics = {
         **_averages(state),
         "ece": expected_calibration_error(state),
@@ -101,8 +110,8 @@ def compute(
     }
     return ClassificationReport(
         metrics=metrics,
-        intervals=_intervals(state, confidence_level),
-        per_class=per_class(state, class_names, confidence_level),
+        intervals=_intervals(state, options.confidence_level),
+        per_class=per_class(state, class_names, options.confidence_level),
         confusion_matrix=confusion_matrix(state),
         reliability=reliability_bins(state),
         most_confused=most_confused(state, class_names),
@@ -112,7 +121,7 @@ def compute(
         total_images=total_images,
         scored_images=state.scored,
         failed_images=failed_images,
-        confidence_level=confidence_level,
+        confidence_level=options.confidence_level,
     )
 
 
@@ -174,23 +183,22 @@ def _intervals(state: ClassificationState, level: float) -> dict[str, list[float
 
 
 class ClassificationMetrics:
-    """The task's entry in `snellen.metrics.tasks`."""
+    """The metrics of image classification; see `snellen.metrics.record.TaskMetrics`."""
 
     columns: Sequence[str] = CLASSIFICATION_COLUMNS
 
     def __init__(
         self, *, confidence_level: float = 0.95, ece_bins: int = ECE_BINS, **_: Any
     ) -> None:
-        """Take the options of `compute`; those of other tasks are passed over."""
-        self._confidence_level = confidence_level
-        self._ece_bins = ece_bins
+        """Take the options of `ClassificationOptions`; options of other tasks are ignored."""
+        self._options = ClassificationOptions(confidence_level, ece_bins)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> ClassificationState:
         """Count one part; see `snellen.metrics.classification.tables.classification_state`."""
-        return classification_state(table, len(class_names), ece_bins=self._ece_bins)
+        return classification_state(table, len(class_names), ece_bins=self._options.ece_bins)
 
     def merge(self, states: Iterable[ClassificationState]) -> ClassificationState:
-        """The state of all parts together; at least one."""
+        """Merge the states of parts; at least one."""
         return ClassificationState.merge_all(states)
 
     def compute(
@@ -201,14 +209,13 @@ class ClassificationMetrics:
         total_images: int,
         failed_images: int,
     ) -> ClassificationReport:
-        """See `compute`."""
+        """Compute the report; see `compute`."""
         return compute(
             state,
             class_names,
+            self._options,
             total_images=total_images,
             failed_images=failed_images,
-            confidence_level=self._confidence_level,
-            ece_bins=self._ece_bins,
         )
 
 

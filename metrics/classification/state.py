@@ -1,4 +1,4 @@
-"""What classification metrics need to know of a set of images, in a form that can be merged.
+"""The mergeable state of classification metrics: counts and sums over a set of images.
 
 Counts are integers and floating sums carry their rounding errors, so that any partition of the
 images, merged, gives the metrics of one pass.
@@ -22,18 +22,53 @@ ECE_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
+class ImageArrays:
+    """The predictions and labels of n images; rows that are not ``scored`` may hold anything.
+
+    Attributes:
+        true_ids: integer, (n,), 0 <= id < K.
+        predicted_ids: integer, (n,), 0 <= id < K.
+        top5_ids: integer, (n, k), the most confident classes, padded with -1; a row of -1 alone
+            is an image without such a list.
+        confidence: float, (n,), probability of the predicted class in [0, 1]; NaN excludes the
+            image from the calibration.
+        true_confidence: float, (n,), probability of the true class; only checked.
+        loss: float, (n,), cross-entropy (natural logarithm); NaN excludes the image from the
+            mean loss.
+        scored: bool, (n,), status ``ok`` and a label.
+    """
+
+    true_ids: IntArray
+    predicted_ids: IntArray
+    top5_ids: IntArray
+    confidence: FloatArray
+    true_confidence: FloatArray
+    loss: FloatArray
+    scored: npt.NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Check the shapes. Raises ValueError where they differ."""
+        lengths = [len(getattr(self, name)) for name in self.__dataclass_fields__]
+        if len(set(lengths)) != 1 or self.top5_ids.ndim != 2:
+            raise ValueError(
+                "expected arrays of one length, top5_ids with shape (n, k), got lengths "
+                f"{lengths} and top5_ids of {self.top5_ids.ndim} dimensions"
+            )
+
+
+@dataclass(frozen=True, eq=False)
 class ClassificationState:
     """Counts and sums of the scored images of one part.
 
     Attributes:
         num_classes: K.
-        scored: images with a prediction and a truth.
-        top5_correct: scored images whose true class is among the (up to) five best.
-        top5_seen: scored images that have a list of best classes.
-        cells: int64, shape (n,), sorted: ``true * K + predicted`` of every pair that occurs.
-        cell_counts: int64, shape (n,): how often. This is the confusion matrix, kept sparse
+        scored: number of images with a prediction and a label.
+        top5_correct: number of scored images whose true class is among the top five.
+        top5_seen: number of scored images that have a list of top classes.
+        cells: int64, (n,), sorted: ``true * K + predicted`` of every pair that occurs.
+        cell_counts: int64, (n,), the count of each. This is the confusion matrix, kept sparse
             because K = 21,841 would need 3.8 GB.
-        bin_counts, bin_correct: int64, shape (bins,): images and right ones by confidence.
+        bin_counts, bin_correct: int64, (bins,), images and correct images by confidence.
         bin_confidence: sum of the confidences, by bin.
         loss_count, loss_sum, loss_squares: number, sum and sum of squares of finite losses.
     """
@@ -53,7 +88,7 @@ class ClassificationState:
 
     @classmethod
     def empty(cls, num_classes: int, ece_bins: int = ECE_BINS) -> ClassificationState:
-        """The state of no images."""
+        """Return the state of no images."""
         none = np.zeros(0, dtype=np.int64)
         bins = np.zeros(ece_bins, dtype=np.int64)
         sums = (Sum(),) * ece_bins
@@ -63,43 +98,42 @@ class ClassificationState:
     def from_arrays(
         cls,
         num_classes: int,
-        true_ids: IntArray,
-        predicted_ids: IntArray,
-        top5_ids: IntArray,
-        confidence: FloatArray,
-        true_confidence: FloatArray,
-        loss: FloatArray,
-        scored: npt.NDArray[np.bool_],
+        images: ImageArrays,
         *,
         ece_bins: int = ECE_BINS,
     ) -> ClassificationState:
-        """Count one part of n images; rows that are not ``scored`` may hold anything.
+        """Count the images of one part.
 
         Args:
             num_classes: K.
-            true_ids: integer, shape (n,), 0 <= id < K.
-            predicted_ids: integer, shape (n,), 0 <= id < K.
-            top5_ids: integer, shape (n, k), the best classes, padded with -1; a row of -1 alone
-                is an image without such a list.
-            confidence: float, shape (n,), probability of the predicted class in [0, 1]; NaN
-                leaves the image out of the calibration.
-            true_confidence: float, shape (n,), probability of the true class; checked only.
-            loss: float, shape (n,), cross-entropy (natural logarithm); NaN leaves the image out
-                of the mean loss.
-            scored: bool, shape (n,): status ok and a truth.
+            images: predictions and labels.
             ece_bins: number of equal bins of the confidence.
 
         Raises:
-            ValueError: shapes differ, or a scored row has an id or a probability out of range.
+            ValueError: a scored row has an id or a probability out of range.
+
+        Example:
+            >>> images = ImageArrays(
+            ...     true_ids=np.array([0, 1]),
+            ...     predicted_ids=np.array([0, 0]),
+            ...     top5_ids=np.array([[0, 1], [0, 1]]),
+            ...     confidence=np.array([0.9, 0.6]),
+            ...     true_confidence=np.array([0.9, 0.4]),
+            ...     loss=np.array([0.105, 0.916]),
+            ...     scored=np.array([True, True]),
+            ... )
+            >>> state = ClassificationState.from_arrays(2, images)
+            >>> state.scored, state.top5_correct, state.cells.tolist()
+            (2, 2, [0, 2])
         """
-        _check_shapes(true_ids, predicted_ids, top5_ids, confidence, true_confidence, loss, scored)
-        true = _ids("true_ids", true_ids[scored], num_classes)
-        predicted = _ids("predicted_ids", predicted_ids[scored], num_classes)
-        best = np.asarray(top5_ids)[scored]
-        _probabilities("true_confidence", true_confidence[scored])
-        bins = _bin(confidence[scored], true == predicted, ece_bins)
+        scored = images.scored
+        true = _ids("true_ids", images.true_ids[scored], num_classes)
+        predicted = _ids("predicted_ids", images.predicted_ids[scored], num_classes)
+        best = np.asarray(images.top5_ids)[scored]
+        _probabilities("true_confidence", images.true_confidence[scored])
+        bins = _bin(images.confidence[scored], true == predicted, ece_bins)
         cells, counts = np.unique(true * num_classes + predicted, return_counts=True)
-        losses = loss[scored].astype(np.float64)
+        losses = images.loss[scored].astype(np.float64)
         losses = losses[np.isfinite(losses)]
         return cls(
             num_classes,
@@ -115,12 +149,12 @@ class ClassificationState:
         )
 
     def merge(self, other: ClassificationState) -> ClassificationState:
-        """The state of both parts; see `merge_all`."""
+        """Return the state of both parts; see `merge_all`."""
         return ClassificationState.merge_all([self, other])
 
     @classmethod
     def merge_all(cls, states: Iterable[ClassificationState]) -> ClassificationState:
-        """The state of all parts together; neither is changed.
+        """Merge the states of all parts; none of them is changed.
 
         Raises:
             ValueError: no states, or states of different K or number of bins.
@@ -153,7 +187,7 @@ class ClassificationState:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The state as JSON types; `from_dict` gives it back exactly."""
+        """Return the state as JSON types; `from_dict` restores it exactly."""
         return {
             "num_classes": self.num_classes,
             "scored": self.scored,
@@ -171,7 +205,7 @@ class ClassificationState:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClassificationState:
-        """The state that `to_dict` wrote."""
+        """Restore the state that `to_dict` wrote."""
         arrays = {
             name: np.asarray(data[name], dtype=np.int64)
             for name in ("cells", "cell_counts", "bin_counts", "bin_correct")
@@ -179,15 +213,6 @@ class ClassificationState:
         sums = {name: Sum(*data[name]) for name in ("loss_sum", "loss_squares")}
         bins = tuple(Sum(*pair) for pair in data["bin_confidence"])
         return cls(**{**data, **arrays, **sums, "bin_confidence": bins})
-
-
-def _check_shapes(first: npt.NDArray[Any], *others: npt.NDArray[Any]) -> None:
-    lengths = [len(first), *(len(other) for other in others)]
-    if len(set(lengths)) != 1 or others[1].ndim != 2:
-        raise ValueError(
-            "expected arrays of one length, top5_ids with shape (n, k), got lengths "
-            f"{lengths} and top5_ids of {others[1].ndim} dimensions"
-        )
 
 
 def _ids(name: str, ids: IntArray, num_classes: int) -> npt.NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""From result rows (Arrow) to the states that metrics are computed from."""
+"""Read result rows (Arrow) into the state of classification metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snellen.metrics.classification.state import ECE_BINS, ClassificationState
+from snellen.metrics.classification.state import ECE_BINS, ClassificationState, ImageArrays
 
 CLASSIFICATION_COLUMNS = (
     "status",
@@ -26,7 +26,7 @@ CLASSIFICATION_COLUMNS = (
 def classification_state(
     table: pa.Table, num_classes: int, *, ece_bins: int = ECE_BINS
 ) -> ClassificationState:
-    """Count result rows; scored are those with status ``ok``, a truth and a prediction.
+    """Count result rows; rows with status ``ok``, a label and a prediction are scored.
 
     Args:
         table: at least `CLASSIFICATION_COLUMNS`, with the types of a result file.
@@ -38,17 +38,16 @@ def classification_state(
     """
     true, predicted = _ints(table["true_label_id"]), _ints(table["predicted_label_id"])
     ok = np.asarray([status == "ok" for status in table["status"].to_pylist()], dtype=np.bool_)
-    return ClassificationState.from_arrays(
-        num_classes,
-        true,
-        predicted,
-        _top5(table["top5_predictions"]),
-        _floats(table["confidence"]),
-        _floats(table["true_confidence"]),
-        _floats(table["loss"]),
-        ok & (true >= 0) & (predicted >= 0),
-        ece_bins=ece_bins,
+    images = ImageArrays(
+        true_ids=true,
+        predicted_ids=predicted,
+        top5_ids=_top5(table["top5_predictions"]),
+        confidence=_floats(table["confidence"]),
+        true_confidence=_floats(table["true_confidence"]),
+        loss=_floats(table["loss"]),
+        scored=ok & (true >= 0) & (predicted >= 0),
     )
+    return ClassificationState.from_arrays(num_classes, images, ece_bins=ece_bins)
 
 
 def _ints(column: Any) -> npt.NDArray[np.int64]:

@@ -1,4 +1,21 @@
-"""Detection, instance segmentation and poses: from result rows to AP, F1 and their causes."""
+"""The metrics of detection, instance segmentation and poses.
+
+- COCO's numbers, for boxes without a prefix, masks with ``mask_``, poses with ``oks_``: see
+  `snellen.metrics.detection.coco`. Ultralytics' AP: see
+  `snellen.metrics.detection.ultralytics_ap`.
+- At the operating point, over all classes together and by the task's own overlap (boxes, masks
+  or poses): precision, recall, f1, and best_f1 with its confidence, see
+  `snellen.metrics.detection.operating_point`. The number of predictions is not limited there.
+- The confusion matrix has K + 1 rows (true) and columns (predicted), the last one for the
+  background: see `snellen.metrics.detection.confusion`.
+- details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5), ``f1_curve``
+  (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes; all classes
+  together) and by class up to 1,000, and ``tide``, see `snellen.metrics.detection.tide`.
+- coverage = scored / total. A metric that is not defined is None.
+
+Intervals are Wilson's for precision and recall, and the bootstrap's over images for the mAPs, see
+`snellen.metrics.statistics.bootstrap`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +41,7 @@ from snellen.metrics.record import MetricsRecord
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """Everything that is stored about a finished run; see `compute`."""
+    """The metrics of a finished run; see `compute`."""
 
     metrics: dict[str, float | None]
     intervals: dict[str, list[float] | None]
@@ -40,7 +57,7 @@ class DetectionReport:
     loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """Return the report as JSON types."""
         return asdict(self)
 
 
@@ -52,31 +69,14 @@ def compute(
     total_images: int,
     failed_images: int,
 ) -> DetectionReport:
-    """Compute all metrics of a set of images.
-
-    - COCO's numbers, for boxes without a prefix, masks behind ``mask_``, poses behind ``oks_``:
-      see `snellen.metrics.detection.coco`. Ultralytics' AP: see
-      `snellen.metrics.detection.ultralytics_ap`.
-    - At the operating point, over all classes together and by the task's own overlap (boxes,
-      masks or poses): precision, recall, f1, and best_f1 with its confidence, see
-      `snellen.metrics.detection.operating_point`. No limit of predictions holds there.
-    - The confusion matrix has K + 1 rows (true) and columns (predicted), the last one for the
-      background: see `snellen.metrics.detection.confusion`.
-    - details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5),
-      ``f1_curve`` (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes;
-      all classes together) and by class up to 1,000, and ``tide``, see
-      `snellen.metrics.detection.tide`.
-    - coverage = scored / total. What does not exist is None.
-
-    Intervals are Wilson's for precision and recall, and the bootstrap's over images for the
-    mAPs, see `metrics.bootstrap`.
+    """Compute all metrics of a set of images; the module lists them.
 
     Args:
         state: of the whole set.
         class_names: K names, in the order of the class ids; see `unique_names` for shared ones.
         options: those that the state was built with.
-        total_images: images of the set, scored or not.
-        failed_images: images without a prediction.
+        total_images: number of images of the set, scored or not.
+        failed_images: number of images without a prediction.
 
     Raises:
         ValueError: arguments that contradict each other, or an image counted twice.
@@ -90,7 +90,7 @@ def compute(
     whole, classes = ranked_classes(own.detections, own.by_class("counted", state.num_classes))
     names = unique_names(class_names)
     metrics, intervals = _whole_scores(whole, options)
-    for of_kind in reversed(numbers.values()):  # the boxes' numbers end up first
+    for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
     primary = f"{PREFIX[options.own]}mAP50-95"
@@ -138,7 +138,7 @@ def _whole_scores(
 
 
 class DetectionMetrics:
-    """The entry of the three tasks in `snellen.metrics.tasks`."""
+    """The metrics of tasks with objects; see `snellen.metrics.record.TaskMetrics`."""
 
     def __init__(self, kinds: Sequence[Kind], **options: Any) -> None:
         """Take the options of `snellen.metrics.detection.options`; others are ignored.
@@ -158,7 +158,7 @@ class DetectionMetrics:
         return count(table, len(class_names), self._options)
 
     def merge(self, states: Iterable[DetectionState]) -> DetectionState:
-        """The state of all parts together; at least one."""
+        """Merge the states of parts; at least one."""
         return DetectionState.merge_all(states)
 
     def compute(
@@ -169,7 +169,7 @@ class DetectionMetrics:
         total_images: int,
         failed_images: int,
     ) -> DetectionReport:
-        """See `compute`."""
+        """Compute the report; see `compute`."""
         return compute(
             state,
             class_names,

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from snellen.metrics.classification.metrics import (
+    ClassificationOptions,
     ClassificationReport,
-    ClassificationState,
     compute,
 )
+from snellen.metrics.classification.state import ClassificationState, ImageArrays
 
 EXACT = 1e-12
 
@@ -42,10 +43,11 @@ def report(
     state: ClassificationState, total: int, failed: int = 0, **options: Any
 ) -> ClassificationReport:
     names = [f"class-{i}" for i in range(state.num_classes)]
-    return compute(state, names, total_images=total, failed_images=failed, **options)
+    chosen = ClassificationOptions(**options)
+    return compute(state, names, chosen, total_images=total, failed_images=failed)
 
 
 def whole(seed: int, images: int, classes: int) -> tuple[dict[str, Any], ClassificationReport]:
     data = draw(seed, images, classes)
-    result = report(ClassificationState.from_arrays(classes, **data), images)
+    result = report(ClassificationState.from_arrays(classes, ImageArrays(**data)), images)
     return cut(data, data["scored"]), result

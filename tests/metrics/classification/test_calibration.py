@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from snellen.metrics.classification.calibration import expected_calibration_error, reliability_bins
-from snellen.metrics.classification.state import ClassificationState
+from snellen.metrics.classification.state import ClassificationState, ImageArrays
 
 
 def state_of(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> ClassificationState:
@@ -17,13 +17,15 @@ def state_of(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Classificatio
     zeros = np.zeros(len(values), dtype=np.int64)
     return ClassificationState.from_arrays(
         2,
-        zeros,
-        1 - right,
-        zeros[:, None],
-        values,
-        np.ones(len(values)),
-        np.zeros(len(values)),
-        np.ones(len(values), dtype=bool),
+        ImageArrays(
+            zeros,
+            1 - right,
+            zeros[:, None],
+            values,
+            np.ones(len(values)),
+            np.zeros(len(values)),
+            np.ones(len(values), dtype=bool),
+        ),
     )
 
 

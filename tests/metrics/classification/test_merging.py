@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snellen.metrics.classification.metrics import ClassificationReport, ClassificationState
+from snellen.metrics.classification.metrics import ClassificationReport
+from snellen.metrics.classification.state import ClassificationState, ImageArrays
 from tests.metrics.classification.examples import EXACT, cut, draw, report
 
 
@@ -43,10 +44,10 @@ def test_any_partition_merged_equals_one_pass(case: tuple[int, int, int, Any]) -
     cuts = sorted(more.draw(st.lists(st.integers(0, images), max_size=8)))
     edges = [0, *cuts, images]
     parts = [
-        ClassificationState.from_arrays(classes, **cut(data, slice(a, b)))
+        ClassificationState.from_arrays(classes, ImageArrays(**cut(data, slice(a, b))))
         for a, b in pairwise(edges)
     ]
-    one = report(ClassificationState.from_arrays(classes, **data), images)
+    one = report(ClassificationState.from_arrays(classes, ImageArrays(**data)), images)
     assert_same(report(ClassificationState.merge_all(parts), images), one)
     one_by_one = parts[0]
     for part in parts[1:]:
@@ -61,13 +62,13 @@ def test_the_order_of_images_does_not_matter(case: tuple[int, int, int, Any]) ->
     data = draw(seed, images, classes)
     shuffled = cut(data, np.random.default_rng(seed).permutation(images))
     assert_same(
-        report(ClassificationState.from_arrays(classes, **shuffled), images),
-        report(ClassificationState.from_arrays(classes, **data), images),
+        report(ClassificationState.from_arrays(classes, ImageArrays(**shuffled)), images),
+        report(ClassificationState.from_arrays(classes, ImageArrays(**data)), images),
     )
 
 
 def test_a_state_survives_json() -> None:
-    state = ClassificationState.from_arrays(7, **draw(11, 90, 7))
+    state = ClassificationState.from_arrays(7, ImageArrays(**draw(11, 90, 7)))
     again = ClassificationState.from_dict(json.loads(json.dumps(state.to_dict())))
     assert again.to_dict() == state.to_dict()
     assert report(again, 90) == report(state, 90)

@@ -11,7 +11,8 @@ import pytest
 from sklearn import metrics as sk
 
 from snellen.metrics.classification.confusion import DENSE_CLASSES
-from snellen.metrics.classification.metrics import ClassificationState, compute
+from snellen.metrics.classification.metrics import ClassificationOptions, compute
+from snellen.metrics.classification.state import ClassificationState, ImageArrays
 from tests.metrics.classification.examples import EXACT, draw, report, whole
 
 KEYS = (
@@ -83,13 +84,15 @@ def small(true: Sequence[int], predicted: Sequence[int], classes: int) -> Classi
     count = len(true)
     return ClassificationState.from_arrays(
         classes,
-        np.array(true, dtype=np.int64),
-        np.array(predicted, dtype=np.int64),
-        np.array(predicted, dtype=np.int64)[:, None],
-        np.full(count, 0.5),
-        np.full(count, 0.5),
-        np.full(count, math.log(2)),
-        np.ones(count, dtype=bool),
+        ImageArrays(
+            np.array(true, dtype=np.int64),
+            np.array(predicted, dtype=np.int64),
+            np.array(predicted, dtype=np.int64)[:, None],
+            np.full(count, 0.5),
+            np.full(count, 0.5),
+            np.full(count, math.log(2)),
+            np.ones(count, dtype=bool),
+        ),
     )
 
 
@@ -120,13 +123,15 @@ def test_where_nothing_was_scored_there_is_nothing_but_coverage() -> None:
 def test_rows_that_are_not_scored_may_hold_anything() -> None:
     state = ClassificationState.from_arrays(
         2,
-        np.array([-1, 0]),
-        np.array([99, 0]),
-        np.array([[-1, -1], [0, 1]]),
-        np.array([np.nan, 1.0]),
-        np.array([7.0, 1.0]),
-        np.array([np.nan, 0.0]),
-        np.array([False, True]),
+        ImageArrays(
+            np.array([-1, 0]),
+            np.array([99, 0]),
+            np.array([[-1, -1], [0, 1]]),
+            np.array([np.nan, 1.0]),
+            np.array([7.0, 1.0]),
+            np.array([np.nan, 0.0]),
+            np.array([False, True]),
+        ),
     )
     result = report(state, 2, failed=1)
     assert (result.metrics["accuracy"], result.metrics["coverage"]) == (1.0, 0.5)
@@ -136,20 +141,22 @@ def test_rows_that_are_not_scored_may_hold_anything() -> None:
 def test_with_fewer_than_five_classes_the_top_five_are_all() -> None:
     data = draw(6, 50, 3)
     assert data["top5_ids"].shape == (50, 3)
-    result = report(ClassificationState.from_arrays(3, **data), 50)
+    result = report(ClassificationState.from_arrays(3, ImageArrays(**data)), 50)
     assert result.metrics["top5_accuracy"] == 1.0
 
 
 def test_images_without_a_list_or_a_loss_are_left_out_of_those_metrics_only() -> None:
     state = ClassificationState.from_arrays(
         3,
-        np.array([0, 1]),
-        np.array([0, 0]),
-        np.array([[0, 1], [-1, -1]]),
-        np.array([0.9, np.nan]),
-        np.array([0.9, np.nan]),
-        np.array([0.1, np.nan]),
-        np.array([True, True]),
+        ImageArrays(
+            np.array([0, 1]),
+            np.array([0, 0]),
+            np.array([[0, 1], [-1, -1]]),
+            np.array([0.9, np.nan]),
+            np.array([0.9, np.nan]),
+            np.array([0.1, np.nan]),
+            np.array([True, True]),
+        ),
     )
     metrics = report(state, 2).metrics
     assert metrics["accuracy"] == 0.5
@@ -162,7 +169,9 @@ def test_images_without_a_list_or_a_loss_are_left_out_of_those_metrics_only() ->
 
 def test_classes_that_share_a_name_keep_their_own_rows() -> None:
     state = small([0, 1], [0, 1], 3)
-    result = compute(state, ["crane", "crane", "owl"], total_images=2, failed_images=0)
+    result = compute(
+        state, ["crane", "crane", "owl"], ClassificationOptions(), total_images=2, failed_images=0
+    )
     assert list(result.per_class) == ["crane [0]", "crane [1]", "owl"]
 
 
@@ -180,7 +189,7 @@ def test_many_classes_stay_sparse() -> None:
     data = draw(7, 200, 50)
     data["true_ids"] = data["true_ids"] * 400
     data["predicted_ids"] = data["predicted_ids"] * 400
-    state = ClassificationState.from_arrays(classes, **data)
+    state = ClassificationState.from_arrays(classes, ImageArrays(**data))
     assert len(state.cells) <= 200
     matrix = report(state, 200).confusion_matrix
     assert classes > DENSE_CLASSES and isinstance(matrix, dict)
@@ -208,17 +217,17 @@ def test_values_out_of_range_are_refused(name: str, value: float, message: str) 
     data["scored"][:] = True
     data[name][3] = value
     with pytest.raises(ValueError, match=message):
-        ClassificationState.from_arrays(10, **data)
+        ClassificationState.from_arrays(10, ImageArrays(**data))
 
 
 def test_arguments_that_contradict_each_other_are_refused() -> None:
     data = draw(10, 20, 3)
     data["loss"] = data["loss"][:-1]
     with pytest.raises(ValueError, match="arrays of one length"):
-        ClassificationState.from_arrays(3, **data)
+        ClassificationState.from_arrays(3, ImageArrays(**data))
     state = ClassificationState.empty(3)
     with pytest.raises(ValueError, match="expected 3 class names, got 1"):
-        compute(state, ["a"], total_images=0, failed_images=0)
+        compute(state, ["a"], ClassificationOptions(), total_images=0, failed_images=0)
     with pytest.raises(ValueError, match="scored \\+ failed <= total"):
         report(state, 1, failed=2)
     with pytest.raises(ValueError, match="15 confidence bins, got 10"):
