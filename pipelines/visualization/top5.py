@@ -1,4 +1,4 @@
-"""A band below a picture: the five surest classes, or why there are none."""
+"""A band below a picture: the five most confident classes, or the error of the image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST_WIDTH = 280
 
 
 def _with_band(canvas: Canvas, height: int, colour: Colour) -> ImageDraw.ImageDraw:
-    """Make room below the image; a narrow one is centred over the band."""
+    """Add a band below the image; a narrow image is centred above it."""
     before = canvas.image
     width = max(before.width, _LEAST_WIDTH)
     wider = Image.new("RGB", (width, before.height + height), _GROUND)
@@ -31,7 +31,7 @@ def _with_band(canvas: Canvas, height: int, colour: Colour) -> ImageDraw.ImageDr
 
 
 def draw_bars(canvas: Canvas, classes: Sequence[Mapping[str, Any]]) -> None:
-    """Add a row a class: its name, a bar, its probability.
+    """Add one row per class: its name, a bar, its probability.
 
     Args:
         classes: ``label_id, label, confidence`` by falling confidence.
@@ -42,12 +42,14 @@ def draw_bars(canvas: Canvas, classes: Sequence[Mapping[str, Any]]) -> None:
     top = canvas.image.height + pad
     pen = _with_band(canvas, row * len(classes) + 2 * pad, _GROUND)
     names, left, right = _columns(canvas, classes, pad)
+    half = row * 0.3
     for number, (one, name) in enumerate(zip(classes, names, strict=True)):
         middle = top + row * (number + 0.5)
         strong = WHITE if number == 0 else _QUIET
         pen.text((pad, middle), name, font=canvas.font, fill=strong, anchor="lm")
         share = min(1.0, max(0.0, float(one["confidence"])))
-        _bar(pen, (left, right), middle, row * 0.3, share, class_colour(int(one["label_id"])))
+        track = (left, middle - half, right, middle + half)
+        _bar(pen, track, half * 0.6, share, class_colour(int(one["label_id"])))
         pen.text(
             (canvas.image.width - pad, middle),
             f"{share:.1%}",
@@ -60,7 +62,7 @@ def draw_bars(canvas: Canvas, classes: Sequence[Mapping[str, Any]]) -> None:
 def _columns(
     canvas: Canvas, classes: Sequence[Mapping[str, Any]], pad: int
 ) -> tuple[list[str], float, float]:
-    """The names as they fit, and where bars begin and end."""
+    """Shorten the names to fit and return them with the left and right ends of the bars."""
     font: Font = canvas.font
     names = [printable(str(one["label"]), f"#{one['label_id']}") for one in classes]
     width = canvas.image.width
@@ -71,23 +73,22 @@ def _columns(
 
 def _bar(
     pen: ImageDraw.ImageDraw,
-    ends: tuple[float, float],
-    middle: float,
-    half: float,
+    track: tuple[float, float, float, float],
+    radius: float,
     share: float,
     colour: Colour,
 ) -> None:
-    left, right = ends
+    left, top, right, bottom = track
     if right - left < 2:
         return
-    pen.rounded_rectangle((left, middle - half, right, middle + half), half * 0.6, fill=_TRACK)
+    pen.rounded_rectangle(track, radius, fill=_TRACK)
     filled = left + (right - left) * share
     if filled - left >= 1:
-        pen.rounded_rectangle((left, middle - half, filled, middle + half), half * 0.6, fill=colour)
+        pen.rounded_rectangle((left, top, filled, bottom), radius, fill=colour)
 
 
 def draw_failure(canvas: Canvas, code: str, message: str) -> None:
-    """Darken the picture and say below it why it has no prediction."""
+    """Darken the picture and print below it the error of the image."""
     canvas.image = Image.blend(
         canvas.image, Image.new("RGB", canvas.image.size, _GROUND), alpha=0.45
     )
