@@ -1,13 +1,14 @@
-"""Snellen tests and runs vision models; this is its public Python API.
+"""Test and run vision models; this is the public Python API.
 
 import snellen
 
 run = snellen.evaluate("configs/digits.yaml")
 run.metrics["accuracy"]
-run.results()                       # a polars DataFrame, one row an image
+run.results()                       # a polars DataFrame, one row per image
 snellen.open_run("latest")
+snellen.execute(snellen.submit("configs/digits.yaml"))
 job = snellen.predict(images="photos/", job="digits")
-job.results()                       # the same of predictions; job.draw(0) is a picture
+job.results()                       # the same for predictions; job.draw(0) is a picture
 snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
 snellen.Client("http://127.0.0.1:8000").infer("cat.jpg", job="digits")
 """
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
 
     from snellen.adapters.base import Adapter
     from snellen.adapters.dataset_runner import TestRunResult
-    from snellen.api.runs import (
-        InferenceJob,
-        TestRun,
-        evaluate,
-        load_adapter,
-        open_predictions,
-        open_run,
-        parity,
-        predict,
-    )
+    from snellen.api.evaluation import cancel, evaluate, execute, submit
+    from snellen.api.predictions import InferenceJob, open_predictions, predict
+    from snellen.api.runs import TestRun, load_adapter, open_run, parity
     from snellen.client import Client, Prediction, ServiceError
 
 __all__ = [
@@ -41,26 +35,33 @@ __all__ = [
     "Prediction",
     "ServiceError",
     "TestRun",
+    "cancel",
     "evaluate",
+    "execute",
     "load_adapter",
     "open_predictions",
     "open_run",
     "parity",
     "predict",
+    "submit",
 ]
+
+_MODULES = {
+    "snellen.client": ("Client", "Prediction", "ServiceError"),
+    "snellen.api.evaluation": ("cancel", "evaluate", "execute", "submit"),
+    "snellen.api.predictions": ("InferenceJob", "open_predictions", "predict"),
+    "snellen.api.runs": ("TestRun", "load_adapter", "open_run", "parity"),
+}
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that the command line answers --help without polars, pyarrow and SQLAlchemy, and a
     # client needs none of them.
-    if name in {"Client", "Prediction", "ServiceError"}:
-        from snellen import client
+    from importlib import import_module
 
-        return getattr(client, name)
-    if name in __all__:
-        from snellen.api import runs as api
-
-        return getattr(api, name)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'snellen' has no attribute '{name}'")
 
 

@@ -87,7 +87,7 @@ class Service:
         _quiet()
         if config.ray.address is None:
             share_token()
-        self._reporter.status("starting Ray")
+        self._reporter.status("Starting Ray")
         self._ray = RaySession(config.ray, instead="").start()
         self._ray.ready()
         for name in _WORKER_SWITCHES:

@@ -1,1 +1,1 @@
-"""The public Python API."""
+"""The public Python API; ``import snellen`` offers all of it, each part when it is used."""

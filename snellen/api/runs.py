@@ -12,16 +12,12 @@ from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
 from snellen.api.opened import opened
-from snellen.api.predictions import InferenceJob, open_predictions, predict
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.metrics.parity.differences import Tolerance
-from snellen.pipelines.config.evaluate import EvaluateConfig
-from snellen.pipelines.config.loader import build_config, load_config
 from snellen.pipelines.model_tools.parity import compare_models
 from snellen.pipelines.model_tools.parity_check import ParitySettings
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
@@ -29,17 +25,6 @@ from snellen.store.views import RunView
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
-
-
-__all__ = [
-    "InferenceJob",
-    "TestRun",
-    "evaluate",
-    "load_adapter",
-    "open_predictions",
-    "open_run",
-    "predict",
-]
 
 
 class TestRun(Stored[RunView]):
@@ -119,32 +104,6 @@ class TestRun(Stored[RunView]):
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
         return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}, {primary})"
-
-
-def evaluate(
-    config: str | Path | Mapping[str, Any] | EvaluateConfig,
-    *,
-    overrides: Sequence[str] = (),
-    reporter: Reporter | None = None,
-) -> TestRun:
-    """Run a test to its end.
-
-    Args:
-        config: a YAML file, a nested mapping of the same keys, or a EvaluateConfig.
-        overrides: ``key.sub=value`` words, for a YAML file.
-        reporter: told about progress; silent by default.
-
-    Raises:
-        ConfigError, InputError: nothing was started.
-        RunError, RunInterrupted: the run can be resumed.
-    """
-    if isinstance(config, EvaluateConfig):
-        parsed = config
-    elif isinstance(config, str | Path):
-        parsed = load_config(config, overrides)
-    else:
-        parsed = build_config(config)
-    return TestRun(TestRunner(parsed, reporter=reporter).run_test(), parsed.database)
 
 
 def open_run(reference: int | str = "latest", *, database: str | None = None) -> TestRun:

@@ -6,6 +6,7 @@ import typer
 
 from snellen.cli.errors import command as errors
 from snellen.cli.jobs import command as jobs
+from snellen.cli.manage import command as manage
 from snellen.cli.models import command as models
 from snellen.cli.predict import command as predict
 from snellen.cli.results import command as results
@@ -37,6 +38,9 @@ app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("slices")(results.slices_command)
+app.command("cancel")(manage.cancel_command)
+app.command("rename")(manage.rename_command)
+app.command("delete")(manage.delete_command)
 app.command("verify")(results.verify_command)
 app.command("manifest", context_settings=_SETTINGS)(jobs.manifest_command)
 app.command("register")(jobs.register_command)

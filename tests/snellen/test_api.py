@@ -106,3 +106,12 @@ def test_importing_is_cheap() -> None:
     assert shown.stdout == "[]\n"
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         snellen.nothing  # noqa: B018
+
+
+def test_a_submitted_run_is_executed_and_a_cancelled_one_is_not(config: dict[str, Any]) -> None:
+    url = config["database"]
+    first, second = snellen.submit(config), snellen.submit(config)
+    assert snellen.execute(first, database=url).status == "completed"
+    assert snellen.cancel(second, database=url).status == "cancelled"
+    with pytest.raises(InputError, match="is cancelled"):
+        snellen.execute(second, database=url)

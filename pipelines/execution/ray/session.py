@@ -103,7 +103,11 @@ class RaySession:
         self._leaving.wait()
 
     def _arguments(self) -> dict[str, Any]:
-        common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        common: dict[str, Any] = {
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "job_config": _job_config(),
+        }
         config = self._config
         if config.address is not None:
             package = Path(sys.modules["snellen"].__path__[0])
@@ -120,6 +124,25 @@ class RaySession:
             "include_dashboard": False,
             "object_store_memory": config.object_store_memory or _STORE_BYTES,
         }
+
+
+def _job_config() -> Any:
+    """Return a job configuration that keeps the working folder off the path of the workers.
+
+    Ray puts the folder that a command is started in first on every worker's path, where a
+    ``random.py`` or ``metrics.py`` of the user would hide the real module. Workers get the
+    folders that this process imports from instead, a script's own folder among them.
+    """
+    from ray.job_config import JobConfig
+
+    class WithoutWorkingFolder(JobConfig):
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True  # then Ray adds neither the working folder nor the script's
+
+    installed = tuple({sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix})
+    own = [path for path in sys.path if path and not path.startswith(installed)]
+    # Each worker puts them in front one by one, so the last one comes first.
+    return WithoutWorkingFolder(_py_driver_sys_path=own[::-1])
 
 
 def _check_reachable(address: str | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 _CODE = """
 import psutil
 {before}
-from snellen.pipelines.config.evaluate import RayConfig
+from snellen.pipelines.config.sections import RayConfig
 from snellen.pipelines.execution.ray.session import RaySession
 
 with RaySession(RayConfig(num_cpus=1)).start() as session:

@@ -1,0 +1,1 @@
+"""Commands that cancel, rename and delete."""

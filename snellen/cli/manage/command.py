@@ -1,0 +1,205 @@
+"""``cancel``, ``rename`` and ``delete``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, open_database
+from snellen.cli.output import print_json, stderr_console, stdout_console
+
+if TYPE_CHECKING:
+    from snellen.pipelines.runs.control import Deletion
+    from snellen.store.sql.database import Database
+
+RunReference = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="Test run: id, name or 'latest'.")
+]
+InferenceOption = Annotated[
+    str | None,
+    typer.Option("--inference", metavar="JOB", help="Inference job: id, name or 'latest'."),
+]
+TrainingJobOption = Annotated[
+    str | None, typer.Option("--training-job", metavar="JOB", help="Training job: id or name.")
+]
+
+
+def cancel_command(
+    run: RunReference = None,
+    inference: InferenceOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait until the run has stopped.")
+    ] = 60.0,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Stop a run in whatever process it runs; it can be resumed.
+
+    Examples: snellen cancel latest, snellen cancel --inference 3.
+    """
+    from snellen.pipelines.runs.control import cancel_run
+    from snellen.pipelines.runs.evaluation import EVALUATION
+    from snellen.pipelines.runs.prediction import PREDICTION
+
+    _exactly_one(run, inference)
+    kind = EVALUATION if run is not None else PREDICTION
+    db = open_database(database)
+    try:
+        found = cancel_run(
+            db,
+            kind,
+            run or inference or "",
+            timeout=timeout,
+            waiting=lambda: stderr_console().print("Waiting for the run to stop ..."),
+        )
+    finally:
+        db.close()
+    if as_json:
+        print_json({"id": found.id, "name": found.name, "status": found.status})
+    else:
+        text = f"{kind.words.noun} {found.id} is {found.status}."
+        if found.status == "cancelled":
+            text += f" Resume with: {kind.words.resume.format(found.id)}"
+        elif found.status == "running":
+            text += " It was asked to stop and will do so as soon as it can."
+        stdout_console().print(text, soft_wrap=True)
+
+
+def rename_command(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[RUN] NAME", help="Test run and its new name.")
+    ],
+    inference: InferenceOption = None,
+    training_job: TrainingJobOption = None,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Rename a test run, an inference job or a training job.
+
+    Examples: snellen rename 4 baseline, snellen rename --training-job digits mnist.
+    """
+    from snellen.store.jobs import get_training_job, rename_training_job
+    from snellen.store.kinds import INFERENCE_JOB
+    from snellen.store.runs import get_inference_job, get_test_run, rename_run
+
+    expected = 2 if inference is None and training_job is None else 1
+    if len(words) != expected or (inference is not None and training_job is not None):
+        raise typer.BadParameter(
+            "expected RUN NAME, or --inference JOB NAME, or --training-job JOB NAME"
+        )
+    name = words[-1]
+    db = open_database(database)
+    try:
+        if training_job is not None:
+            found = get_training_job(db, training_job).id
+            rename_training_job(db, found, name)
+        elif inference is not None:
+            found = get_inference_job(db, inference).id
+            rename_run(db, found, name, kind=INFERENCE_JOB)
+        else:
+            found = get_test_run(db, words[0]).id
+            rename_run(db, found, name)
+    finally:
+        db.close()
+    if as_json:
+        print_json({"id": found, "name": name})
+    else:
+        stdout_console().print(f"{found} is called {name} now.")
+
+
+def delete_command(
+    run: RunReference = None,
+    inference: InferenceOption = None,
+    training_job: TrainingJobOption = None,
+    cascade: Annotated[
+        bool, typer.Option("--cascade", help="Also delete runs that read the run's files.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Delete a run, an inference job, or a training job with its runs: rows and files.
+
+    Examples: snellen delete 4, snellen delete --training-job digits --yes.
+    """
+    _exactly_one(run, inference, training_job)
+    db = open_database(database)
+    try:
+        deletion = _planned(db, run, inference, training_job, cascade)
+        listed = _listed(deletion)
+        if not yes:
+            _ask(listed)
+        deletion.carry_out(db)
+    finally:
+        db.close()
+    if as_json:
+        print_json(listed)
+    else:
+        stdout_console().print(f"Deleted {_spoken(listed)}.", soft_wrap=True)
+
+
+def _planned(
+    db: Database,
+    run: str | None,
+    inference: str | None,
+    training_job: str | None,
+    cascade: bool,
+) -> Deletion:
+    from snellen.pipelines.runs.control import (
+        deletion_of_inference_job,
+        deletion_of_run,
+        deletion_of_training_job,
+    )
+    from snellen.store.jobs import get_training_job
+    from snellen.store.runs import get_inference_job, get_test_run
+
+    if run is not None:
+        return deletion_of_run(db, get_test_run(db, run), cascade=cascade)
+    if inference is not None:
+        return deletion_of_inference_job(get_inference_job(db, inference))
+    return deletion_of_training_job(db, get_training_job(db, training_job or ""))
+
+
+def _listed(deletion: Deletion) -> dict[str, Any]:
+    from snellen.store.kinds import TEST_RUN
+
+    job = deletion.job
+    return {
+        "runs": [run.id for kind, run in deletion.runs if kind.name == TEST_RUN],
+        "inference_jobs": [run.id for kind, run in deletion.runs if kind.name != TEST_RUN],
+        "training_job": None if job is None else job.name,
+        "folders": [str(folder) for folder in deletion.folders],
+    }
+
+
+def _spoken(listed: dict[str, Any]) -> str:
+    parts = []
+    if listed["training_job"] is not None:
+        parts.append(f"training job {listed['training_job']}")
+    for key, noun in (("runs", "run"), ("inference_jobs", "inference job")):
+        if listed[key]:
+            ids = ", ".join(str(run_id) for run_id in listed[key])
+            parts.append(f"{noun}{'s' if len(listed[key]) > 1 else ''} {ids}")
+    count = len(listed["folders"])
+    parts.append(f"{count} results folder{'' if count == 1 else 's'}")
+    return ", ".join(parts)
+
+
+def _ask(listed: dict[str, Any]) -> None:
+    console = stderr_console()
+    console.print(f"This deletes {_spoken(listed)}:", soft_wrap=True)
+    for folder in listed["folders"]:
+        console.print(f"  {folder}", soft_wrap=True)
+    typer.confirm("Delete?", abort=True, err=True)
+
+
+def _exactly_one(*given: str | None) -> None:
+    if sum(one is not None for one in given) != 1:
+        raise typer.BadParameter(
+            "expected exactly one of RUN, --inference JOB"
+            + (", --training-job JOB" if len(given) > 2 else "")
+        )
