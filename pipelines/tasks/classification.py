@@ -47,6 +47,7 @@ CLASSIFICATION = TaskRecord(
     match_columns=None,
     drawn_column="top5_predictions",
     draw=draw_classes,
+    verb="classify",
     filters_by_confidence=False,
     has_masks=False,
 )

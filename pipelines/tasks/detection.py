@@ -75,18 +75,19 @@ def draw_detections(canvas: Canvas, row: Row, names: Sequence[str]) -> None:
     draw_objects(canvas, row, names)
 
 
-def _record(kind: Kind) -> TaskRecord:
+def _record(kind: Kind, verb: str) -> TaskRecord:
     return TaskRecord(
         read_labels=read_objects,
         predicted_columns=predicted_objects,
         match_columns=partial(match_columns, kind=kind),
         drawn_column="predicted_boxes",
         draw=draw_detections,
+        verb=verb,
         filters_by_confidence=True,
         has_masks=kind == "segm",
     )
 
 
-OBJECT_DETECTION = _record("bbox")
-INSTANCE_SEGMENTATION = _record("segm")
-POSE_ESTIMATION = _record("keypoints")
+OBJECT_DETECTION = _record("bbox", "detect")
+INSTANCE_SEGMENTATION = _record("segm", "segment")
+POSE_ESTIMATION = _record("keypoints", "pose")

@@ -16,9 +16,6 @@ from snellen.pipelines.data.class_map import ClassMap
 if TYPE_CHECKING:
     from snellen.pipelines.visualization.canvas import Canvas
 
-LABEL_COLUMNS = ("label", "true_boxes", "true_masks", "true_keypoints", "label_error")
-"""The columns of a manifest that hold labels."""
-
 Row = Mapping[str, Any]
 """A row of a manifest or of a result file, by column."""
 
@@ -53,6 +50,7 @@ class TaskRecord:
             task without matches.
         drawn_column: the column of a result row that `draw` needs; a row that has it is drawn.
         draw: draws the predictions of a row on a canvas, with the class names.
+        verb: one word for tables: ``detect``.
         filters_by_confidence: ``model.min_confidence`` applies.
         has_masks: predictions have masks, so ``output.masks: png`` applies.
     """
@@ -62,6 +60,7 @@ class TaskRecord:
     match_columns: Callable[[pa.Table, OperatingPoint], dict[str, pa.Array]] | None
     drawn_column: str
     draw: Callable[[Canvas, Row, Sequence[str]], None]
+    verb: str
     filters_by_confidence: bool
     has_masks: bool
 

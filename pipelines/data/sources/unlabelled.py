@@ -10,13 +10,13 @@ from typing import Any
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
 from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
+from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
 from snellen.pipelines.data.sources.registry import SOURCES, load_source_class
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
-from snellen.pipelines.tasks.record import LABEL_COLUMNS
 
 FEW = 32
 """So many local images are predicted in this process: Ray's start takes longer."""

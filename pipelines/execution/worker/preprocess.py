@@ -16,11 +16,12 @@ import pyarrow as pa
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult, Preprocessed
 from snellen.pipelines.data.image_reader import read_image
+from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
 from snellen.pipelines.data.sources.file_listing import unescape_id
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import Options, is_remote
 from snellen.pipelines.storage.remote_path import Place
-from snellen.pipelines.tasks.record import LABEL_COLUMNS, GroundTruth
+from snellen.pipelines.tasks.record import GroundTruth
 from snellen.pipelines.tasks.registry import task_of
 
 if TYPE_CHECKING:
