@@ -1,4 +1,4 @@
-"""A model behind one interface: whatever the framework, images go in and results come out.
+"""Adapters: one interface for the models of every framework; images in, results out.
 
 Importing this package is cheap: torch, timm and other frameworks are imported by the adapter
 that needs them, when it is used.

@@ -25,7 +25,7 @@ class TestRunResult:
         test_run_id: id of the run in the run tables, None if the results were not saved.
     """
 
-    __test__ = False  # not a test case, whatever its name looks like to pytest
+    __test__ = False  # not a test case, despite its name
 
     metrics: dict[str, Any]
     image_results: Any

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class ErrorStage(StrEnum):
-    """Where on its way an image failed."""
+    """Stage at which an image failed."""
 
     READ = "read"
     DECODE = "decode"
@@ -20,7 +20,7 @@ class ErrorStage(StrEnum):
 
 
 class ErrorCode(StrEnum):
-    """Why an image failed; the codes of a failed result row."""
+    """Reason for which an image failed; the codes of a failed result row."""
 
     EMPTY = "EMPTY"
     UNSUPPORTED = "UNSUPPORTED"
@@ -41,7 +41,7 @@ class ErrorCode(StrEnum):
 
 
 class SnellenError(Exception):
-    """An error that a user can act on: one clear paragraph, a code and an exit code.
+    """Error that a user can act on: a message, a code and an exit code.
 
     ``exit_code`` is what the command line returns: 2 for bad usage, configuration or input
     (nothing was started), 1 for a run that was started and failed.
@@ -59,21 +59,21 @@ class SnellenError(Exception):
 
 
 class ConfigError(SnellenError):
-    """The configuration or the command is wrong; nothing was started."""
+    """Error in the configuration or the command; nothing was started."""
 
 
 class InputError(SnellenError):
-    """A checkpoint, dataset or class map cannot be used; nothing was started."""
+    """Error in a checkpoint, dataset or class map; nothing was started."""
 
 
 class RunError(SnellenError):
-    """A run was started and could not end; what was committed stays and can be resumed."""
+    """Failure of a run that was started; committed units stay and the run can be resumed."""
 
     exit_code = 1
 
 
 class RunInterrupted(SnellenError):  # noqa: N818 - it is no error
-    """A run was stopped from outside (Ctrl-C, SIGTERM); it can be resumed."""
+    """Interruption of a run from outside (Ctrl-C, SIGTERM); it can be resumed."""
 
     exit_code = 130
 
@@ -83,7 +83,7 @@ class RunCancelled(RunInterrupted):
 
 
 class ImageError(Exception):
-    """One image cannot be scored. It becomes a failed result row; the run goes on."""
+    """Failure of one image. It becomes a failed result row, and the run continues."""
 
     def __init__(self, stage: ErrorStage, code: ErrorCode, message: str) -> None:
         super().__init__(message)

@@ -44,7 +44,7 @@ def classification_results(
 ) -> list[InferenceResult]:
     """Convert logits to ranked classes.
 
-    Probabilities are the softmax, computed in float32 whatever the model's precision. The loss
+    Probabilities are the softmax, computed in float32 for any precision of the model. The loss
     is the cross-entropy -log softmax(logits)[target], natural logarithm, from the logits and not
     from the rounded probability. An image with NaN or infinite logits fails alone, NONFINITE.
 

@@ -17,7 +17,7 @@ from snellen.adapters.errors import ErrorCode, ErrorStage
 
 
 class TaskType(StrEnum):
-    """What a model answers about an image."""
+    """Task of a model."""
 
     IMAGE_CLASSIFICATION = "image_classification"
     OBJECT_DETECTION = "object_detection"
@@ -26,14 +26,14 @@ class TaskType(StrEnum):
 
 
 class ImageStatus(StrEnum):
-    """Whether an image has a prediction (``ok``) or an error code (``failed``)."""
+    """Status of an image: it has a prediction (``ok``) or an error code (``failed``)."""
 
     OK = "ok"
     FAILED = "failed"
 
 
 class ClassScore(TypedDict):
-    """One entry of ``top5_predictions``; ``confidence`` is a softmax probability."""
+    """Entry of ``top5_predictions``; ``confidence`` is a softmax probability."""
 
     label_id: int
     label: str
@@ -41,7 +41,7 @@ class ClassScore(TypedDict):
 
 
 class Box(TypedDict):
-    """One predicted box: ``xyxy`` in absolute pixels of the upright original image."""
+    """Predicted box: ``xyxy`` in absolute pixels of the upright original image."""
 
     class_id: int
     x1: float
@@ -52,7 +52,7 @@ class Box(TypedDict):
 
 
 class Keypoint(TypedDict):
-    """One predicted keypoint: absolute pixels of the upright image, ``v`` its confidence."""
+    """Predicted keypoint: absolute pixels of the upright image; ``v`` is its confidence."""
 
     x: float
     y: float
@@ -61,12 +61,12 @@ class Keypoint(TypedDict):
 
 @dataclass(slots=True)
 class DecodedImage:
-    """An image as every adapter receives it, after the one image rule.
+    """A decoded image, after the one image rule; the input of every adapter.
 
     Attributes:
         pixels: uint8, shape (height, width, 3), RGB, upright (EXIF orientation applied).
-        n_frames: frames in the file; frame 0 is the one decoded.
-        warnings: what was repaired or ignored on the way ("corrupt EXIF ignored").
+        n_frames: number of frames in the file; frame 0 is decoded.
+        warnings: repairs and ignored parts ("corrupt EXIF ignored").
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -75,30 +75,31 @@ class DecodedImage:
 
     @property
     def width(self) -> int:
-        """Pixels across, upright."""
+        """Width in pixels, upright."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        """Pixels down, upright."""
+        """Height in pixels, upright."""
         return int(self.pixels.shape[0])
 
 
 @dataclass(slots=True)
 class Preprocessed:
-    """One image ready to be batched: what ``preprocess`` gives and ``forward`` takes.
+    """One image ready to be batched: output of ``preprocess``, input of ``forward``.
 
     Attributes:
-        array: uint8 of a shape that is the same for every image of a model, e.g. (3, 224, 224).
+        array: uint8; the shape is the same for every image of a model, e.g. (3, 224, 224).
             Normalisation happens later, on the device.
         width, height: of the upright original image, in pixels.
-        geometry: what postprocessing needs to map coordinates back (scale, padding); empty for
-            classification.
-        extra: ``n_frames`` and ``warnings`` where there are any; goes to ``extra_data``.
-        min_confidence: detections of this image at or below it are left out; None keeps the
-            model's own setting. So images of one batch may have limits of their own.
-        max_mask_pixels: masks of this image are made for the surest detections alone whose number
-            times the image's pixels is at most this; None makes all. The result warns of it.
+        geometry: numbers that postprocessing needs to map coordinates back (scale, padding);
+            empty for classification.
+        extra: ``n_frames`` and ``warnings`` if there are any; copied to ``extra_data``.
+        min_confidence: detections of this image at or below it are dropped; None keeps the
+            model's own setting. Images of one batch may have different limits.
+        max_mask_pixels: maximum number of mask pixels of this image: the least confident
+            detections are dropped, with a warning in the result, until detections times pixels
+            of the image is at most this. None keeps all detections.
     """
 
     array: npt.NDArray[np.uint8]
@@ -122,12 +123,12 @@ class Preprocessed:
 
 @dataclass(slots=True)
 class InferenceResult:
-    """What a model says about one image, whatever the framework.
+    """Prediction of a model of any framework for one image.
 
     Boxes are ``xyxy`` in absolute pixels of the upright original image. Times are milliseconds.
     A failed image has ``status == "failed"`` with stage, code and message, and no prediction.
     ``true_confidence`` (softmax probability of the true class) and ``loss`` (cross-entropy,
-    natural logarithm) exist only where a target was given.
+    natural logarithm) are None without a target.
     """
 
     image_path: str
@@ -162,24 +163,24 @@ class InferenceResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a loaded checkpoint turned out to be; stored with the run.
+    """Description of a loaded checkpoint; stored with the run.
 
     Attributes:
         framework: registry name of the adapter, e.g. ``timm``.
         architecture: the framework's model name, e.g. ``resnet18``.
         num_classes: number of outputs, K.
-        class_names: K names in the order of the outputs, or None where the checkpoint and its
-            run directory hold none.
-        class_names_source: where the names come from, for people ("args.yaml data_dir").
+        class_names: K names in the order of the outputs, or None if neither the checkpoint nor
+            its run directory holds them.
+        class_names_source: source of the names, for people ("args.yaml data_dir").
         input_shape: shape of ``Preprocessed.array``, e.g. (3, 224, 224).
         parameters: number of parameters.
         flops_per_image: floating-point operations of one forward pass (2 per multiply-add), or
-            None where it is not known.
-        checkpoint_path, checkpoint_sha256: the file that was loaded; empty when there is none.
-        weights: which weights of the file were used, e.g. ``state_dict_ema``.
+            None if it is not known.
+        checkpoint_path, checkpoint_sha256: of the loaded file; empty if there is none.
+        weights: key of the weights in the file, e.g. ``state_dict_ema``.
         epoch: the checkpoint's own numbering, or None.
         preprocess: the resolved preprocessing, JSON-serialisable.
-        versions: library versions that make a result, e.g. {"torch": "2.15.0"}.
+        versions: versions of the libraries that determine a result, e.g. {"torch": "2.15.0"}.
     """
 
     framework: str
@@ -201,7 +202,7 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
-    """Everything a worker needs to build the same adapter; small and picklable.
+    """Settings from which a worker builds the same adapter; small and picklable.
 
     Attributes:
         adapter: registry name (``timm``) or ``module:Class`` of an installed package.

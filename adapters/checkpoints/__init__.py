@@ -1,1 +1,1 @@
-"""Where a training run keeps its checkpoints, and how one is read without trusting it."""
+"""Training run directories and their checkpoints, which are read without being trusted."""

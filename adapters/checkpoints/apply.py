@@ -1,4 +1,4 @@
-"""Putting the tensors of a checkpoint into a model: all of them, or an error that says which."""
+"""Strict loading of a checkpoint's tensors into a model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def apply_state(
     Args:
         model: on the CPU; changed in place.
         loaded: the checkpoint.
-        by_position: pair the tensors by their order instead of their names, where the lists of
-            shapes are equal one to one. Never chosen without being asked for: two layers of one
-            shape in another order would be swapped in silence.
-        classifiers: module names of the last layer, so that a wrong number of classes is called
-            that.
+        by_position: pair the tensors by their order instead of their names; the lists of shapes
+            must be equal. It is never the default: two layers of one shape in another order would
+            be swapped without an error.
+        classifiers: module names of the last layer, so that the error names a wrong number of
+            classes as such.
 
     Raises:
-        InputError: CHECKPOINT_MISMATCH naming the first ten keys.
+        InputError: CHECKPOINT_MISMATCH, with the first ten keys.
     """
     wanted = model.state_dict()
     state = _paired(wanted, loaded) if by_position else loaded.state_dict
@@ -74,14 +74,14 @@ def _check(
     parts += _listing("missing", missing)
     parts += _listing("unexpected", unexpected)
     parts += _listing(
-        "of another shape",
+        "with a different shape",
         [f"{n} {tuple(state[n].shape)} for {tuple(wanted[n].shape)}" for n in shapes],
     )
     how = " by position" if by_position else ""
     raise InputError(
         "CHECKPOINT_MISMATCH",
         f"checkpoint {str(loaded.path)!r} does not fit the model{how}: {'; '.join(parts)}. "
-        "Give the architecture and options that it was trained with.",
+        "Expected the tensors of the model: set the architecture and options of the training.",
     )
 
 

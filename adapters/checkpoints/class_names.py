@@ -1,4 +1,4 @@
-"""Class names of a run that did not store them, in the order of its model's outputs."""
+"""Search for the class names of a timm run, which its checkpoints do not store."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 
 
 def natural_key(text: str) -> list[int | str]:
-    """Order text as timm orders class folders: 1, 2, 10, and without regard to case."""
+    """Return a sort key as timm orders class folders: 1, 2, 10, ignoring case."""
     parts = re.split(r"(\d+)", text.lower())
     return [int(part) if part.isdigit() else part for part in parts]
 
 
 Readable = Callable[[Path], bool]
-"""Whether a file or folder may be looked at."""
+"""Predicate: may a file or folder be read?"""
 
 
 def anything(_: Path) -> bool:
-    """Every path may be looked at: the user of a command line has named it."""
+    """Return True: on the command line, the user may read every path."""
     return True
 
 
@@ -32,17 +32,17 @@ def find_class_names(
 ) -> tuple[tuple[str, ...], str] | None:
     """Find the class names of a timm run.
 
-    Looked for in this order: a file ``class_names.txt`` or ``classes.txt`` of the run directory
-    (one name a line); the class map that its arguments name; the folders of the training images
-    that its arguments name, in timm's natural order, where they are on this machine.
+    Candidates, in this order: a file ``class_names.txt`` or ``classes.txt`` in the run directory
+    (one name per line); the class map named in its arguments; the folders of the training images
+    named in its arguments, in timm's natural order, if they exist on this machine.
 
     Args:
         directory: of the run.
-        args: of the run, which somebody else may have written.
-        readable: asked before anything outside of ``directory`` is looked at.
+        args: arguments of the run; they are not trusted.
+        readable: called before anything outside of ``directory`` is read.
 
     Returns:
-        The names and where they come from, or None.
+        The names and their source, or None.
     """
     for name in NAME_FILES:
         names = _lines(directory / name)
@@ -75,7 +75,7 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _split_folder(root: Path, split: str) -> Path:
-    """Find the folder of a split as timm does: its name, a synonym, or the root itself."""
+    """Return the folder of a split as timm does: its name, a synonym, or the root itself."""
     name = split.split("[")[0]
     synonyms = ["train", "training"] if name in ("train", "training") else []
     for candidate in [name, *synonyms]:

@@ -1,4 +1,4 @@
-"""What a checkpoint is known by: the hash of its bytes."""
+"""The hash that identifies a checkpoint file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def sha256_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal; it is read in pieces, never as a whole.
+    """Return the SHA-256 of a file in hexadecimal; the file is read in chunks.
 
     Raises:
         OSError: the file cannot be read.

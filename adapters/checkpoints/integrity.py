@@ -1,4 +1,4 @@
-"""Checkpoints that are small on disk and enormous in memory, or that hold no numbers: refused."""
+"""Checks against damaged and hostile checkpoints: decompression bombs, NaN weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from snellen.adapters.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A checkpoint is stored, not compressed; more than this unpacked is a bomb.
+# Checkpoints are stored uncompressed; a larger expansion is a decompression bomb.
 _MAX_EXPANSION = 4
 
 
 def invalid(path: Path, why: str) -> InputError:
-    """The error of a file that can be read and is no checkpoint of ours."""
+    """Return the error of a file that can be read but is not a usable checkpoint."""
     return InputError("CHECKPOINT_INVALID", f"checkpoint {str(path)!r}: {why}")
 
 
 def unreadable(path: Path, why: str) -> InputError:
-    """The error of a file that is empty, truncated, or something else altogether."""
+    """Return the error of a file that is empty, truncated or in another format."""
     return InputError(
         "CHECKPOINT_UNREADABLE",
         f"checkpoint {str(path)!r} cannot be read as torch.save or safetensors: {why}",
@@ -30,7 +30,7 @@ def unreadable(path: Path, why: str) -> InputError:
 
 
 def check_expansion(path: Path, size: int) -> None:
-    """Refuse a zip archive that unpacks to far more than its ``size`` bytes.
+    """Reject a zip archive that unpacks to far more than its ``size`` bytes.
 
     Raises:
         InputError: CHECKPOINT_INVALID; CHECKPOINT_UNREADABLE for a damaged archive.
@@ -45,9 +45,9 @@ def check_expansion(path: Path, size: int) -> None:
 
 
 def check_tensors(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are larger than their storage, before anything touches the elements.
+    """Reject tensors that are larger than their storage, then those that are not finite.
 
-    Then those that are not finite.
+    Expanded tensors are found before anything reads their elements.
 
     Raises:
         InputError: CHECKPOINT_INVALID, with the tensor's name.

@@ -1,4 +1,4 @@
-"""Where each framework puts ``best``, ``last`` and the checkpoint of epoch N.
+"""Layouts of training run directories: the files of ``best``, ``last`` and epoch N.
 
 | layout | best | last | epoch N |
 |---|---|---|---|
@@ -22,7 +22,7 @@ from snellen.adapters.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """File names of one framework, relative to the run directory; ``*`` stands for the epoch."""
+    """File names of one framework, relative to the run directory; ``*`` is the epoch."""
 
     framework: str
     best: str
@@ -39,7 +39,7 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 CHECKPOINT_FOLDERS = ("checkpoints", "weights")
-"""Folders of a run directory in which checkpoints lie, beside the directory itself."""
+"""Folders of a run directory that may hold checkpoints, besides the directory itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CheckpointEntry:
         name: ``best``, ``last`` or the epoch number as text.
         epoch: the checkpoint's own numbering, None for best and last.
         path: absolute.
-        metric: the run's primary metric at that epoch, where its csv file holds it.
+        metric: the run's primary metric at that epoch, if its csv file has it.
     """
 
     name: str
@@ -62,7 +62,7 @@ class CheckpointEntry:
 def list_checkpoints(output_dir: str | Path) -> list[CheckpointEntry]:
     """List the checkpoints of a run: best, last, then epochs in rising order.
 
-    A file that was trained in several layouts at once is listed by the first that has any.
+    If a directory has files of several layouts, those of the first layout are listed.
     """
     root = Path(output_dir).expanduser().resolve()
     for layout in LAYOUTS:
@@ -97,7 +97,7 @@ def resolve_checkpoint(output_dir: str | Path, which: str, framework: str | None
     existing = ", ".join(entry.name for entry in entries) or "none"
     raise InputError(
         "CHECKPOINT_NOT_FOUND",
-        f"{str(root)!r} has no checkpoint {which!r} (best, last or an epoch number); "
+        f"{str(root)!r} has no checkpoint {which!r}. Expected best, last or an epoch number; "
         f"existing: {existing}",
     )
 

@@ -1,4 +1,4 @@
-"""Only what lies on this machine is loaded: no model hub, no URL."""
+"""Checks that a checkpoint is a local file: nothing is loaded from a model hub or a URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+._\-]+:")
 
 
 def check_not_remote(text: str, what: str) -> None:
-    """Refuse a name that some library would take as an address and fetch.
+    """Reject a name that some library would take as an address and download.
 
     Raises:
         InputError: REMOTE_REFUSED.
@@ -20,8 +20,8 @@ def check_not_remote(text: str, what: str) -> None:
     if _SCHEME.match(text.strip()):
         raise InputError(
             "REMOTE_REFUSED",
-            f"{what} {text!r} is an address; only local paths and names are used, nothing is "
-            "downloaded. Fetch the file yourself and give its path.",
+            f"{what} {text!r} is an address. Expected a local path or a name, since nothing is "
+            "downloaded; download the file and use its path.",
         )
 
 
@@ -29,8 +29,8 @@ def check_local_path(text: str | Path, what: str = "checkpoint") -> Path:
     """Return the path of an existing local file, absolute.
 
     Raises:
-        InputError: REMOTE_REFUSED for an address, CHECKPOINT_NOT_FOUND where there is no such
-            regular file.
+        InputError: REMOTE_REFUSED for an address, CHECKPOINT_NOT_FOUND for anything but an
+            existing regular file.
     """
     check_not_remote(str(text), what)
     try:

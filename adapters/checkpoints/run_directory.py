@@ -1,4 +1,4 @@
-"""What a training run left behind: which framework, which model, its epochs and checkpoints."""
+"""Training run directories: framework, model, class names, epochs and checkpoints."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from snellen.adapters.ultralytics.tasks import YOLO_TASKS
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """A training run as its directory tells it.
+    """Description of a training run, read from its directory.
 
     Attributes:
         path: absolute.
         framework: ``timm``, ``ultralytics``, or None for a bare ``checkpoints/`` folder.
-        task_type: None where it cannot be known.
+        task_type: None if the directory does not say it.
         model_name: the framework's model name, or None.
-        class_names, class_names_source: names in output order and where they were found.
+        class_names, class_names_source: names in output order, and their source.
         num_classes: from the names, or from the run's arguments.
         config: the run's arguments, plain JSON values.
         epochs: in the order of the run's csv file.
@@ -51,15 +51,15 @@ class RunDirectory:
 
 
 def read_run_directory(path: str | Path, readable: Readable = anything) -> RunDirectory:
-    """Recognise a training run directory and read what it says.
+    """Recognise and read a training run directory.
 
     Args:
         path: the directory.
-        readable: asked before anything is looked at that its arguments name outside of it.
+        readable: called before a path is read that its arguments name outside of it.
 
     Raises:
-        InputError: RUN_DIRECTORY_UNKNOWN where nothing is recognised, RUN_DIRECTORY_INVALID for
-            an ``args.yaml`` that is no mapping.
+        InputError: RUN_DIRECTORY_UNKNOWN if no layout is recognised, RUN_DIRECTORY_INVALID for
+            an ``args.yaml`` that is not a mapping.
     """
     root = Path(path).expanduser().resolve()
     if not root.is_dir():
@@ -70,10 +70,10 @@ def read_run_directory(path: str | Path, readable: Readable = anything) -> RunDi
     if framework is None and not checkpoints:
         raise InputError(
             "RUN_DIRECTORY_UNKNOWN",
-            f"{str(root)!r} is not a training run: looked for a timm run (args.yaml, "
+            f"{str(root)!r} is not a training run. Expected a timm run (args.yaml, "
             f"{TIMM_RESULTS}, last.pth.tar, model_best.pth.tar), an Ultralytics run (args.yaml, "
-            f"{ULTRALYTICS_RESULTS}, weights/best.pt) and checkpoints/best.pth, last.pth, "
-            "epoch_N.pth. Give the directory that holds these.",
+            f"{ULTRALYTICS_RESULTS}, weights/best.pt) or checkpoints/best.pth, last.pth, "
+            "epoch_N.pth; use the directory that holds these.",
         )
     found = find_class_names(root, config if framework == "timm" else {}, readable)
     names, source = found if found is not None else (None, None)
@@ -100,13 +100,13 @@ def _read_args(path: Path) -> dict[str, Any]:
         message = f"{str(path)!r} is not valid YAML: {error}"
         raise InputError("RUN_DIRECTORY_INVALID", message) from error
     if not isinstance(loaded, Mapping):
-        message = f"{str(path)!r}: expected a mapping of arguments, got {type(loaded).__name__}"
+        message = f"{str(path)!r} is a {type(loaded).__name__}. Expected a mapping of arguments."
         raise InputError("RUN_DIRECTORY_INVALID", message)
     return {str(key): _plain(value) for key, value in loaded.items()}
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: YAML has dates, sets and non-finite numbers as well."""
+    """Convert a YAML value to JSON types; dates and non-finite numbers become text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):

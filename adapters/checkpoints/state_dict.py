@@ -1,4 +1,4 @@
-"""Reading a checkpoint without running it: tensors and plain values, and nothing else."""
+"""Safe reading of a checkpoint: tensors and plain values; no code in the file is run."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
-    """What a checkpoint file holds.
+    """Contents of a checkpoint file.
 
     Attributes:
         path: absolute.
         state_dict: name -> tensor on the CPU, wrapper prefixes (``module.``) stripped.
-        weights: the key that the tensors were under (``state_dict_ema``), ``file`` for a file
-            that is itself a state dict.
+        weights: key of the tensors in the file (``state_dict_ema``), or ``file`` if the file is
+            itself a state dict.
         epoch: the checkpoint's own numbering, or None (also for Ultralytics' -1).
-        arch: the framework's model name as the checkpoint gives it, or None.
-        class_names: names in output order where the file holds them.
+        arch: the framework's model name as stored in the checkpoint, or None.
+        class_names: names in output order if the file holds them, else None.
         args: the arguments of the training run, plain values.
         optimizer, scheduler: their states, or None.
         metric: the metric that the trainer stored with it, or None.
@@ -65,18 +65,18 @@ def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
 
     Args:
         path: local file: ``torch.save`` of a state dict or of a dict around one, or safetensors.
-        use_ema: take the averaged weights where the file has them, which is what timm's
-            ``load_checkpoint`` does (its ``validate.py`` does not unless told).
+        use_ema: take the averaged weights if the file has them, as timm's ``load_checkpoint``
+            does by default (its ``validate.py`` does so only with ``--use-ema``).
 
     Raises:
         InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNSAFE (needs code to be
-            run), CHECKPOINT_UNREADABLE (empty, truncated, no checkpoint at all) or
+            run), CHECKPOINT_UNREADABLE (empty, truncated, not a checkpoint) or
             CHECKPOINT_INVALID (no state dict, expanded tensors, NaN or infinite weights).
     """
     file = check_local_path(path)
     content = _read(file)
     if not isinstance(content, Mapping) or not content:
-        raise invalid(file, f"expected a dict with weights, the file holds {_kind(content)}")
+        raise invalid(file, f"the file holds {_kind(content)}. Expected a dict with weights.")
     weights, state = _choose(file, content, use_ema)
     check_tensors(file, state)
     args = _plain_args(content.get("args"))
@@ -98,7 +98,7 @@ def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
 
 
 def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove what DistributedDataParallel and torch.compile put before every name."""
+    """Remove the prefixes that DistributedDataParallel and torch.compile add to every name."""
     return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
 
 
@@ -135,7 +135,7 @@ def _read_torch(path: Path, *, mmap: bool) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
         if isinstance(content, torch.nn.Module):
-            # In a process in which Ultralytics has allowed layers of its own to be unpickled.
+            # Possible once Ultralytics has allowed its own layers to be unpickled in this process.
             raise pickle.UnpicklingError("it holds a whole model: Unsupported global")
         return content
     except pickle.UnpicklingError as error:
@@ -143,22 +143,22 @@ def _read_torch(path: Path, *, mmap: bool) -> Any:
         if _REFUSED.search(reason) or _is_plain_pickle(path):
             raise InputError(
                 "CHECKPOINT_UNSAFE",
-                f"checkpoint {str(path)!r} is a pickle that wants to run code, which was not done: "
-                f"{reason}. Save the weights alone: torch.save(model.state_dict(), path).",
+                f"checkpoint {str(path)!r} is a pickle that needs to run code, and nothing was "
+                f"run: {reason}. Expected weights alone: torch.save(model.state_dict(), path).",
             ) from error
         raise unreadable(path, reason) from error
-    except Exception as error:  # the reader's errors for damaged files have no common type
+    except Exception as error:  # errors of damaged files have no common type
         raise unreadable(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _is_plain_pickle(path: Path) -> bool:
-    """Tell a pickle of protocol 4 or 5, which torch.save never writes and its reader stops at."""
+    """Return True for a pickle of protocol 4 or 5, which torch.save never writes."""
     with path.open("rb") as file:
         return file.read(2) in (b"\x80\x04", b"\x80\x05")
 
 
 def _first_reason(message: str) -> str:
-    """Return what the unpickler objected to, without its advice to trust the file."""
+    """Return the objection of the unpickler, without its advice to trust the file."""
     found = _REASON.search(message)
     text = found.group(0) if found else "not a checkpoint"
     return text.split(" was not an allowed global")[0][:300].rstrip(". ")
@@ -176,7 +176,7 @@ def _is_state(value: object) -> bool:
 
 
 def _choose(path: Path, content: Mapping[str, Any], use_ema: bool) -> tuple[str, dict[str, Any]]:
-    """Find the weights: averaged ones first where wanted, then plain ones, then the file itself."""
+    """Return key and weights: averaged ones if wanted, then plain ones, then the file itself."""
     for key in (*(EMA_KEYS if use_ema else ()), *PLAIN_KEYS):
         if content.get(key) is not None and _is_state(content[key]):
             return key, _tensors_only(content[key])
@@ -185,8 +185,8 @@ def _choose(path: Path, content: Mapping[str, Any], use_ema: bool) -> tuple[str,
     keys = ", ".join(map(str, list(content)[:10]))
     raise invalid(
         path,
-        f"expected a state dict, or one under {', '.join((*PLAIN_KEYS, *EMA_KEYS))}; "
-        f"found the keys {keys}",
+        f"it has the keys {keys}. Expected a state dict, or one under "
+        f"{', '.join((*PLAIN_KEYS, *EMA_KEYS))}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The numbers that a training run wrote down for each epoch: summary.csv and results.csv."""
+"""Metrics per epoch of a training run, from timm's summary.csv or Ultralytics' results.csv."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _ULTRALYTICS_LOSSES = ("val/box_loss", "val/cls_loss", "val/dfl_loss", "val/seg_
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What a training run reported about one epoch.
+    """Metrics that a training run reported for one epoch.
 
     Attributes:
         epoch: the checkpoint's own numbering, from 0.
-        primary_metric_name: ``accuracy``, or ``ultralytics_mAP50-95`` and its like, whose formula
-            is not COCO's; None where the file has none of them.
-        primary_metric_value: fraction of 1.
+        primary_metric_name: ``accuracy``, or ``ultralytics_mAP50-95`` and the like, whose formula
+            is not COCO's; None if the file has none of them.
+        primary_metric_value: a fraction of 1.
         overall_loss: the validation loss; the sum of its parts for Ultralytics.
         metrics: every number of the row under its own name (timm's percentages as they are),
             and ``accuracy``, ``top5_accuracy`` as fractions.
@@ -47,11 +47,11 @@ class EpochResult:
 def read_epochs(directory: str | Path) -> list[EpochResult]:
     """Read the epochs of a timm or Ultralytics run directory, in the order of the file.
 
-    A row without a readable epoch (cut off while the run was writing) is left out, and so is a
-    number that is not finite. A resumed run repeats epochs; the later row is the one kept.
+    A row without a readable epoch (cut off while the run was writing) is skipped, and so is a
+    number that is not finite. A resumed run repeats epochs; the later row is kept.
 
     Returns:
-        One entry an epoch; empty where there is no such file.
+        One entry per epoch; empty if there is no such file.
     """
     root = Path(directory)
     if (root / TIMM_RESULTS).is_file():

@@ -1,5 +1,6 @@
-"""Models in a file that another program runs: ONNX and TorchScript.
+"""Exported models: ONNX and TorchScript files, and how they are written.
 
-``model`` is what such a file says of itself, ``adapter`` what both adapters share, ``export`` how
-the files are written.
+``description`` is the JSON value that travels in a file, ``family`` what depends on the framework
+that the model came from, ``adapter`` what the adapters of both formats share, ``writer`` the
+export.
 """

@@ -134,7 +134,7 @@ class ExportedAdapter(Adapter):
         try:
             with torch.inference_mode():
                 outputs = self.run_batches(batch)
-        except Exception as error:  # whatever its operations raise
+        except Exception as error:  # its operations may raise anything
             raise invalid(
                 file, f"it does not run: {type(error).__name__}: {str(error)[:300]}"
             ) from error

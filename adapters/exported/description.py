@@ -2,7 +2,7 @@
 
 An exported graph has tensors and no meaning. The classes, the preprocessing and the meaning of the
 outputs are in this value, under `KEY`. It is written by ``writer`` and read by the adapters of
-exported models, as carefully as the rest of the file: anybody may have written it.
+exported models, and like the rest of the file it is not trusted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Exported models in ONNX files, run by onnxruntime: timm classifiers and YOLO models.
+"""Adapter of ONNX files, run by onnxruntime: timm classifiers and YOLO models.
 
-Files that ``snellen export-model`` wrote carry everything that is needed; so do those that
-Ultralytics exported. A timm classifier exported by anybody else needs ``model.architecture``.
-Options: those of YOLO models, of which ``imgsz`` and ``nms`` must be the file's own.
+Files written by ``snellen export-model`` or by Ultralytics describe themselves. A timm classifier
+that another program exported needs ``model.architecture``. The options are those of YOLO models;
+``imgsz`` and ``nms`` must agree with the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxAdapter(ExportedAdapter):
-    """An ONNX file and its session."""
+    """A model in an ONNX file."""
 
     framework: ClassVar[str] = "onnx"
     export_suffix: ClassVar[str | None] = ".onnx"
@@ -47,7 +47,7 @@ class OnnxAdapter(ExportedAdapter):
 
 
 def import_onnxruntime() -> Any:
-    """The onnxruntime package, told to report nothing to anybody.
+    """Import onnxruntime, with telemetry switched off.
 
     Raises:
         ConfigError: ADAPTER_MISSING_LIBRARY.
@@ -62,7 +62,7 @@ def import_onnxruntime() -> Any:
 
 
 def _device(name: str | None) -> str | None:
-    """A GPU only where onnxruntime can use one, too."""
+    """Return a GPU only if onnxruntime can use it too."""
     offered = _CUDA in import_onnxruntime().get_available_providers()
     if offered or (name is not None and not name.startswith("cuda")):
         return name
@@ -70,23 +70,23 @@ def _device(name: str | None) -> str | None:
         return "cpu"
     raise ConfigError(
         "DEVICE_MISSING",
-        f"device {name!r}: this onnxruntime has no {_CUDA}; install onnxruntime-gpu in place of "
-        "onnxruntime, or use cpu",
+        f"device {name!r} is not supported by this onnxruntime, which has no {_CUDA}. Expected "
+        "cpu; for a GPU, install onnxruntime-gpu in place of onnxruntime.",
     )
 
 
 class OnnxSession:
-    """Runs a checked file, from several threads at once, with the compute threads of the process.
+    """Session of a checked file, shared by threads, with the compute threads of the process.
 
-    onnxruntime fixes the number of threads when a session is made, and Snellen settles it only
-    when a run is planned. So a session of another number is made anew.
+    onnxruntime fixes the number of threads when a session is created, and Snellen decides it when
+    a run is planned. So the session is created again if the number has changed.
     """
 
     def __init__(self, file: Path, checked: OnnxFile, device: Any) -> None:
-        """Make the first session of a file.
+        """Create the first session of a file.
 
         Raises:
-            InputError: CHECKPOINT_INVALID, a graph that onnxruntime refuses.
+            InputError: CHECKPOINT_INVALID, a graph that onnxruntime rejects.
         """
         self._file, self._sha256 = file, checked.sha256
         self._name, self._half = checked.input_name, checked.half
@@ -118,7 +118,7 @@ class OnnxSession:
         if checked.sha256 != self._sha256:
             raise InputError(
                 "CHECKPOINT_INVALID",
-                f"checkpoint '{self._file}' was written to since it was loaded; load it again.",
+                f"checkpoint '{self._file}' has changed since it was loaded. Load it again.",
             )
         return self._make(checked.data)
 
@@ -128,18 +128,18 @@ class OnnxSession:
         options.intra_op_num_threads = compute_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Threads that spin while they wait take the cores of the units beside them.
+        # Threads that spin while they wait take the cores of other units.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.load_model_format", "ONNX")
         providers: list[Any] = [_CPU]
         if self._device.type == "cuda":
             providers.insert(0, (_CUDA, {"device_id": self._device.index or 0}))
         try:
-            # Without its fallback, which prints on stdout and may leave the GPU in silence.
+            # Without its fallback, which prints to stdout and may leave the GPU without an error.
             return runtime.InferenceSession(
                 data, options, providers=providers, enable_fallback=False
             )
         except Exception as error:  # its C++ code raises many types
             raise invalid(
-                self._file, f"onnxruntime refuses its graph: {str(error)[:300]}"
+                self._file, f"onnxruntime rejects its graph: {str(error)[:300]}"
             ) from error

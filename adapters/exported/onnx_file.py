@@ -1,8 +1,8 @@
-"""Read an ONNX file without trusting it: everything is checked before a session is made.
+"""Safe reading of an ONNX file: everything is checked before a session is created.
 
-A session would open other files (external data), load operators of its own domains, and fold
-constants, for which it allocates what the graph claims. So a file is read as a message first, and
-refused if it is not one graph of standard operators that carries its own weights.
+A session would open other files (external data), load operators of other domains, and fold
+constants, for which it allocates the sizes that the graph claims. So a file is parsed as a message
+first, and rejected if it is not one graph of standard operators that carries its own weights.
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.checkpoints.integrity import invalid
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.errors import InputError
 from snellen.adapters.exported.description import MAX_SIDE
+from snellen.adapters.plugins import missing_library
 
 DOMAINS = ("", "ai.onnx")
 MAX_BYTES = 2**31 - 1
-"""A message of protobuf cannot be larger."""
+"""Largest message of protobuf."""
 MAX_ELEMENTS = 2**28
-"""Numbers of one tensor that the graph computes for one image: 1 GiB as float32."""
+"""Maximum number of elements that the graph may compute for one image: 1 GiB as float32."""
 _STRIPPED = 4096
-"""Bytes of a weight above which its numbers say nothing about shapes."""
+"""Size in bytes above which the values of a weight cannot be shapes."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """A file that was checked.
+    """A checked file.
 
     Attributes:
-        data: the bytes that were checked, and that are to be run.
-        sha256: of them.
-        input_name: of the one input.
+        data: the checked bytes; the session is created from them.
+        sha256: of the data.
+        input_name: name of the input.
         axes: batch, channels, height, width; None where the graph leaves it open.
         half: the input is float16.
-        metadata: the properties of the file.
-        parameters: numbers among its weights.
+        metadata: properties of the file.
+        parameters: number of weights.
     """
 
     data: bytes
@@ -51,7 +52,7 @@ class OnnxFile:
 
 
 def import_onnx() -> Any:
-    """The onnx package.
+    """Import onnx.
 
     Raises:
         ConfigError: ADAPTER_MISSING_LIBRARY.
@@ -59,10 +60,7 @@ def import_onnx() -> Any:
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            "ADAPTER_MISSING_LIBRARY",
-            f"ONNX files need the library {error.name!r}: pip install 'snellen[onnx]'",
-        ) from error
+        raise missing_library("the adapter onnx", "onnx") from error
     return onnx
 
 
@@ -70,23 +68,23 @@ def read_onnx(file: Path) -> OnnxFile:
     """Read and check a file.
 
     Raises:
-        InputError: CHECKPOINT_UNREADABLE (empty, truncated, no ONNX), CHECKPOINT_UNSAFE (external
+        InputError: CHECKPOINT_UNREADABLE (empty, truncated, not ONNX), CHECKPOINT_UNSAFE (external
             data, operators that are not standard) or CHECKPOINT_INVALID (tensors larger than
-            their data, results beyond any image model, another input than images).
+            their data, results larger than of any image model, an input that is no image).
     """
     onnx = import_onnx()
     size = file.stat().st_size
     if size == 0:
         raise _unreadable(file, "the file is empty")
     if size > MAX_BYTES:
-        raise invalid(file, f"{size} bytes; an ONNX file that carries its weights has at most 2 GB")
+        raise invalid(file, f"it has {size} bytes. Expected at most {MAX_BYTES} (2 GiB).")
     data = file.read_bytes()
     try:
         model = onnx.ModelProto.FromString(data)
     except Exception as error:  # protobuf's decoder, in Python or in C
-        raise _unreadable(file, "it is truncated or no ONNX file") from error
+        raise _unreadable(file, "it is truncated or not an ONNX file") from error
     if not model.graph.node or not model.opset_import or not model.ir_version:
-        raise _unreadable(file, "it is truncated or no ONNX file: it holds no graph")
+        raise _unreadable(file, "it is truncated or not an ONNX file: it has no graph")
     _check_operators(model, file)
     for tensor in _tensors(model.graph):
         _check_tensor(tensor, file)
@@ -108,11 +106,11 @@ def _unreadable(file: Path, why: str) -> InputError:
 
 
 def _unsafe(file: Path, why: str) -> InputError:
-    return InputError("CHECKPOINT_UNSAFE", f"checkpoint '{file}' is refused: {why}")
+    return InputError("CHECKPOINT_UNSAFE", f"checkpoint '{file}' is rejected: {why}")
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """A graph and those inside of its nodes (branches and loops)."""
+    """Yield a graph and those inside its nodes (branches and loops)."""
     waiting = [graph]
     while waiting:
         current = waiting.pop()
@@ -127,7 +125,7 @@ def _graphs(graph: Any) -> Iterator[Any]:
 def _check_operators(model: Any, file: Path) -> None:
     if model.functions:
         raise _unsafe(
-            file, f"it defines functions of its own ({model.functions[0].name}); inline them."
+            file, f"it defines functions ({model.functions[0].name}). Export it with them inlined."
         )
     foreign = {
         f"{node.domain}:{node.op_type}"
@@ -139,9 +137,8 @@ def _check_operators(model: Any, file: Path) -> None:
     if foreign:
         raise _unsafe(
             file,
-            f"it uses operators that are not standard ({', '.join(sorted(foreign)[:5])}), which "
-            "need a library of their own; only those of the domain ai.onnx are run. Export the "
-            "model without them.",
+            f"it uses operators that are not standard ({', '.join(sorted(foreign)[:5])}). Expected "
+            "operators of the domain ai.onnx; export the model without the others.",
         )
 
 
@@ -166,9 +163,8 @@ def _check_tensor(tensor: Any, file: Path) -> None:
     if tensor.data_location != 0 or tensor.external_data:
         raise _unsafe(
             file,
-            f"the tensor {tensor.name!r} lies in another file (external data), and nothing but "
-            "the file itself is read. Save the model in one file: "
-            "onnx.save(onnx.load(path), path).",
+            f"the tensor {tensor.name!r} is stored in another file (external data). Expected one "
+            "file; save the model in one: onnx.save(onnx.load(path), path).",
         )
     dims = list(tensor.dims)
     if any(size < 0 for size in dims):
@@ -178,7 +174,7 @@ def _check_tensor(tensor: Any, file: Path) -> None:
         for field in ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
     )
     stored += 64 * len(tensor.string_data)
-    # Even of the smallest type, two bits, there cannot be more; onnxruntime checks the rest.
+    # Two bits are the smallest type; onnxruntime checks the sizes exactly.
     if prod(dims) * 2 > stored:
         raise invalid(
             file,
@@ -192,7 +188,7 @@ def _input(graph: Any, file: Path) -> tuple[str, tuple[int | None, ...], bool]:
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
     if len(inputs) != 1:
-        raise invalid(file, f"expected one input, images; it has {[v.name for v in inputs]}")
+        raise invalid(file, f"it has the inputs {[v.name for v in inputs]}. Expected one, images.")
     kind = inputs[0].type.tensor_type
     axes = tuple(
         int(axis.dim_value) if axis.HasField("dim_value") else None for axis in kind.shape.dim
@@ -205,14 +201,14 @@ def _input(graph: Any, file: Path) -> tuple[str, tuple[int | None, ...], bool]:
     if not fits:
         raise invalid(
             file,
-            f"its input {inputs[0].name!r} has the shape {axes}; expected float images "
-            f"(batch, 1 or 3, height, width) of up to {MAX_SIDE} pixels a side",
+            f"its input {inputs[0].name!r} has the shape {axes}. Expected float images "
+            f"(batch, 1 or 3, height, width) of up to {MAX_SIDE} pixels per side.",
         )
     return inputs[0].name, axes, kind.elem_type == onnx.TensorProto.FLOAT16
 
 
 def _check_results(model: Any, axes: tuple[int | None, ...], file: Path) -> None:
-    """Refuse a graph that makes tensors out of all proportion, as far as its shapes tell."""
+    """Reject a graph whose intermediate tensors are too large, as far as shapes can be inferred."""
     onnx = import_onnx()
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(model)
@@ -231,5 +227,5 @@ def _check_results(model: Any, axes: tuple[int | None, ...], file: Path) -> None
                 raise invalid(
                     file,
                     f"its result {value.name!r} has {prod(shape)} elements of shape "
-                    f"{tuple(shape)}; no model of images needs more than {MAX_ELEMENTS} an image",
+                    f"{tuple(shape)}. Expected at most {MAX_ELEMENTS} per image.",
                 )

@@ -1,9 +1,9 @@
-"""Exported models in TorchScript archives: timm classifiers and YOLO models. Only if trusted.
+"""Adapter of TorchScript archives that are trusted: timm classifiers and YOLO models.
 
-A TorchScript file is a program: the code of its layers, which runs when it is loaded and called.
-There is no list of what is allowed, as there is for a checkpoint's pickle or for an ONNX graph. So
-nothing of a file is touched unless ``model.trust: true`` says that its maker is trusted; an ONNX
-file needs no such word. Options: ``trust``, and those of YOLO models.
+A TorchScript file is a program: the code of its layers runs when it is loaded and called. Unlike a
+checkpoint's pickle or an ONNX graph, it cannot be checked against a list of allowed operations. So
+nothing in a file is run unless ``model.trust: true`` says that its author is trusted. An ONNX file
+needs no trust.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ULTRALYTICS = "config.txt"
-"""Where Ultralytics' exporter puts its properties."""
+"""Name of the file in which Ultralytics' exporter stores its properties."""
 _MAX_TEXT = 64 * 2**20
 
 
@@ -36,7 +36,7 @@ class TorchScriptOptions(YoloOptions):
 
 
 class TorchScriptAdapter(ExportedAdapter):
-    """A TorchScript archive."""
+    """A model in a TorchScript archive."""
 
     framework: ClassVar[str] = "torchscript"
     options: ClassVar[type[YoloOptions]] = TorchScriptOptions
@@ -60,17 +60,17 @@ class TorchScriptAdapter(ExportedAdapter):
         if not self._options.trust:
             raise InputError(
                 "CHECKPOINT_UNSAFE",
-                f"checkpoint '{file}' is refused: a TorchScript file is code that runs when it is "
-                "loaded, and nothing of it was run. If you trust whoever made it, set model.trust: "
-                "true; or export the model to ONNX, which needs no trust.",
+                f"checkpoint '{file}' is rejected: a TorchScript file is code that runs when it is "
+                "loaded, and nothing was run. If you trust its author, set model.trust: true; or "
+                "export the model to ONNX, which needs no trust.",
             )
 
 
 def _metadata(file: Path) -> dict[str, Any]:
-    """The texts that travel in the archive; nothing is run for them."""
+    """Read the texts that travel in the archive; nothing in it is run."""
     size = file.stat().st_size
     if not zipfile.is_zipfile(file):
-        what = "the file is empty" if size == 0 else "it is truncated or no TorchScript file"
+        what = "the file is empty" if size == 0 else "it is truncated or not a TorchScript file"
         raise InputError("CHECKPOINT_UNREADABLE", f"checkpoint '{file}' cannot be read: {what}")
     check_expansion(file, size)
     with zipfile.ZipFile(file) as archive:
@@ -78,7 +78,7 @@ def _metadata(file: Path) -> dict[str, Any]:
         if not any(name.endswith("/constants.pkl") for name in names):
             raise InputError(
                 "CHECKPOINT_UNREADABLE",
-                f"checkpoint '{file}' cannot be read: it is an archive, but no TorchScript file",
+                f"checkpoint '{file}' cannot be read: it is an archive, but not a TorchScript file",
             )
         own = _text(archive, names, KEY)
         if own is not None:
@@ -100,7 +100,7 @@ def _text(archive: zipfile.ZipFile, names: list[str], wanted: str) -> str | None
 
 
 def _fixed_batch(metadata: dict[str, Any]) -> int | None:
-    """Ultralytics traces with one batch, and says whether others were meant."""
+    """Return the batch size that Ultralytics traced with, unless it exported a dynamic one."""
     arguments, batch = metadata.get("args"), metadata.get("batch")
     dynamic = isinstance(arguments, dict) and arguments.get("dynamic")
     if KEY in metadata or dynamic or not isinstance(batch, int) or batch < 1:
@@ -113,7 +113,7 @@ def _loaded(file: Path, device: Any) -> Any:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.jit is kept, and says that it is old
+            warnings.simplefilter("ignore")  # torch.jit warns that it is deprecated
             module = torch.jit.load(  # type: ignore[no-untyped-call]
                 str(file), map_location=device
             )

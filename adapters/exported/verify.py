@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its model computes, number by number."""
+"""Comparison of an exported file's outputs with its model's, number by number."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE = 1e-3
-"""Absolute, and of a number's size: boxes are in pixels of the input, logits have no unit."""
+"""Absolute and relative: boxes are in pixels of the input, logits have no unit."""
 
 
 def outputs_apart(
     exportable: Exportable, exported: ExportedAdapter, items: Sequence[Preprocessed]
 ) -> float:
-    """The largest difference of the outputs of one batch, in units of `TOLERANCE`.
+    """Return the largest difference between the outputs for one batch, in units of `TOLERANCE`.
 
-    The rows of an end-to-end head are in the order of their confidence, which noise changes; of
-    those the confidences alone are compared.
+    The rows of an end-to-end head are sorted by confidence, and rounding may change their order;
+    so only their confidences are compared.
 
     Args:
         exportable: the model as it was exported.
         exported: the file, loaded on the CPU.
-        items: the batch, prepared.
+        items: the prepared batch.
+
+    Returns:
+        At most 1 if the outputs are equal; infinity for other shapes or NaN.
     """
     import torch
 

@@ -194,7 +194,7 @@ def _traced(exportable: Exportable, trace: Callable[[Tensor], Any]) -> list[Tens
             trace(images)
     except InputError:
         raise
-    except Exception as error:  # whatever the model's layers raise in an exporter
+    except Exception as error:  # layers may raise anything in an exporter
         raise InputError(
             "EXPORT_FAILED",
             f"{exportable.model.architecture} cannot be exported: {type(error).__name__}: "

@@ -1,1 +1,1 @@
-"""Image files: decode them by one rule, whether they come from disk, HTTP or a caller."""
+"""Decoding of images by one rule, from disk, HTTP or a caller."""

@@ -1,18 +1,18 @@
-"""The one image rule: how the bytes of a file become the pixels that every model sees.
+"""The one image rule: conversion of the bytes of a file to the pixels that every model sees.
 
-Batch runs, single calls and HTTP all come through here, so they cannot disagree.
+Batch runs, single calls and HTTP all decode here, so they cannot disagree.
 
 - The content decides the format, never the extension. JPEG, PNG, WebP, BMP, GIF and TIFF are
-  read; everything else is refused, since rarely used decoders are where the holes are.
-- Limits on bytes and pixels are checked before anything is decoded.
+  read; other formats are rejected, since rarely used decoders have most vulnerabilities.
+- Limits on bytes and pixels are checked before decoding.
 - EXIF orientation is applied. On plain upright RGB images the pixels equal Pillow's
   ``convert("RGB")``.
 - Alpha (also palettes and colour keys with transparency) is composited on ``BACKGROUND``.
 - 16-bit grey is scaled by ``>> 8`` (Pillow's ``convert`` would clip it to white). 32-bit integer
-  and float pixels have no agreed white and are refused.
+  and float pixels have no agreed white and are rejected.
 - CMYK is converted by Pillow's formula, R = 255 - min(255, C + K) and so on, without colour
   profiles; ICC profiles are ignored in every format.
-- Of several frames the first is read and the number is recorded.
+- The first of several frames is decoded, and their number is recorded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_PIXELS = 64_000_000
 MAX_BYTES = 20 * 2**20
 """Larger files are rejected before they are read."""
 BACKGROUND = (255, 255, 255)
-"""White: what is transparent in logos, scans and diagrams was drawn on paper or a page."""
+"""White: transparent logos, scans and diagrams were drawn on a page."""
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS: dict[int, Image.Transpose] = {
@@ -82,15 +82,15 @@ def decode_image(
     if kind is None:
         raise _error(
             ErrorCode.UNSUPPORTED,
-            f"{what}: expected one of {', '.join(FORMATS)}; the content, which starts with "
-            f"{data[:8]!r}, is none of them. Convert the file or leave it out.",
+            f"{what}: the content starts with {data[:8]!r}. Expected one of "
+            f"{', '.join(FORMATS)}; convert the file or leave it out.",
         )
     warnings = extension_warnings(name, kind)
     try:
         return _decode(data, kind, max_pixels, what, warnings)
     except ImageError:
         raise
-    except Exception as error:  # decoders raise many types for bytes they did not expect
+    except Exception as error:  # decoders raise many types for unexpected bytes
         raise _error(
             ErrorCode.TRUNCATED, f"{what}: the {kind} data is truncated or corrupt: {error}"
         ) from error
@@ -140,11 +140,11 @@ def _check_size(size: tuple[int, int], max_pixels: int, what: str) -> None:
 def _decode(
     data: bytes, kind: str, max_pixels: int, what: str, warnings: list[str]
 ) -> DecodedImage:
-    # Pillow keeps this switch process-wide and other libraries turn it on: half a picture would
-    # then be scored as a grey one.
+    # Pillow keeps this switch process-wide and other libraries turn it on: a truncated image would
+    # then be scored with grey pixels.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     if kind == "PNG" and len(data) >= 24:
-        # Pillow calls a PNG without pixels no PNG at all.
+        # Pillow does not recognise a PNG without pixels as a PNG.
         width, height = struct.unpack(">II", data[16:24])
         _check_size((width, height), max_pixels, what)
     try:
@@ -166,7 +166,7 @@ def _decode(
 def _decode_jpeg(decoder: Decoder, data: bytes, what: str) -> npt.NDArray[np.uint8]:
     try:
         return decoder(data)
-    except RuntimeError as error:  # its text is a place in the decoder's source code
+    except RuntimeError as error:  # its text is a line of the decoder's source code
         raise _error(
             ErrorCode.TRUNCATED, f"{what}: the JPEG data is truncated or corrupt"
         ) from error
@@ -189,7 +189,7 @@ def _from_pil(image: Image.Image, warnings: list[str]) -> DecodedImage:
 
 
 def _count_frames(image: Image.Image, warnings: list[str]) -> tuple[int, list[str]]:
-    """Count frames; damage behind the first one costs the count, not the image."""
+    """Return the number of frames; damage after the first costs the count, not the image."""
     try:
         return int(getattr(image, "n_frames", 1)), warnings
     except Exception:  # as above
@@ -209,10 +209,10 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         raise _error(
             ErrorCode.UNSUPPORTED,
             f"pixels of 32-bit {'integers' if image.mode == 'I' else 'floats'} have no agreed "
-            "white; convert the image to 8 or 16 bits",
+            "white. Expected 8 or 16 bits; convert the image.",
         )
     if image.has_transparency_data:
-        # Alpha over an opaque colour, with Pillow's own rounding.
+        # Alpha over an opaque colour, with Pillow's rounding.
         ground = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")

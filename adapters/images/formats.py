@@ -1,4 +1,4 @@
-"""Which image formats are read, told by content, and what is odd about a file."""
+"""Image formats, recognised by content, and warnings about a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from PIL import (
 
 CORRUPT_EXIF = "corrupt EXIF ignored"
 
-# The classes are named here, rather than found by PIL.Image.open, because other libraries
-# replace that function, and because a list of formats that may be opened is the point.
+# The classes are named here, not found by PIL.Image.open: other libraries replace that function,
+# and only these formats may be opened.
 FORMATS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -53,7 +53,7 @@ def sniff_format(data: bytes) -> str | None:
 
 
 def extension_warnings(name: str, kind: str) -> list[str]:
-    """Return a warning where the extension belongs to another format than the content."""
+    """Return a warning if the extension belongs to another format than the content."""
     suffix = PurePath(name).suffix.lower()
     if suffix in _EXTENSIONS and _EXTENSIONS[suffix] != kind:
         return [f"extension {suffix} but the content is {kind}"]
@@ -61,12 +61,12 @@ def extension_warnings(name: str, kind: str) -> list[str]:
 
 
 def metadata_warnings(image: Image.Image) -> list[str]:
-    """Return what is wrong with the metadata of an opened image, all of which is optional."""
+    """Return warnings about the metadata of an opened image, all of which is optional."""
     found = []
     if "exif" in image.info:
         try:
             Image.Exif().load(image.info["exif"])
-        except Exception:  # whatever a broken block of metadata makes its parser raise
+        except Exception:  # a parser may raise anything on broken metadata
             found.append(CORRUPT_EXIF)
     profile = image.info.get("icc_profile")
     if profile is not None and (len(profile) < 128 or profile[36:40] != b"acsp"):

@@ -1,4 +1,4 @@
-"""What a caller may hand to an adapter as an image, and how it becomes a DecodedImage."""
+"""Types of images that an adapter accepts, and their conversion to a DecodedImage."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from snellen.adapters.types import DecodedImage
 
 ImageInput = str | PathLike[str] | bytes | npt.NDArray[np.uint8] | Image.Image | DecodedImage
 """A local path, the bytes of a file, uint8 RGB of shape (height, width, 3), a Pillow image, or
-an image that is decoded already."""
+a decoded image."""
 
 
 def as_decoded(image: ImageInput) -> DecodedImage:
-    """Turn any accepted image into pixels by the one image rule.
+    """Convert any accepted image to pixels by the one image rule.
 
     Raises:
         ImageError: stage ``read`` with NOT_FOUND or IO for a path; stage ``decode`` for content
-            that cannot be used, an array of another shape or type included.
+            that cannot be used, such as an array of another shape or type.
     """
     if isinstance(image, DecodedImage):
         return image
@@ -49,7 +49,7 @@ def _read(path: Path) -> bytes:
         if not path.is_file():
             raise ImageError(ErrorStage.READ, ErrorCode.IO, f"{path}: is not a regular file")
         with path.open("rb") as file:
-            # One byte more than allowed is enough for the limit to be noticed.
+            # One byte more than allowed is enough to notice the limit.
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ImageError(
@@ -62,8 +62,8 @@ def _from_array(array: npt.NDArray[np.uint8]) -> DecodedImage:
         raise ImageError(
             ErrorStage.DECODE,
             ErrorCode.UNSUPPORTED,
-            "expected a uint8 array of shape (height, width, 3), RGB; got "
-            f"{array.dtype} of shape {array.shape}",
+            f"the array is {array.dtype} of shape {array.shape}. Expected uint8 of shape "
+            "(height, width, 3), RGB.",
         )
     if array.shape[0] < 1 or array.shape[1] < 1:
         raise ImageError(

@@ -1,8 +1,8 @@
-"""JPEG pixels through libjpeg-turbo without holding the GIL.
+"""JPEG decoding with libjpeg-turbo, without holding the GIL.
 
-torchvision's decoder gives Pillow's own pixels (CMYK included), about 1.6 to 2.3 times as fast.
-It is deprecated in favour of a package that we do not need otherwise; where a later torchvision
-lacks it, callers decode with Pillow instead and get the same pixels.
+torchvision's decoder gives Pillow's pixels (CMYK included), 1.6 to 2.3 times as fast. It is
+deprecated in favour of another package; if a later torchvision lacks it, callers decode with Pillow
+and get the same pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Decoder = Callable[[bytes], npt.NDArray[np.uint8]]
 
 @lru_cache(maxsize=1)
 def jpeg_decoder() -> Decoder | None:
-    """Return the fast decoder, or None where this installation has none.
+    """Return the fast decoder, or None if this installation has none.
 
     The decoder takes the bytes of a JPEG file and returns uint8 RGB of shape (height, width, 3)
     with the EXIF orientation applied. It raises RuntimeError on truncated or corrupt data, and
@@ -31,7 +31,7 @@ def jpeg_decoder() -> Decoder | None:
     except ImportError:
         return None
 
-    # The notice of its deprecation is for us, not for whoever evaluates a model.
+    # Its deprecation does not concern the user.
     warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=DeprecationWarning)
     warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=UserWarning)

@@ -1,4 +1,4 @@
-"""The size of an image from its header alone, for labels that are relative to it."""
+"""Image sizes from headers alone, for labels that are relative to the size."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PNG_EXIF = {"exif", "Raw profile type exif"}
 
 
 def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels, EXIF orientation applied; no pixel is decoded.
+    """Return width and height in pixels, EXIF orientation applied; no pixel is decoded.
 
     Args:
         source: a path, or an open file, which is closed.
 
     Raises:
-        ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED, where the header cannot be read.
+        ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED: the header cannot be read.
     """
     try:
         with open(source, "rb") if isinstance(source, str | Path) else source as file:
@@ -32,7 +32,9 @@ def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
             kind = sniff_format(head)
             if kind is None:
                 code = ErrorCode.UNSUPPORTED if head else ErrorCode.EMPTY
-                raise ImageError(ErrorStage.DECODE, code, "the file is no image that is read")
+                raise ImageError(
+                    ErrorStage.DECODE, code, "the file is not an image of a supported format"
+                )
             file.seek(0)
             with FORMATS[kind](file) as image:
                 width, height = image.size
@@ -44,7 +46,7 @@ def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
                     orientation = _orientation(image.getexif)
     except ImageError:
         raise
-    except Exception as error:  # whatever a broken header makes its parser raise
+    except Exception as error:  # a parser may raise anything on a broken header
         if isinstance(error, OSError) and error.errno is not None:
             raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
         raise ImageError(ErrorStage.DECODE, ErrorCode.TRUNCATED, str(error)) from None
@@ -59,7 +61,7 @@ def _orientation(read: Callable[[], Image.Exif]) -> int:
 
 
 def _late_orientation(file: BinaryIO) -> int:
-    """From a PNG's EXIF behind its pixels; Pillow would decode the pixels to get there."""
+    """Read the orientation from EXIF after a PNG's pixels, without decoding the pixels."""
 
     def read() -> Image.Exif:
         found = Image.Exif()

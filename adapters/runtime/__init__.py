@@ -1,1 +1,1 @@
-"""Where a model runs: devices, threads, and inspection in a process of its own."""
+"""Execution of a model: device, compute threads, and inspection in another process."""

@@ -1,4 +1,4 @@
-"""Running batches on a device: copies, precision, timing and running out of memory.
+"""Execution of batches on a device: copies, precision, timing, out-of-memory handling.
 
 This module imports torch; it is imported when an adapter is loaded, not before.
 """
@@ -37,25 +37,25 @@ def select_device(name: str | None) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(
-            "DEVICE_UNKNOWN", f"device {name!r}: expected cpu, cuda or cuda:N"
+            "DEVICE_UNKNOWN", f"device {name!r} is unknown. Expected cpu, cuda or cuda:N."
         ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             "DEVICE_MISSING",
-            f"device {name!r}: this process sees {torch.cuda.device_count()} CUDA devices; "
-            "use cpu or make the GPU visible",
+            f"device {name!r} does not exist: this process sees {torch.cuda.device_count()} CUDA "
+            "devices. Use cpu, or make the GPU visible (CUDA_VISIBLE_DEVICES).",
         )
     return device
 
 
 @dataclass(slots=True)
 class Launched:
-    """A batch that was given to the device and may still be running there.
+    """A batch that was sent to the device and may still be running there.
 
     Attributes:
-        start, stop: which of the items it holds.
-        outputs: what forward returned, on the device.
-        milliseconds: waits for the batch and returns the time that the device took for it.
+        start, stop: range of the items in the batch.
+        outputs: of the forward pass, on the device.
+        milliseconds: waits for the batch and returns its time on the device.
     """
 
     start: int
@@ -70,14 +70,14 @@ def _event() -> torch.cuda.Event:
 
 
 class Engine:
-    """A device and a precision; it keeps nothing between calls, so threads may share it."""
+    """A device and a precision; it keeps no state between calls, so threads may share it."""
 
     def __init__(self, device: torch.device, precision: str) -> None:
         """Raise ConfigError (PRECISION_UNKNOWN) unless precision is fp32, fp16 or bf16."""
         if precision not in PRECISIONS:
             raise ConfigError(
                 "PRECISION_UNKNOWN",
-                f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}",
+                f"precision {precision!r} is unknown. Expected one of {', '.join(PRECISIONS)}.",
             )
         self.device = device
         self._dtype = PRECISIONS[precision]
@@ -85,12 +85,12 @@ class Engine:
     def run(
         self, forward: Forward, items: Sequence[Preprocessed], batch_size: int
     ) -> Iterator[Launched]:
-        """Run items in batches, in order; each batch is copied while the one before computes.
+        """Run items in batches, in order; each batch is copied while the previous one computes.
 
         A batch that does not fit the GPU's memory is halved, and so are those after it.
 
         Raises:
-            RunError: OUT_OF_MEMORY where a single image does not fit.
+            RunError: OUT_OF_MEMORY, a single image does not fit.
         """
         pending: Launched | None = None
         start, size = 0, batch_size
@@ -101,7 +101,7 @@ class Engine:
                 yield pending
                 pending = None
                 if launched is None:
-                    continue  # once more: the batch before it has left the memory
+                    continue  # retry: the previous batch has left the memory
             if launched is None:
                 size = self._halved(stop - start)
                 continue
@@ -114,8 +114,8 @@ class Engine:
         if size == 1:
             raise RunError(
                 "OUT_OF_MEMORY",
-                f"one image does not fit the memory of {self.device}; use a smaller img_size, "
-                "precision bf16, or a device with more memory",
+                f"one image does not fit the memory of {self.device}. Use a smaller img_size, "
+                "precision bf16, or a device with more memory.",
             )
         return size // 2
 

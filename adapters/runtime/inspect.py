@@ -92,7 +92,7 @@ def _lies_in(adapter: str, folder: str) -> bool:
 
 
 def _main() -> None:
-    # Whatever a library prints must not mix with the answer.
+    # Output that a library prints must not mix with the answer.
     answer_stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     spec = pickle.load(sys.stdin.buffer)

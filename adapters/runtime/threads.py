@@ -1,4 +1,4 @@
-"""Settings of the framework's own threads, for callers that must not import it."""
+"""Compute threads and devices of torch, for callers that must not import it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _threads: int | None = None
 
 
 def set_compute_threads(count: int) -> None:
-    """Let one forward pass on a CPU use ``count`` threads, in every thread of this process."""
+    """Set the number of threads of one forward pass on a CPU, for every thread of this process."""
     import torch
 
-    global _threads  # noqa: PLW0603 - torch tells each thread its own number
+    global _threads  # noqa: PLW0603 - torch keeps one number per thread
     _threads = count
     if torch.get_num_threads() != count:
         torch.set_num_threads(count)
@@ -21,18 +21,18 @@ def set_compute_threads(count: int) -> None:
 def let_threads_sleep() -> bool:
     """Let the threads of a forward pass sleep while they wait for one another.
 
-    By default they spin: on cores that others use too, a forward pass then takes ten times as long
-    and more. OpenMP reads this once, when it is loaded.
+    By default they spin, which makes a forward pass ten times slower and more on cores that other
+    processes use too. OpenMP reads the setting once, when it is loaded.
 
     Returns:
-        Whether it came in time: torch was not imported yet.
+        True if torch was not imported yet, so that the setting has an effect.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return "torch" not in sys.modules
 
 
 def compute_threads() -> int:
-    """The number that was set last; torch's own where nobody set one.
+    """Return the number of threads that was set last, or torch's default.
 
     For frameworks with threads of their own.
     """
@@ -44,7 +44,7 @@ def compute_threads() -> int:
 
 
 def has_cuda() -> bool:
-    """Whether this process sees a CUDA device."""
+    """Return True if this process sees a CUDA device."""
     import torch
 
     return bool(torch.cuda.is_available())

@@ -1,1 +1,1 @@
-"""Classifiers of timm."""
+"""Adapter of timm classifiers."""

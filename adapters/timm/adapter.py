@@ -110,8 +110,8 @@ class TimmAdapter(Adapter):
         if not isinstance(named, str):
             raise InputError(
                 "ARCHITECTURE_MISSING",
-                f"checkpoint {self.spec.checkpoint!r} does not say which model it belongs to; "
-                "give model.architecture, one of timm.list_models()",
+                f"checkpoint {self.spec.checkpoint!r} does not say which model it belongs to. "
+                "Set model.architecture to one of timm.list_models().",
             )
         architecture = check_architecture(named)
         size = overrides.get("img_size") or run_args.get("img_size")
@@ -120,7 +120,7 @@ class TimmAdapter(Adapter):
         if channels not in (1, 3):
             raise ConfigError(
                 "MODEL_KWARGS_INVALID",
-                f"the model takes {channels} channels; images here are RGB (3) or grey (1)",
+                f"the model takes {channels} channels. Expected 3 (RGB) or 1 (grey).",
             )
         if loaded is None:
             model = create_model(architecture, options.num_classes, kwargs)
@@ -133,7 +133,7 @@ class TimmAdapter(Adapter):
                 "CHECKPOINT_MISMATCH",
                 f"checkpoint {str(loaded.path)!r} has no last layer of {architecture!r} "
                 f"({', '.join(classifier_names(architecture))}); its first keys are "
-                f"{', '.join(list(loaded.state_dict)[:10])}. Give the architecture it belongs to.",
+                f"{', '.join(list(loaded.state_dict)[:10])}. Set model.architecture to its own.",
             )
         model = create_model(architecture, count, kwargs)
         heads = classifier_names(architecture)
@@ -192,7 +192,7 @@ class TimmAdapter(Adapter):
     def _forward(self, batch: Tensor) -> Any:
         import torch
 
-        # The order of torchvision's ToTensor and Normalize, so that every bit is theirs.
+        # In the order of torchvision's ToTensor and Normalize, for equal bits.
         pixels = batch.to(torch.float32, memory_format=torch.channels_last).div_(255)
         return self.model(pixels.sub_(self._mean).div_(self._std))
 
@@ -217,7 +217,7 @@ def _read_checkpoint(
 ) -> tuple[LoadedCheckpoint, RunDirectory | None]:
     if spec.checkpoint is None:
         raise InputError(
-            "CHECKPOINT_MISSING", "the adapter timm needs a checkpoint; give the path of its file"
+            "CHECKPOINT_MISSING", "the adapter timm has no checkpoint. Expected the path of a file."
         )
     loaded = load_state(spec.checkpoint, use_ema=options.use_ema)
     if not (loaded.path.parent / "args.yaml").is_file():
@@ -242,15 +242,15 @@ def _class_names(
             raise InputError(
                 "CLASS_COUNT",
                 f"wrong class count: {len(names)} class names in the {source} for a model with "
-                f"{count} outputs ({Path(spec.checkpoint or '').name}); give one name for each "
-                "output, in order",
+                f"{count} outputs ({Path(spec.checkpoint or '').name}). Expected one name per "
+                "output, in order.",
             )
         if names is not None:
             return tuple(names), source
     if run is not None and run.class_names is not None:
         if len(run.class_names) == count:
             return run.class_names, run.class_names_source
-        # The folder may have changed since; names that do not fit are no evidence.
+        # The folder may have changed since the training.
         found = f"{run.class_names_source}: {len(run.class_names)} names for {count} outputs"
         return None, f"ignored {found}"
     return None, None

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 @lru_cache(maxsize=1)
 def imagenet_class_names() -> tuple[str, ...]:
-    """Return 1000 unique names, from the table that timm carries (WordNet lemmas).
+    """Return 1000 unique names, from timm's table of WordNet lemmas.
 
-    A class is called by its first lemma ("tench, Tinca tinca" is ``tench``). Where two classes
+    The name of a class is its first lemma ("tench, Tinca tinca" is ``tench``). If two classes
     share it, both carry their synset id: ``crane (n02012849)`` is the bird, ``crane (n03126707)``
     the machine.
     """

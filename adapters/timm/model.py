@@ -1,4 +1,4 @@
-"""Building the timm model that a checkpoint belongs to."""
+"""Construction of the timm model that a checkpoint belongs to."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from snellen.adapters.plugins import nearest
 if TYPE_CHECKING:
     from torch import nn
 
-# Arguments of timm's trainer that change what the model computes, and their create_model names.
+# Arguments of timm's trainer that change the model, and their names in create_model.
 _RUN_KWARGS = {"gp": "global_pool", "bn_eps": "bn_eps"}
 
 
 def import_timm() -> Any:
-    """Import timm so that it can only use what is on this machine."""
+    """Import timm in offline mode, so that it downloads nothing."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is imported
     import timm
 
@@ -30,7 +30,7 @@ def check_architecture(name: str) -> str:
     """Return a model name that timm lists; a pretrained tag (``resnet50.a1_in1k``) is kept.
 
     Raises:
-        InputError: REMOTE_REFUSED for ``hf-hub:`` and its like, ARCHITECTURE_UNKNOWN with the
+        InputError: REMOTE_REFUSED for ``hf-hub:`` and the like, ARCHITECTURE_UNKNOWN with the
             nearest names.
     """
     check_not_remote(name, "architecture")
@@ -38,7 +38,8 @@ def check_architecture(name: str) -> str:
     if name.split(".")[0] not in known:
         raise InputError(
             "ARCHITECTURE_UNKNOWN",
-            f"architecture {name!r} is not one of timm's {len(known)} models{nearest(name, known)}",
+            f"architecture {name!r} is unknown. Expected one of timm's {len(known)} models"
+            f"{nearest(name, known) or '.'}",
         )
     return name
 
@@ -107,7 +108,7 @@ def create_model(
     """Create a model with random weights.
 
     Raises:
-        ConfigError: MODEL_KWARGS_INVALID where the architecture does not take an argument.
+        ConfigError: MODEL_KWARGS_INVALID, the architecture does not accept an argument.
     """
     timm = import_timm()
     counted = {} if num_classes is None else {"num_classes": num_classes}
@@ -124,7 +125,7 @@ def create_model(
 def count_classes(
     architecture: str, loaded: LoadedCheckpoint, kwargs: Mapping[str, Any], by_position: bool
 ) -> int | None:
-    """Return the number of outputs that the checkpoint's last layer has, or None if unknown."""
+    """Return the number of outputs of the checkpoint's last layer, or None if unknown."""
     import torch
 
     names = [f"{name}.weight" for name in classifier_names(architecture)]
@@ -150,7 +151,7 @@ def count_classes(
 def flops_per_image(model: nn.Module, input_shape: Sequence[int]) -> float | None:
     """Count the floating-point operations of one image, 2 per multiply-add.
 
-    The model runs on shapes alone, so nothing is computed; None where it cannot.
+    The model runs on shapes alone (device ``meta``), so nothing is computed. None if it cannot.
     """
     import torch
     from torch.func import functional_call
@@ -164,6 +165,6 @@ def flops_per_image(model: nn.Module, input_shape: Sequence[int]) -> float | Non
     try:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             functional_call(model, state, (image,))
-    except Exception:  # a model that looks at its values; the number is a nicety
+    except Exception:  # a model that depends on values; the number is optional
         return None
     return float(counter.get_total_flops())

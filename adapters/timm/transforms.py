@@ -1,4 +1,4 @@
-"""timm's evaluation transform up to normalisation, as uint8, from settings that are plain JSON."""
+"""timm's evaluation transform up to normalisation, as uint8, from plain JSON settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snellen.adapters.types import DecodedImage, Preprocessed
 OVERRIDES = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 CROP_MODES = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
-# What timm's trainer writes into its arguments and its own data config reads from them.
+# Arguments of timm's trainer that its data config reads.
 _RUN_KEYS = ("in_chans", "chans", "input_size", "img_size", *OVERRIDES[1:])
 _MAX_SIDE = 8192
 
@@ -35,20 +35,20 @@ def check_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
         "crop_pct": (lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and up to 1"),
         "crop_mode": (CROP_MODES.__contains__, f"one of {', '.join(CROP_MODES)}"),
         "interpolation": (INTERPOLATIONS.__contains__, f"one of {', '.join(INTERPOLATIONS)}"),
-        "mean": (_are_numbers, "a list of numbers, one a channel"),
+        "mean": (_are_numbers, "a list of numbers, one per channel"),
         "std": (lambda v: _are_numbers(v) and min(v) > 0, "a list of numbers above 0"),
     }
     for key, value in overrides.items():
         if key not in checks:
             raise ConfigError(
                 "PREPROCESS_INVALID",
-                f"preprocess.{key} is unknown to timm; expected {', '.join(OVERRIDES)}"
-                f"{nearest(key, OVERRIDES)}",
+                f"preprocess.{key} is unknown to timm. Expected one of {', '.join(OVERRIDES)}"
+                f"{nearest(key, OVERRIDES) or '.'}",
             )
         passes, expected = checks[key]
         if not passes(value):
             raise ConfigError(
-                "PREPROCESS_INVALID", f"preprocess.{key}: expected {expected}; got {value!r}"
+                "PREPROCESS_INVALID", f"preprocess.{key} is {value!r}. Expected {expected}."
             )
     return dict(overrides)
 
@@ -92,10 +92,10 @@ def resolve_config(
 
 
 class TimmPreprocessor:
-    """Resizes and crops as timm's evaluation does, and stops before normalisation."""
+    """Preprocessor that resizes and crops as timm's evaluation does, without normalisation."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        """Build timm's transform from what ``resolve_config`` returned."""
+        """Build timm's transform from the result of ``resolve_config``."""
         from timm.data import create_transform
 
         self._channels, height, width = config["input_size"]
@@ -108,8 +108,8 @@ class TimmPreprocessor:
         """Return uint8 of shape (C, H, W), the transform's own pixels.
 
         Raises:
-            ImageError: DIMENSION for an image so long and thin that resizing its shorter side
-                would need more than 64 million pixels.
+            ImageError: DIMENSION, an image so long and thin that resizing its shorter side would
+                need more than 64 million pixels.
         """
         aspect = max(image.width, image.height) / min(image.width, image.height)
         if self._max_aspect is not None and aspect > self._max_aspect:
@@ -133,7 +133,7 @@ def _dimension(image: DecodedImage, why: str) -> ImageError:
 
 
 def _adapted(values: Sequence[float], channels: int) -> list[float]:
-    """Fit a mean or deviation to the number of channels as timm's loader does."""
+    """Return a mean or deviation per channel, as timm's loader does."""
     numbers = [float(value) for value in values]
     if len(numbers) == channels:
         return numbers

@@ -1,1 +1,1 @@
-"""YOLO models of Ultralytics (AGPL-3.0), the only package that imports it."""
+"""Adapter of Ultralytics' YOLO models; the only package that imports ultralytics (AGPL-3.0)."""

@@ -58,10 +58,14 @@ class UltralyticsAdapter(Adapter):
         if self.spec.preprocess:
             raise ConfigError(
                 "PREPROCESS_INVALID",
-                "preprocess: the ultralytics adapter letterboxes; set model.imgsz instead.",
+                f"preprocess is {self.spec.preprocess}. Expected no settings: the ultralytics "
+                "adapter letterboxes; set model.imgsz instead.",
             )
         if self.spec.checkpoint is None:
-            raise InputError("CHECKPOINT_MISSING", "the ultralytics adapter needs a checkpoint")
+            raise InputError(
+                "CHECKPOINT_MISSING",
+                "the adapter ultralytics has no checkpoint. Expected the path of a file.",
+            )
         loaded = load_yolo(self.spec.checkpoint, fuse=inference_mode, nms=options.nms)
         self._loaded = loaded
         self._model = loaded.model.to(self.engine.device)
@@ -85,7 +89,8 @@ class UltralyticsAdapter(Adapter):
         if len(names) != len(loaded.names):
             raise InputError(
                 "CLASS_COUNT",
-                f"{len(names)} class names were given for a model with {len(loaded.names)} classes",
+                f"there are {len(names)} class names for a model with {len(loaded.names)} classes. "
+                "Expected one name per class, in order.",
             )
         return names
 
@@ -135,7 +140,7 @@ class UltralyticsAdapter(Adapter):
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
                 self._model.eval()(image)
-        except Exception as error:  # whatever its layers raise
+        except Exception as error:  # its layers may raise anything
             raise invalid(
                 Path(self._loaded.path),
                 f"its layers and weights do not fit: {type(error).__name__}: {str(error)[:300]}",

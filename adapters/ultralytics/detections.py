@@ -1,4 +1,4 @@
-"""Conversion of the outputs of a YOLO model to results, whatever program ran the model."""
+"""Conversion of the outputs of a YOLO model, run by any program, to results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Import ultralytics without its reach for the network, the package installer and pickle.
+"""Import of ultralytics without network access, package installation and unsafe pickles.
 
-Everything here has to happen before or right at its first import. What each switch does:
+Everything here has to happen before or at its first import. The switches:
 ``ULTRALYTICS_SAFE_LOAD``: checkpoints are read with an allow-list of classes; ``YOLO_OFFLINE``:
 no DNS look-ups, analytics or error reports; ``YOLO_AUTOINSTALL`` and
 ``ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS``: nothing is pip-installed; ``YOLO_CONFIG_DIR``: settings
@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.plugins import missing_library
 
 _SWITCHES = {
     "ULTRALYTICS_SAFE_LOAD": "1",
@@ -33,12 +34,12 @@ _lock = threading.Lock()
 
 
 def import_ultralytics() -> ModuleType:
-    """The ultralytics package, closed up.
+    """Import ultralytics with its switches set.
 
     Raises:
-        ConfigError: ADAPTER_MISSING_LIBRARY, or ULTRALYTICS_UNSAFE where it was imported before
+        ConfigError: ADAPTER_MISSING_LIBRARY, or ULTRALYTICS_UNSAFE if it was imported before
             without the switches.
-        InputError: ULTRALYTICS_UNSAFE where this torch cannot load checkpoints safely.
+        InputError: ULTRALYTICS_UNSAFE if this torch cannot load checkpoints safely.
     """
     with _lock:
         first = "ultralytics" not in sys.modules
@@ -52,13 +53,10 @@ def import_ultralytics() -> ModuleType:
             import ultralytics
             from ultralytics.nn import tasks
         except ModuleNotFoundError as error:
-            raise ConfigError(
-                "ADAPTER_MISSING_LIBRARY",
-                f"the ultralytics adapter needs the library {error.name!r}: "
-                "pip install 'snellen[ultralytics]' (AGPL-3.0)",
-            ) from error
+            library = (error.name or "ultralytics").split(".")[0]
+            raise missing_library("the adapter ultralytics", library) from error
         if first:
-            # Its import replaces PIL.Image.open by one that pip-installs a decoder on bad bytes.
+            # Its import replaces PIL.Image.open with one that pip-installs a decoder on bad bytes.
             Image.open = pillow_open
     if not tasks.SAFE_LOAD:
         raise ConfigError(
@@ -69,15 +67,15 @@ def import_ultralytics() -> ModuleType:
     if not tasks._SafeLoad.SUPPORTED:
         raise InputError(
             "ULTRALYTICS_UNSAFE",
-            "this version of torch cannot load Ultralytics checkpoints safely; torch >= 2.6 is "
-            "needed.",
+            "this version of torch cannot load Ultralytics checkpoints safely. Expected torch >= "
+            "2.6.",
         )
     module: ModuleType = ultralytics
     return module
 
 
 def _config_folder() -> str:
-    """A folder of this process; those of processes that were killed are swept here."""
+    """Create a folder for this process, and delete those of processes that were killed."""
     place = Path(tempfile.gettempdir())
     for folder in place.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
@@ -95,5 +93,5 @@ def _lives(pid: str) -> bool:
     except ProcessLookupError:
         return False
     except (ValueError, OSError):
-        return True  # not one of ours, or somebody else's
+        return True  # not such a folder, or a process of another user
     return True

@@ -1,4 +1,4 @@
-"""Read an Ultralytics checkpoint without trusting it."""
+"""Safe reading of an Ultralytics checkpoint."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _INSPECTED = 2**20
 
 @dataclass(frozen=True, slots=True)
 class YoloCheckpoint:
-    """A loaded model in evaluation mode, fp32, on the CPU, and what its file says.
+    """A loaded model in evaluation mode, fp32, on the CPU, with the facts of its file.
 
     Attributes:
         end2end: the head needs no non-maximum suppression.
-        kpt_shape: (keypoints, numbers each) of a pose model.
-        imgsz: side of the square that it was trained at.
+        kpt_shape: number of keypoints and numbers per keypoint, of a pose model.
+        imgsz: side of the square that it was trained at, in pixels.
     """
 
     model: nn.Module
@@ -59,9 +59,9 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
     Args:
         path: a local file; never a name that could be downloaded.
         fuse: merge convolutions and their batch norms, as Ultralytics does for inference, and
-            leave out the head that is not used.
+            drop the head that is not used.
         nms: False for the end-to-end head of a model that has one; None and True for the other
-            one where there are both.
+            head if the model has both.
 
     Raises:
         InputError: REMOTE_REFUSED, CHECKPOINT_NOT_FOUND, CHECKPOINT_UNREADABLE,
@@ -73,8 +73,8 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
     if file.suffix != ".pt":
         raise InputError(
             "CHECKPOINT_INVALID",
-            f"checkpoint '{file}': an Ultralytics checkpoint has the ending .pt; it matters, "
-            "because Ultralytics takes other endings for other formats.",
+            f"checkpoint '{file}' has the suffix {file.suffix!r}. Expected .pt; Ultralytics reads "
+            "files with other suffixes as other formats.",
         )
     _check_file(file)
     model, content = _load(file)
@@ -85,8 +85,8 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
     if task is None:
         raise InputError(
             "TASK_UNSUPPORTED",
-            f"checkpoint '{file}' is for the task '{getattr(model, 'task', None)}'; supported are "
-            f"{', '.join(YOLO_TASKS)}.",
+            f"checkpoint '{file}' is for the task '{getattr(model, 'task', None)}'. Expected one "
+            f"of {', '.join(YOLO_TASKS)}.",
         )
     names = model.names
     head = model.model[-1]  # type: ignore[index]
@@ -132,7 +132,7 @@ def _pickle_start(file: Path) -> bytes:
 
 
 def _check_file(path: Path) -> None:
-    """Tell what is plainly no checkpoint, and archives that are bombs, before reading it."""
+    """Reject a file that is not a checkpoint, and decompression bombs, before reading it."""
     size = path.stat().st_size
     if size == 0:
         raise unreadable(path, "the file is empty")
@@ -142,31 +142,33 @@ def _check_file(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(2)
     if start[:1] != _PICKLE:
-        kind = "a truncated archive" if start == _ZIP else "no checkpoint at all"
+        kind = "a truncated archive" if start == _ZIP else "not a checkpoint"
         raise unreadable(path, f"it is {kind}")
 
 
 def _choose_head(model: nn.Module, nms: bool | None) -> None:
-    """Take the head that Ultralytics takes at ``nms``, whatever was set when it was saved."""
+    """Choose the head that Ultralytics takes at ``nms``, regardless of the saved setting."""
     has_free = getattr(model.model[-1], "one2one_cv2", None) is not None  # type: ignore[index]
     if nms is False and not has_free:
         raise ConfigError(
             "OPTION_INVALID",
-            "model.nms: false asks for a head that needs no suppression, and this model has none.",
+            "model.nms is false. Expected true or no setting: this model has no head that works "
+            "without suppression.",
         )
     if has_free:
         model.end2end = nms is False  # type: ignore[assignment]
     if nms and getattr(model, "end2end", False):
         raise ConfigError(
             "OPTION_INVALID",
-            "model.nms: true asks for suppression, and this model has only the head without it.",
+            "model.nms is true. Expected false or no setting: this model only has a head that "
+            "works without suppression.",
         )
 
 
 def _fused(model: nn.Module, path: Path) -> nn.Module:
     try:
         fused: nn.Module = model.fuse().eval()  # type: ignore[operator]
-    except Exception as error:  # whatever its layers raise
+    except Exception as error:  # its layers may raise anything
         raise invalid(
             path, f"its layers and weights do not fit: {type(error).__name__}: {error}"
         ) from error
@@ -183,39 +185,39 @@ def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise
     except TypeError as error:
         if "outside the supported" not in str(error):
-            raise unreadable(path, "it is truncated or no checkpoint") from error
+            raise unreadable(path, "it is truncated or not a checkpoint") from error
         raise InputError(
             "CHECKPOINT_UNSAFE",
-            f"checkpoint '{path}' is refused: it holds objects that are no part of an Ultralytics "
-            "model; nothing of it was run.",
+            f"checkpoint '{path}' is rejected: it holds objects that are not part of an "
+            "Ultralytics model. Nothing in it was run.",
         ) from error
-    except Exception as error:  # damaged in a way that its reader did not foresee
+    except Exception as error:  # damaged in a way that its reader does not expect
         raise InputError(
             "CHECKPOINT_INVALID",
-            f"checkpoint '{path}' is no Ultralytics model: {type(error).__name__}: {error}",
+            f"checkpoint '{path}' is not an Ultralytics model: {type(error).__name__}: {error}",
         ) from error
     return model, content
 
 
 def _check_content(content: Any, path: Path) -> None:
-    """Refuse what holds no model, and quantised ones: those install packages after a safe load."""
+    """Reject files without a model, and quantised models, which install packages when loaded."""
     from torch import nn
 
     if not isinstance(content, dict):
         raise invalid(
-            path, f"it holds a {type(content).__name__}, a mapping with a model was expected"
+            path, f"it holds a {type(content).__name__}. Expected a mapping with a model."
         )
     if content.get("modelopt"):
         raise InputError(
             "CHECKPOINT_UNSAFE",
-            f"checkpoint '{path}' carries modelopt quantisation, which installs packages when it "
-            "is loaded; export the model without it.",
+            f"checkpoint '{path}' has modelopt quantisation, which installs packages when it is "
+            "loaded. Export the model without it.",
         )
     model = content.get("ema") or content.get("model")
     if not isinstance(model, nn.Module):
         keys = ", ".join(sorted(str(key) for key in content)[:10]) or "nothing"
-        raise invalid(path, f"it holds no Ultralytics model under 'ema' or 'model'; it has {keys}")
-    # Buffers that are not part of a state dict are made of elements, too.
+        raise invalid(path, f"it has {keys}. Expected an Ultralytics model under 'ema' or 'model'.")
+    # Buffers that are not part of a state dict have elements, too.
     check_tensors(path, {**dict(model.named_parameters()), **dict(model.named_buffers())})
 
 

@@ -90,14 +90,14 @@ REFUSED: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "external data": (external_data, "CHECKPOINT_UNSAFE", "external data"),
     "a custom operator": (custom_operator, "CHECKPOINT_UNSAFE", "com.example"),
     "one in a branch": (custom_operator_in_a_branch, "CHECKPOINT_UNSAFE", "com.example:Evil"),
-    "a function": (function, "CHECKPOINT_UNSAFE", "functions of its own"),
+    "a function": (function, "CHECKPOINT_UNSAFE", "defines functions"),
     "a tensor without data": (claims_more_than_it_stores, "CHECKPOINT_INVALID", "but stores"),
     "a constant bomb": (constant_bomb, "CHECKPOINT_INVALID", "'bomb' has 10000000000 elements"),
-    "an integer input": (integer_input, "CHECKPOINT_INVALID", "expected float images"),
-    "a flat input": (flat_input, "CHECKPOINT_INVALID", "expected float images"),
-    "two inputs": (two_inputs, "CHECKPOINT_INVALID", "expected one input"),
+    "an integer input": (integer_input, "CHECKPOINT_INVALID", "Expected float images"),
+    "a flat input": (flat_input, "CHECKPOINT_INVALID", "Expected float images"),
+    "two inputs": (two_inputs, "CHECKPOINT_INVALID", "Expected one, images"),
     "another size": (other_size, "CHECKPOINT_INVALID", "shapes do not fit|height 320"),
-    "a huge input": (huge_input, "CHECKPOINT_INVALID", "expected float images"),
+    "a huge input": (huge_input, "CHECKPOINT_INVALID", "Expected float images"),
     "more classes": (described(num_classes=7), "CHECKPOINT_INVALID", "outputs do not fit"),
     "another task": (
         described(task="instance_segmentation"),
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[[Any], None], str, str]] = {
         "CHECKPOINT_INVALID",
         "stride: ",
     ),
-    "a broken graph": (broken_node, "CHECKPOINT_INVALID", "refuses its graph"),
+    "a broken graph": (broken_node, "CHECKPOINT_INVALID", "rejects its graph"),
 }
 
 
@@ -151,7 +151,7 @@ def test_empty_and_truncated_files(
 def test_files_that_are_something_else(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
     path.write_bytes(data)
-    with pytest.raises(InputError, match="no ONNX file") as caught:
+    with pytest.raises(InputError, match="not an ONNX file") as caught:
         load("onnx", path)
     assert caught.value.code == "CHECKPOINT_UNREADABLE"
 

@@ -123,7 +123,7 @@ def test_an_archive_that_is_something_else(tmp_path: Path) -> None:
     path = tmp_path / "other.torchscript"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/readme.txt", "hello")
-    with pytest.raises(InputError, match="no TorchScript file") as caught:
+    with pytest.raises(InputError, match="not a TorchScript file") as caught:
         trusted(path)
     assert caught.value.code == "CHECKPOINT_UNREADABLE"
 

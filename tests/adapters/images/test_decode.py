@@ -94,7 +94,7 @@ def test_32_bit_pixels_are_refused_with_advice(mode: str) -> None:
     with pytest.raises(ImageError) as error:
         decode_pil(Image.new(mode, (4, 4)))
     assert error.value.code is ErrorCode.UNSUPPORTED
-    assert "convert the image to 8 or 16 bits" in error.value.message
+    assert "Expected 8 or 16 bits; convert the image" in error.value.message
 
 
 def test_what_is_transparent_becomes_the_background() -> None:

@@ -158,7 +158,7 @@ def test_half_precision_stays_close(checkpoint: Path, precision: str) -> None:
     full, half = adapter_of(checkpoint), adapter_of(checkpoint, precision=precision)
     first, second = full.infer_single(pixels()), half.infer_single(pixels())
     assert first.confidence == pytest.approx(second.confidence, abs=0.02)
-    with pytest.raises(ConfigError, match="expected one of fp32, fp16, bf16"):
+    with pytest.raises(ConfigError, match="Expected one of fp32, fp16, bf16"):
         adapter_of(checkpoint, precision="int8")
 
 
@@ -188,7 +188,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 def test_nothing_is_known_before_loading() -> None:
     with pytest.raises(InputError, match="no checkpoint is loaded"):
         _ = TimmAdapter(AdapterSpec("timm")).info
-    with pytest.raises(InputError, match="needs a checkpoint"):
+    with pytest.raises(InputError, match="has no checkpoint. Expected the path"):
         TimmAdapter.from_spec(AdapterSpec("timm", architecture="test_resnet"), device="cpu")
 
 

@@ -74,7 +74,7 @@ def test_another_architecture_or_class_count_is_refused(checkpoint: Path) -> Non
     ("preprocess", "message"),
     [
         ({"img_sise": 64}, "did you mean img_size"),
-        ({"img_size": 0}, "preprocess.img_size: expected 1 to"),
+        ({"img_size": 0}, "preprocess.img_size is 0. Expected 1 to"),
         ({"img_size": "224"}, "preprocess.img_size"),
         ({"crop_pct": 1.5}, "preprocess.crop_pct"),
         ({"crop_mode": "middle"}, "center, squash, border"),
@@ -103,7 +103,7 @@ def test_options_are_checked(checkpoint: Path, options: dict[str, Any]) -> None:
 
 def test_an_unknown_device_is_refused(checkpoint: Path) -> None:
     spec = AdapterSpec("timm", checkpoint=str(checkpoint))
-    with pytest.raises(ConfigError, match="expected cpu, cuda or cuda:N"):
+    with pytest.raises(ConfigError, match="Expected cpu, cuda or cuda:N"):
         TimmAdapter.from_spec(spec, device="gpu")
     with pytest.raises(ConfigError, match="CUDA devices"):
         TimmAdapter.from_spec(spec, device="cuda:99")

@@ -171,7 +171,7 @@ def test_images_of_one_batch_have_limits_of_their_own(model: str, images: list[P
 
 
 def test_a_head_that_the_model_does_not_have() -> None:
-    with pytest.raises(ConfigError, match="this model has none") as caught:
+    with pytest.raises(ConfigError, match="this model has no head") as caught:
         loaded(checkpoint("detect"), nms=False)
     assert caught.value.code == "OPTION_INVALID"
 

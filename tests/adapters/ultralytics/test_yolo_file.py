@@ -75,8 +75,8 @@ def test_a_payload_is_not_run(
     ("data", "why"),
     [
         (b"", "the file is empty"),
-        (b"not a checkpoint", "no checkpoint at all"),
-        (encode(picture(), "JPEG"), "no checkpoint at all"),
+        (b"not a checkpoint", "it is not a checkpoint"),
+        (encode(picture(), "JPEG"), "it is not a checkpoint"),
         (b"PK\x03\x04 and no more", "a truncated archive"),
     ],
     ids=["empty", "text", "JPEG", "zip"],
@@ -170,7 +170,7 @@ def test_addresses_and_names_are_not_fetched(tmp_path: Path) -> None:
         assert caught.value.code == "REMOTE_REFUSED"
     assert refused(tmp_path / "yolo11n.pt").code == "CHECKPOINT_NOT_FOUND"
     (tmp_path / "model.onnx").write_bytes(b"x")
-    assert "has the ending .pt" in refused(tmp_path / "model.onnx").message
+    assert "Expected .pt; Ultralytics reads" in refused(tmp_path / "model.onnx").message
 
 
 def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:

@@ -105,5 +105,5 @@ def test_a_hostile_file_is_one_paragraph(cli: Command, tmp_path: Path, images: P
     file.write_bytes(b"\xff\xd8\xff\xe0 no model")
     code, out, err = cli("parity", file, file, "--dataset", images)
     assert (code, out) == (2, "")
-    assert "truncated or no ONNX file" in err
+    assert "truncated or not an ONNX file" in err
     assert "[CHECKPOINT_UNREADABLE]" in err
