@@ -1,4 +1,4 @@
-"""How far confidence and accuracy agree."""
+"""Calibration: the agreement of confidence and accuracy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from snellen.metrics.classification.state import ClassificationState
 
 
 def reliability_bins(state: ClassificationState) -> list[dict[str, Any]]:
-    """The reliability diagram: one entry a bin of equal width, from low to high confidence.
+    """Compute the reliability diagram: one entry per bin of equal width, by rising confidence.
 
     A bin holds ``low <= confidence < high``; the last one holds 1.0 as well. ``confidence`` and
-    ``accuracy`` are means over the bin's images, None in an empty bin.
+    ``accuracy`` are means over the images of the bin, None in an empty bin.
+
+    Returns:
+        Dicts of low, high, count, confidence and accuracy.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> [(one["count"], one["accuracy"]) for one in reliability_bins(state) if one["count"]]
+        [(1, 0.0), (1, 1.0), (1, 1.0), (1, 1.0)]
     """
     bins = len(state.bin_counts)
     return [
@@ -35,11 +45,21 @@ def reliability_bins(state: ClassificationState) -> list[dict[str, Any]]:
 
 
 def expected_calibration_error(state: ClassificationState) -> float | None:
-    """ECE, L1: sum over bins of (n_bin / n) * abs(accuracy - confidence); None without images.
+    """Compute the ECE: sum over bins of (n_bin / n) * abs(accuracy - confidence).
 
-    Source: Guo et al., On calibration of modern neural networks (2017), with right-open bins as
-    torchmetrics' MulticlassCalibrationError (norm "l1") has them. One difference: torchmetrics
-    counts a confidence of exactly 1.0 in an extra bin of its own, here it is in the last bin.
+    Source: Guo et al., On calibration of modern neural networks (2017), with the right-open bins
+    of torchmetrics' MulticlassCalibrationError (norm "l1"). One difference: torchmetrics counts a
+    confidence of exactly 1.0 in an extra bin, here it is in the last bin.
+
+    Returns:
+        A number in [0, 1]; None without images.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> round(expected_calibration_error(state), 3)
+        0.3
     """
     total = int(state.bin_counts.sum())
     if total == 0:

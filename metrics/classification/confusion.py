@@ -1,4 +1,4 @@
-"""Who is taken for whom: per-class numbers and the confusion matrix."""
+"""The confusion matrix of a classifier and its per-class metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from snellen.metrics.classification.state import ClassificationState
 from snellen.metrics.statistics.intervals import wilson
 
 DENSE_CLASSES = 1000
-"""Up to this many classes the confusion matrix is given as a list of lists."""
+"""Maximum number of classes of a confusion matrix that is a list of lists."""
 
 
 def class_counts(
     state: ClassificationState,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return (support, predicted, right) of every class: int64, each of shape (K,)."""
+    """Count labels, predictions and correct predictions by class.
+
+    Returns:
+        support, predicted, correct: int64, (K,) each.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> [counts.tolist() for counts in class_counts(state)]
+        [[2, 2], [1, 3], [1, 2]]
+    """
     size = state.num_classes
     true, predicted = np.divmod(state.cells, size)
     diagonal = true == predicted
@@ -37,7 +48,12 @@ def class_counts(
 
 
 def unique_names(class_names: Sequence[str]) -> list[str]:
-    """Names usable as keys: a name that several classes share gets its id, ``crane [134]``."""
+    """Make class names unique: a name that several classes share gets its id.
+
+    Example:
+        >>> unique_names(["crane", "owl", "crane"])
+        ['crane [0]', 'owl', 'crane [2]']
+    """
     shared = {name for name, count in Counter(class_names).items() if count > 1}
     return [f"{name} [{i}]" if name in shared else name for i, name in enumerate(class_names)]
 
@@ -45,7 +61,23 @@ def unique_names(class_names: Sequence[str]) -> list[str]:
 def per_class(
     state: ClassificationState, class_names: Sequence[str], confidence_level: float
 ) -> dict[str, dict[str, Any]]:
-    """Compute precision, recall, F1 and counts by class name; see `metrics.compute`."""
+    """Compute precision, recall, F1 and counts by class name.
+
+    The definitions are those of `snellen.metrics.classification.metrics.compute`.
+
+    Args:
+        state: of the whole set.
+        class_names: K names.
+        confidence_level: of Wilson's intervals, two-sided.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> found = per_class(state, ["cat", "dog"], 0.95)["cat"]
+        >>> found["precision"], found["recall"], found["support"]
+        (1.0, 0.5, 2)
+    """
     support, predicted, right = (array.tolist() for array in class_counts(state))
     return {
         name: _one_class(i, support[i], predicted[i], right[i], confidence_level)
@@ -71,19 +103,36 @@ def _one_class(
 
 
 def confusion_matrix(state: ClassificationState) -> list[list[int]] | dict[str, Any]:
-    """The counts of a classifier, rows true, columns predicted; see `matrix`."""
+    """Return the confusion matrix, rows true, columns predicted; see `matrix`.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> confusion_matrix(state)
+        [[1, 1], [0, 2]]
+    """
     return matrix(state.num_classes, state.cells, state.cell_counts)
 
 
 def matrix(
     size: int, cells: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
 ) -> list[list[int]] | dict[str, Any]:
-    """A square matrix from its cells that are not zero, ``row * size + column``.
+    """Build a square matrix from its cells that are not zero.
+
+    Args:
+        size: number of rows and columns.
+        cells: int64, (n,), ``row * size + column``.
+        counts: int64, (n,).
 
     Returns:
-        A list of ``size`` lists of integers up to `DENSE_CLASSES`, above that only what is not
-        zero: ``{"format": "coo", "shape": [size, size], "rows": [...], "cols": [...],
+        A list of ``size`` lists of integers up to `DENSE_CLASSES`, above that only the cells that
+        are not zero: ``{"format": "coo", "shape": [size, size], "rows": [...], "cols": [...],
         "counts": [...]}``.
+
+    Example:
+        >>> matrix(2, np.array([0, 3]), np.array([5, 7]))
+        [[5, 0], [0, 7]]
     """
     rows, columns = np.divmod(cells, size)
     if size > DENSE_CLASSES:
@@ -103,10 +152,17 @@ def matrix(
 def most_confused(
     state: ClassificationState, class_names: Sequence[str], limit: int = 20
 ) -> list[dict[str, Any]]:
-    """The most frequent mistakes, falling; equal ones by class id.
+    """List the most frequent mistakes, falling; equal ones by class id.
 
     Returns:
         Dicts of true, predicted (names), true_id, predicted_id and count.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> most_confused(state, ["cat", "dog"])[0]["predicted"]
+        'dog'
     """
     true, predicted = np.divmod(state.cells, state.num_classes)
     wrong = np.flatnonzero(true != predicted)

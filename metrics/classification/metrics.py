@@ -1,4 +1,20 @@
-"""The metrics of image classification: accuracy, F1, loss and calibration."""
+"""The metrics of image classification: accuracy, F1, loss and calibration.
+
+Definitions, with tp, support (images of a class) and predicted (images predicted as it):
+
+- precision = tp / predicted, 0 for a class that has images and is never predicted; recall =
+  tp / support; F1 = 2 tp / (support + predicted).
+- A class without images has None for all three, and is in no average. So macro averages are
+  the plain means over the classes that occur in the labels (scikit-learn's with ``labels``
+  set to those and ``zero_division=0``), weighted ones are weighted by support.
+- accuracy, top5_accuracy: with fewer than five classes the top five are all of them.
+- loss: mean cross-entropy (natural logarithm) of the images that have a finite one.
+- ece: see `snellen.metrics.classification.calibration.expected_calibration_error`.
+- coverage = scored / total; the only metric that failed images enter.
+
+Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
+none. Without scored images every metric but coverage is None.
+"""
 
 from __future__ import annotations
 
@@ -74,22 +90,7 @@ def compute(
     total_images: int,
     failed_images: int,
 ) -> ClassificationReport:
-    """Compute all classification metrics of a set of images.
-
-    Definitions, with tp, support (images of a class) and predicted (images predicted as it):
-
-    - precision = tp / predicted, 0 for a class that has images and is never predicted; recall =
-      tp / support; F1 = 2 tp / (support + predicted).
-    - A class without images has None for all three, and is in no average. So macro averages are
-      the plain means over the classes that occur in the labels (scikit-learn's with ``labels``
-      set to those and ``zero_division=0``), weighted ones are weighted by support.
-    - accuracy, top5_accuracy: with fewer than five classes the top five are all of them.
-    - loss: mean cross-entropy (natural logarithm) of the images that have a finite one.
-    - ece: see `snellen.metrics.classification.calibration.expected_calibration_error`.
-    - coverage = scored / total; the only metric that failed images enter.
-
-    Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
-    none. Without scored images every metric but coverage is None.
+    """Compute all metrics of a set of images; the module defines them.
 
     Args:
         state: of the whole set.
@@ -101,6 +102,16 @@ def compute(
 
     Raises:
         ValueError: arguments that contradict each other.
+
+    Example:
+        >>> from snellen.metrics.classification.tables import classification_state
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> report = compute(
+        ...     state, ["cat", "dog"], ClassificationOptions(), total_images=4, failed_images=0
+        ... )
+        >>> report.metrics["accuracy"], report.metrics["macro_recall"], report.metrics["loss"]
+        (0.75, 0.75, 0.5)
     """
     _check(state, class_names, total_images, failed_images, options.ece_bins)
     metrics = {

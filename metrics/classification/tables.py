@@ -35,6 +35,12 @@ def classification_state(
 
     Raises:
         ValueError: a scored row with a class id or probability out of range.
+
+    Example:
+        >>> from snellen.metrics.examples import classification_rows
+        >>> state = classification_state(classification_rows(), 2)
+        >>> state.scored, state.cells.tolist(), state.cell_counts.tolist()
+        (4, [0, 1, 3], [1, 1, 2])
     """
     true, predicted = _ints(table["true_label_id"]), _ints(table["predicted_label_id"])
     ok = np.asarray([status == "ok" for status in table["status"].to_pylist()], dtype=np.bool_)

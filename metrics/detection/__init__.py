@@ -1,1 +1,1 @@
-"""Metrics of boxes, masks and keypoints."""
+"""Metrics of object detection, instance segmentation and pose estimation."""

@@ -1,7 +1,7 @@
-"""COCO's numbers, by hotcoco: an evaluator that is fed in parts, merged and read.
+"""COCO's metrics by hotcoco: evaluate parts, merge them and read the results.
 
-hotcoco is a port of pycocotools with the same results to the last bit; what is done here is to
-feed it and to name what comes out.
+hotcoco is a port of pycocotools with the same results to the last bit. This module converts its
+input and names its results. Source of the formulas: https://cocodataset.org/#detection-eval.
 """
 
 from __future__ import annotations
@@ -36,9 +36,24 @@ def evaluate(
 ) -> bytes | None:
     """Match one part by COCO's rules.
 
+    Args:
+        images: the part.
+        kind: the overlap.
+        num_classes: K.
+        options: the limits on predictions and the falloffs of keypoints.
+
     Returns:
         The state of a `hotcoco.StreamingEval`; None for a part without instances, which adds
-        nothing and, for poses, does not tell the number of keypoints.
+        nothing and, for poses, has no number of keypoints.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> state = evaluate(images, "bbox", 2, options_of(["bbox"]))
+        >>> round(read_numbers(state, "bbox", 2, options_of(["bbox"])).metrics["mAP50"], 3)
+        0.5
     """
     if not len(images.truths) and not len(images.predictions):
         return None
@@ -53,7 +68,17 @@ def evaluate(
 
 
 def merge(states: Iterable[bytes | None]) -> bytes | None:
-    """The state of all parts together, with images in the order of their index."""
+    """Merge the states of parts, with images in the order of their index.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> state = evaluate(images, "bbox", 2, options_of(["bbox"]))
+        >>> merge([state, None]) == state
+        True
+    """
     some = [state for state in states if state is not None]
     if len(some) < 2:
         return some[0] if some else None
@@ -78,12 +103,12 @@ def _evaluator(
 
 @dataclass(frozen=True)
 class CocoNumbers:
-    """What COCO says of a set; None and NaN stand for COCO's -1: there is no such number.
+    """COCO's metrics of a set; None and NaN stand for COCO's -1, an undefined metric.
 
     Attributes:
         metrics: by key without prefix: ``mAP50-95``, ``mAR_100``, ...
-        per_class: by key, shape (K,), NaN for a class without truths.
-        precision: float64, shape (K, 101): at the recalls 0, .01, ... 1 and IoU (OKS) .5.
+        per_class: by key, float64, (K,), NaN for a class without truths.
+        precision: float64, (K, 101): at the recalls 0, .01, ... 1 and IoU (OKS) .5.
     """
 
     metrics: dict[str, float | None]
@@ -94,7 +119,24 @@ class CocoNumbers:
 def read_numbers(
     state: bytes | None, kind: Kind, num_classes: int, options: DetectionOptions
 ) -> CocoNumbers:
-    """Accumulate a merged state as pycocotools' ``accumulate`` and ``summarize`` do."""
+    """Accumulate a merged state as pycocotools' ``accumulate`` and ``summarize`` do.
+
+    Args:
+        state: from `evaluate` or `merge`.
+        kind: the overlap.
+        num_classes: K.
+        options: those of `evaluate`.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> state = evaluate(images, "bbox", 2, options_of(["bbox"]))
+        >>> numbers = read_numbers(state, "bbox", 2, options_of(["bbox"]))
+        >>> numbers.per_class["AP50"].round(3).tolist()
+        [1.0, 0.0]
+    """
     areas, limits = AREAS[kind], options.limits(kind)
     shape = (10, num_classes, len(areas), len(limits))
     if state is None:
@@ -143,6 +185,6 @@ def _mean(array: Floats) -> float | None:
 
 
 def _class_means(array: Floats) -> Floats:
-    """The mean over thresholds and recalls of (T, R, K), by class; NaN where COCO has -1."""
+    """Average (T, R, K) over thresholds and recalls, by class; NaN where COCO has -1."""
     known = (array > -1).all(axis=(0, 1))
     return np.where(known, np.where(known, array, 0.0).mean(axis=(0, 1)), np.nan)

@@ -1,4 +1,4 @@
-"""The average precisions of one kind of overlap: COCO's, Ultralytics' and their intervals."""
+"""The average precisions of one overlap: COCO's, Ultralytics' and their intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ULTRALYTICS_PREFIX: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class KindNumbers:
-    """What one kind of overlap gives: COCO's numbers, and metrics and intervals by their keys."""
+    """The results of one overlap: COCO's numbers, and metrics and intervals by key."""
 
     coco: CocoNumbers
     metrics: dict[str, float | None]
@@ -34,7 +34,23 @@ class KindNumbers:
 def kind_numbers(
     part: OverlapState, kind: Kind, num_classes: int, options: DetectionOptions
 ) -> KindNumbers:
-    """Compute the numbers of a whole set, ordered by image."""
+    """Compute the average precisions of a whole set, ordered by image.
+
+    Args:
+        part: the set, measured by this overlap.
+        kind: the overlap.
+        num_classes: K.
+        options: the settings of the metrics.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> numbers = kind_numbers(state, "bbox", 2, options_of(["bbox"], bootstrap=0))
+        >>> round(numbers.metrics["mAP50"], 3), round(numbers.metrics["ultralytics_mAP50"], 4)
+        (0.5, 0.4975)
+    """
     coco = read_numbers(part.evaluator, kind, num_classes, options)
     prefix = PREFIX[kind]
     intervals = bootstrap_intervals(
@@ -53,7 +69,24 @@ def kind_numbers(
 
 
 def class_numbers(numbers: Mapping[Kind, KindNumbers], class_id: int) -> dict[str, float | None]:
-    """AP and AR of one class: ``AP``, ``AP50``, ``AR_100``, ``mask_AP`` ...; None for absent."""
+    """Return AP and AR of one class: ``AP``, ``AP50``, ``AR_100``, ``mask_AP`` ...
+
+    Args:
+        numbers: by overlap.
+        class_id: 0 to K - 1.
+
+    Returns:
+        By key; None for a class without truths.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> numbers = kind_numbers(state, "bbox", 2, options_of(["bbox"], bootstrap=0))
+        >>> round(class_numbers({"bbox": numbers}, 0)["AP50"], 3)
+        1.0
+    """
     result: dict[str, float | None] = {}
     for kind, of_kind in numbers.items():
         for key, values in of_kind.coco.per_class.items():

@@ -44,6 +44,16 @@ def confuse(matched: Matched, included: Bools, threshold: float) -> Confused:
         matched: one part with D predictions.
         included: bool, (D,), predictions at or above the confidence of the operating point.
         threshold: overlap of the operating point.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.detection.rules import match
+        >>> matched = match(images, "bbox", options_of(["bbox"]))
+        >>> confuse(matched, np.ones(3, dtype=np.bool_), 0.5).true.tolist()
+        [0, 1, -1]
     """
     candidates = matched.candidates
     ignored, pairs = candidates.ignored, candidates.pairs
@@ -66,6 +76,16 @@ def confusion_cells(matched: Matched, num_classes: int, options: DetectionOption
 
     Returns:
         int64, (c,): ``true * (K + 1) + predicted`` of each pair, with K the background.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.detection.rules import match
+        >>> matched = match(images, "bbox", options_of(["bbox"]))
+        >>> confusion_cells(matched, 2, options_of(["bbox"])).tolist()
+        [0, 3, 7]
     """
     truths, found = matched.candidates.images.truths, matched.candidates.images.predictions
     included = found.confidence >= np.float32(options.operating_confidence)

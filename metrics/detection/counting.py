@@ -26,6 +26,13 @@ def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> Detec
 
     Raises:
         ValueError: see `snellen.metrics.matching.instances.read_images`.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.detection.options import options_of
+        >>> state = count(detection_rows(), 2, options_of(["bbox"]))
+        >>> state.scored, state.cells.tolist()
+        (2, [0, 3, 7])
     """
     matched = {
         kind: match(read_images(table, kind, num_classes), kind, options) for kind in options.kinds

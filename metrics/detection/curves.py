@@ -1,4 +1,4 @@
-"""What is kept of a detection run beside its numbers: curves and the causes of errors."""
+"""Precision-recall curves, F1 curves and TIDE's errors of a detection run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def details(
     classes: Sequence[Ranked],
     numbers: CocoNumbers,
 ) -> dict[str, Any]:
-    """The curves and TIDE of a set; see `snellen.metrics.detection.metrics.compute`.
+    """Compute the curves and TIDE of a set; see `snellen.metrics.detection.metrics`.
 
     Args:
         part: by the task's own overlap, ordered by image.
@@ -33,8 +33,21 @@ def details(
 
     Returns:
         ``pr_curve``, ``f1_curve`` and ``tide``; the curve of a class without truths is None, and
-        above `snellen.metrics.classification.confusion.DENSE_CLASSES` classes there are none by
-        class.
+        above `snellen.metrics.classification.confusion.DENSE_CLASSES` classes there are no curves
+        by class.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> from snellen.metrics.detection.coco import read_numbers
+        >>> from snellen.metrics.detection.operating_point import ranked_classes
+        >>> whole, classes = ranked_classes(state.detections, state.by_class("counted", 2))
+        >>> numbers = read_numbers(state.evaluator, "bbox", 2, options_of(["bbox"]))
+        >>> found = details(state, ["cat", "dog"], whole, classes, numbers)
+        >>> found["f1_curve"]["all"][0], found["tide"]["counts"]["Cls"]
+        (0.4, 1)
     """
     by_confidence = part.detections[np.argsort(-part.detections["confidence"], kind="stable")]
     support = np.array([ranked.support for ranked in classes], dtype=np.int64)

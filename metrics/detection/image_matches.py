@@ -86,6 +86,12 @@ def match_columns(table: pa.Table, operating: OperatingPoint, kind: Kind) -> dic
 
     Raises:
         ValueError: see `snellen.metrics.matching.instances.read_images`.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> columns = match_columns(detection_rows(), OperatingPoint(0.25, 0.5), "bbox")
+        >>> columns["tp"].to_pylist(), columns["fn"].to_pylist()
+        ([1, 0], [1, 0])
     """
     size = table.num_rows
     position = table.schema.get_field_index("image_index")

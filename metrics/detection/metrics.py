@@ -73,13 +73,22 @@ def compute(
 
     Args:
         state: of the whole set.
-        class_names: K names, in the order of the class ids; see `unique_names` for shared ones.
+        class_names: K names by class id; `unique_names` tells shared ones apart.
         options: those that the state was built with.
         total_images: number of images of the set, scored or not.
         failed_images: number of images without a prediction.
 
     Raises:
         ValueError: arguments that contradict each other, or an image counted twice.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.examples import detection_rows
+        >>> options = options_of(["bbox"], bootstrap=0)
+        >>> state = count(detection_rows(), 2, options)
+        >>> report = compute(state, ["a", "b"], options, total_images=2, failed_images=0)
+        >>> round(report.metrics["mAP50"], 3), report.confusion_matrix
+        (0.5, [[1, 0, 0], [1, 0, 0], [0, 1, 0]])
     """
     _check(state, class_names, total_images, failed_images)
     parts = {kind: state.overlaps[kind].by_image() for kind in options.kinds}

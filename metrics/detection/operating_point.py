@@ -34,13 +34,18 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Predictions by falling confidence, ignored ones left out, and the truths to be found.
+    """Predictions by falling confidence without ignored ones, and the number of truths.
 
     Attributes:
         confidence: float32, (n,).
-        right: bool, (n,): true positives at the operating point's overlap. Whether a prediction
-            is one does not depend on less confident ones, so every confidence can be the limit.
-        support: truths.
+        right: bool, (n,), true positives at the operating point's overlap. They do not depend on
+            less confident predictions, so that every confidence can be the limit.
+        support: number of truths.
+
+    Example:
+        >>> ranked = Ranked(np.array([0.9, 0.6], np.float32), np.array([True, False]), support=2)
+        >>> ranked.counts(0.5)
+        (1, 1, 1)
     """
 
     confidence: npt.NDArray[np.float32]
@@ -49,7 +54,7 @@ class Ranked:
 
     @classmethod
     def of(cls, detections: npt.NDArray[np.void], support: int) -> Ranked:
-        """Take `snellen.metrics.detection.state.DETECTION` by falling confidence."""
+        """Select from `snellen.metrics.detection.state.DETECTION` by falling confidence."""
         kept = detections[detections["tide"] != IGNORED]
         return cls(kept["confidence"], kept["tide"] == RIGHT, support)
 
@@ -60,7 +65,7 @@ class Ranked:
         return tp, made - tp, self.support - tp
 
     def f1_curve(self) -> list[float] | None:
-        """F1 at each of `CONFIDENCES`; None without truths."""
+        """Compute F1 at each of `CONFIDENCES`; None without truths."""
         if not self.support:
             return None
         made = np.searchsorted(-self.confidence, -CONFIDENCES.astype(np.float32), side="right")
@@ -69,7 +74,7 @@ class Ranked:
         return values
 
     def best_f1(self) -> tuple[float | None, float | None]:
-        """The largest F1 at any limit and the highest confidence that gives it.
+        """Find the largest F1 at any limit and the highest confidence that gives it.
 
         Returns:
             (F1, confidence): (None, None) without truths, (0, None) without a right prediction.
@@ -88,10 +93,21 @@ class Ranked:
 
 
 def scores(ranked: Ranked, confidence: float, level: float) -> dict[str, Any]:
-    """Counts, precision, recall and F1 at a confidence, and the best F1.
+    """Compute counts, precision, recall and F1 at a confidence, and the best F1.
 
-    Precision is tp / (tp + fp), 0 where nothing was predicted; recall tp / (tp + fn); F1
+    Precision is tp / (tp + fp), 0 without predictions; recall tp / (tp + fn); F1
     2 tp / (2 tp + fp + fn). Without truths all are None. Intervals are Wilson's.
+
+    Args:
+        ranked: predictions of a class or of the whole set.
+        confidence: predictions below it are ignored.
+        level: of the intervals, two-sided.
+
+    Example:
+        >>> ranked = Ranked(np.array([0.9, 0.6], np.float32), np.array([True, False]), support=2)
+        >>> found = scores(ranked, 0.5, 0.95)
+        >>> found["precision"], found["recall"], found["f1"]
+        (0.5, 0.5, 0.5)
     """
     tp, fp, fn = ranked.counts(confidence)
     present = ranked.support > 0
@@ -112,7 +128,21 @@ def scores(ranked: Ranked, confidence: float, level: float) -> dict[str, Any]:
 
 
 def ranked_classes(detections: npt.NDArray[np.void], support: Ints) -> tuple[Ranked, list[Ranked]]:
-    """The whole set and every class, from `DETECTION` ordered by image."""
+    """Rank the predictions of the whole set and of every class.
+
+    Args:
+        detections: `snellen.metrics.detection.state.DETECTION`, ordered by image.
+        support: int64, (K,), number of truths of each class.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> whole, classes = ranked_classes(state.detections, state.by_class("counted", 2))
+        >>> whole.counts(0.25), classes[0].counts(0.25)
+        ((1, 2, 1), (1, 1, 0))
+    """
     ordered = detections[np.argsort(-detections["confidence"], kind="stable")]
     by_class = ordered[np.argsort(ordered["class_id"], kind="stable")]
     edges = np.searchsorted(by_class["class_id"], np.arange(len(support) + 1))

@@ -91,6 +91,11 @@ def options_of(
 
     Raises:
         ValueError: see `DetectionOptions`.
+
+    Example:
+        >>> options = options_of(["bbox", "segm"], operating_iou=0.75, ece_bins=15)
+        >>> options.own, options.operating_iou
+        ('segm', 0.75)
     """
     known = {name: others[name] for name in DetectionOptions.__annotations__ if name in others}
     sigmas = None if kpt_sigmas is None else tuple(float(sigma) for sigma in kpt_sigmas)

@@ -35,7 +35,21 @@ class Matched:
 
 
 def match(images: Images, kind: Kind, options: DetectionOptions) -> Matched:
-    """Match the predictions of a part with its truths by COCO's, Ultralytics' and TIDE's rules."""
+    """Match the predictions of a part with its truths by COCO's, Ultralytics' and TIDE's rules.
+
+    Args:
+        images: the part.
+        kind: the overlap.
+        options: the operating point and the falloffs of keypoints.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.detection.options import options_of
+        >>> match(images, "bbox", options_of(["bbox"])).operating.tolist()
+        [0, -1, -1]
+    """
     floor = min(BACKGROUND, options.operating_iou)
     candidates = find_candidates(images, kind, options.kpt_sigmas, floor)
     assigned = candidates.assign(np.append(IOU_THRESHOLDS, options.operating_iou))

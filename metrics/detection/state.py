@@ -1,6 +1,6 @@
-"""What detection, segmentation and pose metrics need to know of a set of images; mergeable.
+"""The mergeable state of detection, segmentation and pose metrics.
 
-Of every prediction 28 bytes are kept here, and about 45 in hotcoco's state: 75 MB for a million
+Every prediction takes 28 bytes here and about 45 in hotcoco's state: 75 MB for a million
 predictions and each overlap that the task is measured by (masks and poses have two).
 """
 
@@ -53,7 +53,7 @@ class OverlapState:
     Attributes:
         evaluator: state of a `hotcoco.StreamingEval`; None without instances.
         images: int64, (m,), ``image_index`` of the evaluated images.
-        detections: `DETECTION`, (n,); those of an image stand together, by falling confidence.
+        detections: `DETECTION`, (n,), grouped by image, by falling confidence.
         truths: `TRUTH`, (t,).
     """
 
@@ -64,7 +64,7 @@ class OverlapState:
 
     @classmethod
     def merge_all(cls, parts: list[OverlapState]) -> OverlapState:
-        """All parts together."""
+        """Merge the states of parts."""
         return cls(
             coco.merge(part.evaluator for part in parts),
             np.concatenate([part.images for part in parts]),
@@ -73,7 +73,7 @@ class OverlapState:
         )
 
     def by_image(self) -> OverlapState:
-        """The same, in the order of the image index, so that no result depends on the parts.
+        """Sort by the image index, so that no result depends on the parts.
 
         Raises:
             ValueError: an image was counted twice.
@@ -90,7 +90,7 @@ class OverlapState:
         )
 
     def by_class(self, field: str, num_classes: int) -> Ints:
-        """A count of `TRUTH`, summed by class: int64, (K,)."""
+        """Sum a count of `TRUTH` by class: int64, (K,)."""
         total = np.zeros(num_classes, dtype=np.int64)
         np.add.at(total, self.truths["class_id"], self.truths[field])
         return total
@@ -104,7 +104,7 @@ class DetectionState:
         num_classes: K.
         overlaps: by kind of overlap.
         cells, cell_counts: int64, (c,): the confusion matrix at the operating point, sparse:
-            ``true * (K + 1) + predicted``, where K is the background, and how often.
+            ``true * (K + 1) + predicted``, where K is the background, and their counts.
     """
 
     num_classes: int
@@ -114,16 +114,16 @@ class DetectionState:
 
     @property
     def scored(self) -> int:
-        """Images with a truth and a prediction."""
+        """Number of images with ground truth and a prediction."""
         return len(self.overlaps["bbox"].images)
 
     def merge(self, other: DetectionState) -> DetectionState:
-        """The state of both parts; see `merge_all`."""
+        """Return the state of both parts; see `merge_all`."""
         return DetectionState.merge_all([self, other])
 
     @classmethod
     def merge_all(cls, states: Iterable[DetectionState]) -> DetectionState:
-        """The state of all parts together; neither is changed.
+        """Merge the states of parts; none of them is changed.
 
         Raises:
             ValueError: no states, or states of different classes or tasks.

@@ -1,4 +1,4 @@
-"""TIDE: what kind of error each wrong prediction and each missed truth is, and what it costs.
+"""TIDE: the kind of error of each wrong prediction and missed truth, and its cost in AP.
 
 Source: Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (2020), in
 the rules and the order of its own code (tidecv): with t the threshold of a match and b = 0.1, a
@@ -11,12 +11,11 @@ prediction that matched nothing is
 5. ``Both`` otherwise;
 
 and a truth that nothing matched is ``Miss``, unless a Loc or Cls error points to it. Crowds and
-ignored truths are no truths here, and ignored predictions no errors.
+ignored truths do not count as truths here, and ignored predictions are no errors.
 
-Two differences from tidecv: who matched is decided by COCO's rule
-(`snellen.metrics.matching.assignment`), and AP is
-the mean over the classes that have truths, where tidecv counts a class that is only predicted
-as AP 0.
+Two differences from tidecv: matches follow COCO's rule (`snellen.metrics.matching.assignment`),
+and AP is the mean over the classes that have truths, where tidecv counts a class that is only
+predicted as AP 0.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ BUCKETS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 
 CLS, LOC, BOTH, DUPE, BKG = range(5)
 RIGHT, IGNORED = 6, 7
-"""Codes of predictions that are no errors."""
+"""Codes of predictions that are not errors."""
 
 BACKGROUND = 0.1
 
@@ -47,7 +46,7 @@ class TideErrors:
     """The errors of one part.
 
     Attributes:
-        bucket: uint8, (D,): 0 to 4 as in `BUCKETS`, 6 right, 7 ignored.
+        bucket: uint8, (D,): 0 to 4 as in `BUCKETS`, 6 correct, 7 ignored.
         fixed_class: int32, (D,): the class in which a Cls or Loc error would be a true positive
             if it were fixed; -1 where it would be removed (another prediction has the truth).
         target: int64, (D,): the truth that a Cls or Loc error points to, else -1.
@@ -67,6 +66,16 @@ def tide_errors(candidates: Candidates, matched: Ints, threshold: float) -> Tide
         candidates: D predictions, G truths and their pairs that overlap by 0.1 or more.
         matched: int64, (D,), the truth that each prediction matched at the threshold, -1 for none.
         threshold: t, minimum overlap of a match.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.matching.candidates import find_candidates
+        >>> candidates = find_candidates(images, "bbox", None, BACKGROUND)
+        >>> errors = tide_errors(candidates, np.array([0, -1, -1]), 0.5)
+        >>> [BUCKETS[bucket] for bucket in errors.bucket[1:]]
+        ['Cls', 'Bkg']
     """
     pairs, ignored = candidates.pairs, candidates.ignored
     found = np.zeros(len(ignored), dtype=np.bool_)
@@ -116,19 +125,29 @@ def _fixed_class(candidates: Candidates, target: Ints, found: Bools) -> npt.NDAr
 
 
 def tide_report(detections: npt.NDArray[np.void], support: Ints, missed: Ints) -> dict[str, Any]:
-    """Count the errors of a set and say how much AP rises when all of one bucket are fixed.
+    """Count the errors of a set and compute the gain of AP when all of one bucket are fixed.
 
     Fixing makes the most confident Cls or Loc error of a free truth a true positive, removes
     other wrong predictions, and takes missed truths out of the count.
 
     Args:
         detections: `snellen.metrics.detection.state.DETECTION`, by falling confidence.
-        support: int64, (K,), truths of each class.
-        missed: int64, (K,), those in the bucket Miss.
+        support: int64, (K,), number of truths of each class.
+        missed: int64, (K,), number of truths in the bucket Miss.
 
     Returns:
         ``counts`` and ``delta_ap`` by bucket, and ``ap``, the AP at the threshold; AP None
         without truths.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> support, missed = (state.by_class(name, 2) for name in ("counted", "missed"))
+        >>> report = tide_report(state.detections, support, missed)
+        >>> round(report["ap"], 3), round(report["delta_ap"]["Cls"], 3)
+        (0.5, 0.5)
     """
     bucket = detections["tide"]
     counts = {name: int((bucket == number).sum()) for number, name in enumerate(BUCKETS[:5])}

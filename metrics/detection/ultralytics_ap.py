@@ -1,16 +1,15 @@
-"""The AP that Ultralytics prints, for comparison with its logs: another formula than COCO's.
+"""The AP that Ultralytics prints, for comparison with its logs.
 
-It differs in the curve: precision is interpolated linearly between the points of the curve, and
-the area is integrated over 101 recalls by trapezes. And it differs in what it matches, of which
-this package keeps the rules and not the circumstances:
+Source: ``ultralytics.utils.metrics.ap_per_class`` and ``compute_ap``. The curve differs from
+COCO's: precision is interpolated linearly between the points of the curve, and the area is
+integrated over 101 recalls by trapezoids. The matches differ, too:
 
-- Truths that are crowds or ignored do not exist; a prediction on one is a false positive.
-- Of equally large overlaps the first truth is taken; there is no limit of predictions beyond
-  what the model kept.
+- Crowds and ignored truths are excluded; a prediction on one is a false positive.
+- Of equally large overlaps the first truth is taken; the number of predictions is not limited.
 - OKS takes ``0.53 * w * h`` of the box as the area; COCO takes the annotated one.
-- Ultralytics itself measures in the letterboxed image, and masks at a quarter of its size; here
-  it is the original image at full size. The numbers agree to about three digits for that.
-- Equal confidences are ordered by image here; Ultralytics leaves their order open.
+- Ultralytics itself measures in the letterboxed image, and masks at a quarter of its size; this
+  module measures in the original image. The metrics agree to about three digits.
+- Equal confidences are ordered by image here; in Ultralytics their order is undefined.
 """
 
 from __future__ import annotations
@@ -40,6 +39,15 @@ def ultralytics_hits(candidates: Candidates, kind: Kind, sigmas: Sequence[float]
 
     Returns:
         bool, (D, 10): True where a prediction finds a truth at each of COCO's thresholds.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> from snellen.metrics.matching.candidates import find_candidates
+        >>> candidates = find_candidates(images, "bbox", None, 0.1)
+        >>> ultralytics_hits(candidates, "bbox", None)[:, 0].tolist()
+        [True, False, False]
     """
     truths = candidates.images.truths
     findable = ~(truths.crowd | truths.ignore)
@@ -72,16 +80,21 @@ def ultralytics_ap(
     class_id: npt.NDArray[np.integer[Any]],
     support: npt.NDArray[np.integer[Any]],
 ) -> Floats:
-    """AP of each class at each threshold.
+    """Compute AP of each class at each threshold.
 
     Args:
-        correct: bool, (n, T): whether each prediction matched at each threshold.
-        confidence: (n,).
-        class_id: (n,), 0 to K - 1.
-        support: (K,), truths of each class.
+        correct: bool, (n, T), predictions that match at each threshold.
+        confidence: float, (n,).
+        class_id: integer, (n,), 0 to K - 1.
+        support: integer, (K,), number of truths of each class.
 
     Returns:
         float64, (K, T); NaN for a class without truths, 0 for one that is never predicted.
+
+    Example:
+        >>> correct, classes = np.array([[True], [False]]), np.array([0, 0])
+        >>> ultralytics_ap(correct, np.array([0.9, 0.8]), classes, np.array([1, 0])).tolist()
+        [[0.995], [nan]]
     """
     order = np.lexsort((-confidence, class_id))
     ordered = class_id[order]
@@ -97,7 +110,7 @@ def ultralytics_ap(
 
 
 def _area(recall: Floats, precision: Floats) -> float:
-    """The area under the envelope of a precision-recall curve, by falling confidence."""
+    """Integrate the envelope of a precision-recall curve, by falling confidence."""
     if not len(recall):
         return 0.0
     x = np.concatenate(([0.0], recall, [recall[-1]], [1.0]))

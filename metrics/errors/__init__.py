@@ -1,1 +1,1 @@
-"""List the images and objects behind a number."""
+"""The images and objects behind a number: TIDE's buckets and cells of confusion matrices."""

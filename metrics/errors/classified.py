@@ -1,4 +1,4 @@
-"""Which images stand behind a cell of a classifier's confusion matrix."""
+"""The images behind a cell of a classifier's confusion matrix."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class Classified:
         confidence: Floats,
         true_confidence: Floats,
     ) -> None:
-        """Take the images, in their order."""
+        """Collect the images in their order."""
         self.image = image
         self.true_class, self.predicted_class = true_class, predicted_class
         self.confidence, self.true_confidence = confidence, true_confidence
 
     @property
     def wrong(self) -> npt.NDArray[np.bool_]:
-        """Which images are mistakes: bool, (E,)."""
+        """The wrong images: bool, (E,)."""
         return np.asarray(self.true_class != self.predicted_class)
 
     def take(self, index: npt.NDArray[Any]) -> Classified:
-        """Some of the images: a mask of shape (E,), or their places."""
+        """Select images by a mask of shape (E,) or by their indices."""
         return Classified(
             self.image[index],
             self.true_class[index],
@@ -63,7 +63,7 @@ class Classified:
         )
 
     def instances(self, table: pa.Table, names: Sequence[str]) -> list[Instance]:
-        """As objects; see `snellen.metrics.errors.instance_views.Listed`."""
+        """Convert to objects; see `snellen.metrics.errors.instance_views.Listed`."""
         ids = image_ids(table, self.image)
         sides = (
             (self.true_class.tolist(), self.true_confidence.tolist()),
@@ -82,10 +82,15 @@ class Classified:
 
 
 def classified(table: pa.Table) -> Classified:
-    """The images that the confusion matrix counts: status ``ok``, a truth and a prediction.
+    """Select the images that the confusion matrix counts: status ``ok``, a label and a prediction.
 
     Args:
         table: rows of a result file with `CLASSIFIED_COLUMNS`.
+
+    Example:
+        >>> from snellen.metrics.examples import classification_rows
+        >>> classified(classification_rows()).wrong.tolist()
+        [False, True, False, False]
     """
     scored = pc.and_(
         pc.equal(table["status"], "ok"),

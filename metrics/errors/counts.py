@@ -1,4 +1,4 @@
-"""The tables of errors: TIDE's buckets with their images, and who is confused with whom."""
+"""The tables of errors: TIDE's buckets with their images, and confused pairs of classes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from snellen.metrics.errors.listing import Listing
 from snellen.metrics.matching.assignment import Ints
 
 MEANINGS = {
-    "Cls": "on an object, but of another class",
-    "Loc": "the right class, but not well enough placed",
-    "Both": "near an object, but of another class and badly placed",
-    "Dupe": "on an object that a more confident prediction has found",
-    "Bkg": "on nothing",
-    "Miss": "an object not found, not even by a Cls or Loc error",
+    "Cls": "wrong class, well localized",
+    "Loc": "correct class, poorly localized",
+    "Both": "wrong class and poorly localized",
+    "Dupe": "duplicate of a more confident prediction",
+    "Bkg": "false positive on background",
+    "Miss": "missed object without a Cls or Loc error",
 }
-"""What a bucket holds, in words; see `snellen.metrics.detection.tide` for the rules."""
+"""The meaning of each bucket; see `snellen.metrics.detection.tide` for the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Bucket:
 
     Attributes:
         bucket: its name.
-        count: errors in it.
-        images: images that have one.
-        delta_ap: by how much AP rises when all of them are mended; None where it is not known.
-        meaning: in words.
+        count: number of errors.
+        images: number of images with such an error.
+        delta_ap: gain of AP when all of them are fixed; None where it is unknown.
+        meaning: see `MEANINGS`.
     """
 
     bucket: str
@@ -44,7 +44,17 @@ class Bucket:
 
 
 class BucketCounts:
-    """Counts TIDE's buckets, fed with one part after another."""
+    """Counts TIDE's buckets, one part after another.
+
+    Example:
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.errors.listing import tide_listing
+        >>> counts = BucketCounts()
+        >>> counts.add(tide_listing(detection_rows(), 2, options_of(["bbox"])))
+        >>> [(one.bucket, one.count) for one in counts.buckets() if one.count]
+        [('Cls', 1), ('Bkg', 1)]
+    """
 
     def __init__(self) -> None:
         self._counts = np.zeros((len(BUCKETS), 2), dtype=np.int64)
@@ -57,7 +67,7 @@ class BucketCounts:
             self._counts[number] += (len(images), len(np.unique(images)))
 
     def buckets(self, delta_ap: Mapping[str, float | None] | None = None) -> list[Bucket]:
-        """All buckets, in the order of `BUCKETS`; ``delta_ap`` is the run's, by bucket."""
+        """Return all buckets in the order of `BUCKETS`; ``delta_ap`` is the run's, by bucket."""
         gains = delta_ap or {}
         return [
             Bucket(name, count, images, gains.get(name), MEANINGS[name])
@@ -67,13 +77,13 @@ class BucketCounts:
 
 @dataclass(frozen=True, slots=True)
 class ConfusedPair:
-    """Images of one class that were taken for another.
+    """Images of one class that were predicted as another.
 
     Attributes:
         true, predicted: names of the classes, unique.
         true_id, predicted_id: their ids.
-        count: images.
-        share: of the images of the true class.
+        count: number of images.
+        share: of the images of the true class, 0 to 1.
         examples: the most confident of these mistakes.
     """
 
@@ -87,12 +97,18 @@ class ConfusedPair:
 
 
 def confused_pairs(matrix: Any, names: Sequence[str], limit: int) -> list[ConfusedPair]:
-    """The most frequent mistakes of a classifier, falling; equal ones by class id.
+    """List the most frequent mistakes of a classifier, falling; equal ones by class id.
 
     Args:
-        matrix: a run's confusion matrix as `snellen.metrics.classification.confusion.matrix` gives
-        it, of either form. names: K unique class names.
-        limit: at most so many pairs.
+        matrix: the confusion matrix of a run, dense or sparse, see
+            `snellen.metrics.classification.confusion.matrix`.
+        names: K unique class names.
+        limit: maximum number of pairs.
+
+    Example:
+        >>> (pair,) = confused_pairs([[1, 1], [0, 2]], ["cat", "dog"], limit=5)
+        >>> pair.true, pair.predicted, pair.count, pair.share
+        ('cat', 'dog', 1, 0.5)
     """
     true, predicted, counts = _cells(matrix)
     support = np.zeros(len(names), dtype=np.int64)
@@ -119,8 +135,8 @@ class BucketSummary:
     """The errors of a detection, segmentation or pose run.
 
     Attributes:
-        ap: at the overlap of the operating point; None where it is not known.
-        min_confidence: less confident predictions are left out.
+        ap: at the overlap of the operating point; None where it is unknown.
+        min_confidence: less confident predictions are ignored.
         buckets: in the order of `snellen.metrics.detection.tide.BUCKETS`.
     """
 
@@ -134,9 +150,9 @@ class MistakeSummary:
     """The errors of a classification run.
 
     Attributes:
-        mistakes: wrong images.
+        mistakes: number of wrong images.
         most_confused: pairs of classes, the most frequent first.
-        most_confident: wrong images, the surest first.
+        most_confident: wrong images, the most confident first.
     """
 
     mistakes: int

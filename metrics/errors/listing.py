@@ -103,6 +103,13 @@ def tide_listing(
 
     Raises:
         ValueError: see `snellen.metrics.matching.instances.read_images`.
+
+    Example:
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> listing = tide_listing(detection_rows(), 2, options_of(["bbox"]))
+        >>> [BUCKETS[bucket] for bucket in listing.bucket]
+        ['Cls', 'Bkg']
     """
     matched = match(_confident(table, num_classes, options, confidence), options.own, options)
     errors = matched.tide
@@ -127,6 +134,13 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
 
     Raises:
         ValueError: see `snellen.metrics.matching.instances.read_images`.
+
+    Example:
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> listing = confusion_listing(detection_rows(), 2, options_of(["bbox"]))
+        >>> listing.true_class.tolist(), listing.predicted_class.tolist()
+        ([0, 1, -1], [0, 0, 1])
     """
     images = _confident(table, num_classes, options, options.operating_confidence)
     matched = match(images, options.own, options)

@@ -1,4 +1,4 @@
-"""Keep one page of a list that is longer than memory, while its parts go by."""
+"""Keep one page of a list that does not fit in memory, one part after another."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from snellen.metrics.matching.assignment import Ints
 
 Order = Literal["image", "confidence"]
 ORDERS: tuple[Order, ...] = ("image", "confidence")
-"""How a list is sorted: as the images are, or the most confident prediction first."""
+"""The orders of a list: that of the images, or the most confident prediction first."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstancePage:
-    """A page of instances, with the counts of the whole list it was cut from.
+    """A page of instances, with the counts of the whole list.
 
     Attributes:
-        total: instances in the list; for a cell, the number in the confusion matrix.
-        images: images that have one.
-        instances: those of the page.
+        total: number of instances in the list; for a cell, the count in the confusion matrix.
+        images: number of images with an instance.
+        instances: the instances of the page.
     """
 
     total: int
@@ -33,13 +33,24 @@ class InstancePage:
 
 
 class Paging:
-    """Counts instances and keeps those of one page."""
+    """Counts instances and keeps those of one page.
+
+    Example:
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.errors.listing import confusion_listing
+        >>> rows, paging = detection_rows(), Paging(0, 1, "confidence")
+        >>> paging.add(confusion_listing(rows, 2, options_of(["bbox"])), rows, ["cat", "dog"])
+        >>> page = paging.page()
+        >>> page.total, page.images, page.instances[0].predicted.label
+        (3, 2, 'cat')
+    """
 
     def __init__(self, offset: int, limit: int, order: Order = "image") -> None:
         """Choose the page: ``limit`` instances after the first ``offset``.
 
-        By confidence, instances without a prediction are last and equal ones keep the images'
-        order; ``offset + limit`` instances are held then.
+        By confidence, instances without a prediction are last and equal ones keep the order of
+        the images; ``offset + limit`` instances are held then.
         """
         self._first, self._last = offset, offset + limit
         self._by_confidence = order == "confidence"
@@ -48,7 +59,7 @@ class Paging:
         self._images = 0
 
     def add(self, listed: Listed, table: pa.Table, names: Sequence[str]) -> None:
-        """Take the next part; see `snellen.metrics.errors.instance_views.Listed.instances`."""
+        """Add the next part; see `snellen.metrics.errors.instance_views.Listed.instances`."""
         count = len(listed.image)
         keys = -np.nan_to_num(listed.confidence, nan=-1.0)
         places = self._wanted(keys)
@@ -72,7 +83,7 @@ class Paging:
         return places
 
     def page(self) -> InstancePage:
-        """The page, in order, with the counts of everything that was added."""
+        """Return the page in order, with the counts of everything that was added."""
         skip = self._first if self._by_confidence else 0
         kept = [instance for *_, instance in self._kept[skip:]]
         return InstancePage(self._total, self._images, kept)

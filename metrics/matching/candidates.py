@@ -61,6 +61,14 @@ def find_candidates(
 
     Raises:
         ValueError: sigmas or numbers of keypoints that do not fit.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> from snellen.metrics.matching.instances import read_images
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> candidates = find_candidates(images, "bbox", None, floor=0.1)
+        >>> candidates.assign(np.array([0.5])).ravel().tolist()
+        [0, -1, -1]
     """
     truths, found = images.truths, images.predictions
     pairs = image_pairs(found.row, truths.row, pair_overlap(images, kind, sigmas), floor)

@@ -1,4 +1,4 @@
-"""The instances of a result file (Arrow) as flat numpy arrays."""
+"""The objects of a result file (Arrow) as flat numpy arrays."""
 
 from __future__ import annotations
 
@@ -115,6 +115,12 @@ def read_images(table: pa.Table, kind: Kind, num_classes: int | None = None) -> 
     Raises:
         ValueError: a class id outside 0 to K - 1, masks or keypoints that are missing or not
             parallel to their boxes, or instances of different numbers of keypoints.
+
+    Example:
+        >>> from snellen.metrics.examples import detection_rows
+        >>> images = read_images(detection_rows(), "bbox", 2)
+        >>> images.predictions.row.tolist(), images.truths.class_id.tolist()
+        ([0, 0, 1], [0, 1])
     """
     known = pc.and_(pc.equal(table["status"], "ok"), pc.is_valid(table["true_boxes"]))
     if kind in EXTRA:

@@ -1,4 +1,4 @@
-"""How far two instances overlap: IoU of boxes and masks, OKS of keypoints.
+"""The overlap of two objects: IoU of boxes and masks, OKS of keypoints.
 
 Boxes are ``xyxy`` in absolute pixels, keypoints (x, y, v). The functions broadcast as numpy
 does, so that the same one serves a list of pairs and a (predictions, truths) matrix. Computation
@@ -26,15 +26,19 @@ COCO_SIGMAS = (
 
 
 def keypoint_sigmas(points: int, sigmas: Sequence[float] | None = None) -> Floats:
-    """Return the falloff of each keypoint: float64, shape (points,).
+    """Return the falloff of each keypoint: float64, (points,).
 
     Args:
-        points: K, keypoints of an instance; 0 where there is none to tell.
+        points: K, number of keypoints of an instance; 0 without instances.
         sigmas: as configured; None means COCO's for 17 points and 1 / K for any other number,
             which is Ultralytics' rule.
 
     Raises:
         ValueError: the number of sigmas is not K, or one is not above 0.
+
+    Example:
+        >>> keypoint_sigmas(2).tolist(), keypoint_sigmas(17)[0].item()
+        ([0.5, 0.5], 0.026)
     """
     if not points:
         return np.zeros(0)
@@ -48,7 +52,7 @@ def keypoint_sigmas(points: int, sigmas: Sequence[float] | None = None) -> Float
 
 
 def box_iou(predicted: Floats, true: Floats, crowd: Bools) -> Floats:
-    """Intersection over union of boxes; over the predicted area where the truth is a crowd.
+    """Compute the IoU of boxes; over the predicted area where the truth is a crowd.
 
     Args:
         predicted: (..., 4), xyxy pixels.
@@ -57,6 +61,11 @@ def box_iou(predicted: Floats, true: Floats, crowd: Bools) -> Floats:
 
     Returns:
         float64 in [0, 1], of the broadcast shape; 0 where a box has no area.
+
+    Example:
+        >>> predicted, true = np.array([0.0, 0.0, 10.0, 10.0]), np.array([0.0, 0.0, 10.0, 8.0])
+        >>> box_iou(predicted, true, np.array(False)).item()
+        0.8
     """
     low = np.maximum(predicted[..., :2], true[..., :2])
     high = np.minimum(predicted[..., 2:], true[..., 2:])
@@ -71,7 +80,7 @@ def box_iou(predicted: Floats, true: Floats, crowd: Bools) -> Floats:
 def mask_iou(
     predicted: Sequence[bytes], true: Sequence[bytes], crowd: Bools, height: int, width: int
 ) -> Floats:
-    """Intersection over union of one image's masks; over the predicted area for a crowd.
+    """Compute the IoU of the masks of one image; over the predicted area for a crowd.
 
     Args:
         predicted: D masks, COCO compressed RLE at (height, width).
@@ -81,7 +90,13 @@ def mask_iou(
         width: pixels.
 
     Returns:
-        float64, shape (D, G).
+        float64, (D, G).
+
+    Example:
+        The left half and a quarter of an image of 4 x 4 pixels:
+
+        >>> mask_iou([b"088"], [b"02208"], np.array([False]), 4, 4).tolist()
+        [[0.5]]
     """
     if not predicted or not true:
         return np.zeros((len(predicted), len(true)))
@@ -91,12 +106,17 @@ def mask_iou(
 
 
 def rles(masks: Sequence[bytes], height: int, width: int) -> list[dict[str, Any]]:
-    """Masks as RLE dicts of pycocotools: ``{"size": [height, width], "counts": bytes}``."""
+    """Convert masks to RLE dicts of pycocotools.
+
+    Example:
+        >>> rles([b"088"], 4, 4)
+        [{'size': [4, 4], 'counts': b'088'}]
+    """
     return [{"size": [height, width], "counts": bytes(mask)} for mask in masks]
 
 
 def oks(predicted: Floats, true: Floats, boxes: Floats, areas: Floats, sigmas: Floats) -> Floats:
-    """Object keypoint similarity, as pycocotools computes it.
+    """Compute the object keypoint similarity, as pycocotools does.
 
     The mean of ``exp(-d^2 / (2 * area * (2 * sigma)^2))`` over the true keypoints with v > 0. A
     truth without any is a region to ignore: d is then the distance from its box, doubled in size
@@ -111,6 +131,13 @@ def oks(predicted: Floats, true: Floats, boxes: Floats, areas: Floats, sigmas: F
 
     Returns:
         float64 in [0, 1], of the broadcast shape without its last two axes.
+
+    Example:
+        >>> true = np.array([[1.0, 1.0, 2.0], [3.0, 3.0, 2.0]])
+        >>> box, area = np.array([0.0, 0.0, 4.0, 4.0]), np.array(16.0)
+        >>> moved = true + [1.0, 0.0, 0.0]
+        >>> round(oks(moved, true, box, area, keypoint_sigmas(2)).item(), 4)
+        0.9692
     """
     seen: Bools = np.asarray(true[..., 2] > 0)
     some: Bools = np.asarray(seen.any(axis=-1))

@@ -121,7 +121,12 @@ def match_detections(first: Floats, second: Floats) -> Any:
         first, second: float64, (n, 6) and (m, 6): x1, y1, x2, y2 (pixels), confidence, class.
 
     Returns:
-        int64, shape (pairs, 2): indices into both; each at most once, IoU at least `MATCH_IOU`.
+        int64, (pairs, 2): indices into both; each at most once, IoU at least `MATCH_IOU`.
+
+    Example:
+        >>> one = np.array([[0.0, 0.0, 10.0, 10.0, 0.9, 1.0]])
+        >>> match_detections(one, one).tolist()
+        [[0, 0]]
     """
     overlaps = box_iou(first[:, None, :4], second[None, :, :4], np.zeros((1, 1), dtype=np.bool_))
     same = first[:, None, 5] == second[None, :, 5]

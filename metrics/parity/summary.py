@@ -1,4 +1,4 @@
-"""What is kept of many images' differences: totals, the largest ones, and the worst images."""
+"""The summary of many images' differences: totals, the largest ones, and the worst images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ParitySummary:
         self.images = self.failed = self.different = 0
 
     def add(self, image_id: str, found: ImageDifference, *, failed: bool) -> None:
-        """Count one image; ``failed``: neither model has an answer, so nothing is compared."""
+        """Count one image; ``failed``: both models failed, so nothing is compared."""
         self.images += 1
         if failed:
             self.failed += 1
@@ -46,15 +46,15 @@ class ParitySummary:
 
     @property
     def compared(self) -> int:
-        """Images that both models, or one of them, answered."""
+        """Number of images that at least one of the models predicted."""
         return self.images - self.failed
 
     def to_json(self) -> dict[str, Any]:
-        """The totals.
+        """Return the totals.
 
         Returns:
             ``images, failed, different, differs_in`` (reason -> images), ``largest`` (confidence,
-            box and keypoints: the largest differences; mask_iou: the least), ``detections`` and
+            box and keypoints: the largest differences; mask_iou: the smallest), ``detections`` and
             ``unmatched`` ([A, B], of objects), ``worst`` (the worst images first).
         """
         totals = self._totals

@@ -1,1 +1,1 @@
-"""Confidence intervals, resampling, and sums that do not depend on their order."""
+"""Confidence intervals, the bootstrap, and sums that do not depend on their order."""

@@ -1,10 +1,10 @@
-"""The bootstrap of large sets: blocks of images are drawn, and AP is read from histograms.
+"""The bootstrap of large sets: blocks of images are drawn, and AP is computed from histograms.
 
-Up to `BLOCKS` blocks of images, dealt at random so that the order of the set does not matter, are
-counted once: by class, block and bin of confidence how many predictions were made, and how many
-are right at each threshold. A draw gives the blocks weights; its AP is a product of matrices and a
-walk along the bins. The cost of a draw does not grow with the set. A bin holds 1/512 of a class's
-predictions, so AP is a little coarse; only its spread over the draws is used.
+Images are assigned to up to `BLOCKS` blocks at random, so that the order of the set does not
+matter. The predictions are counted once by class, block and bin of confidence, and the correct ones
+at each threshold. A draw gives the blocks weights; its AP is a product of matrices and a pass
+along the bins. The cost of a draw does not grow with the set. A bin holds 1/512 of a class's
+predictions, so AP is slightly coarse; only its variation over the draws is used.
 """
 
 from __future__ import annotations
@@ -30,17 +30,25 @@ Histogram = npt.NDArray[np.float32]
 def block_draws(
     state: OverlapState, num_classes: int, *, resamples: int, seed: int, blocks: int = BLOCKS
 ) -> Floats:
-    """AP at the ten thresholds in each draw, the mean over classes that have truths in it.
+    """Compute AP at the ten thresholds in each draw, the mean over classes that have truths in it.
 
     Args:
         state: of the whole set, ordered by image.
         num_classes: K.
         resamples: number of draws, R.
         seed: of the blocks and the draws.
-        blocks: at most so many; no more than images.
+        blocks: maximum number of blocks; there are no more blocks than images.
 
     Returns:
         float64, (R, 10); NaN where no class has truths.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> block_draws(state, 2, resamples=3, seed=0).shape
+        (3, 10)
     """
     random = np.random.default_rng(seed)
     count = min(blocks, len(state.images))
@@ -52,16 +60,25 @@ def block_draws(
 def mean_precision(
     state: OverlapState, num_classes: int, block_of: Ints, weights: Histogram
 ) -> Floats:
-    """AP under weights of blocks.
+    """Compute AP under weights of blocks.
 
     Args:
         state: of the whole set, ordered by image.
         num_classes: K.
-        block_of: (m,), each image's block, from 0.
+        block_of: int64, (m,), the block of each image, from 0.
         weights: float32, (R, B).
 
     Returns:
         float64, (R, 10).
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> weights = np.ones((1, 2), dtype=np.float32)
+        >>> mean_precision(state, 2, np.array([0, 1]), weights)[0, :2].round(3).tolist()
+        [0.5, 0.5]
     """
     kept = state.detections[state.detections["within"]]
     kept = kept[np.lexsort((-kept["confidence"], kept["class_id"]))]
@@ -87,7 +104,7 @@ def mean_precision(
 
 
 def _class_precision(part: Any, blocks: Ints, weights: Histogram, support: Floats) -> Floats:
-    """AP of one class in each draw: (R, 10)."""
+    """Compute AP of one class in each draw: (R, 10)."""
     result = np.zeros((len(weights), len(_BITS)))
     if not len(part) or not len(weights):
         return result
@@ -110,13 +127,13 @@ def _class_precision(part: Any, blocks: Ints, weights: Histogram, support: Float
 
 
 def _histogram(cell: Ints, blocks: int) -> Histogram:
-    """How many predictions stand in each block and bin: (B, bins)."""
+    """Count the predictions in each block and bin: (B, bins)."""
     counts = np.bincount(cell, minlength=blocks * _BINS)
     return counts.reshape(blocks, _BINS).astype(np.float32)
 
 
 def _interpolated(hits: Floats, made: Floats, support: Floats) -> Floats:
-    """COCO's mean of the best precision from each of 101 recalls on, by draw: (R,)."""
+    """Compute COCO's mean of the best precision from each of 101 recalls on, by draw: (R,)."""
     precision = hits / (made + _TINY)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     values = np.empty(len(hits))

@@ -1,17 +1,17 @@
-"""Bootstrap intervals of mAP: how far it would move with another sample of images.
+"""Bootstrap intervals of mAP: its variation under resampling of the images.
 
-The images are the blocks: they are drawn with replacement, each with all that is in it. (Single
+Source: B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics 7 (1979),
+with images as the units: they are drawn with replacement, each with all of its objects. (Single
 predictions of an image are not independent.) Instead of copying images, each draw gives them
 weights, which AP takes (`snellen.metrics.detection.average_precision`): nothing is matched or
-sorted again. 200
-draws cost about 5 s for 100,000 predictions of 80 classes and 10 s for 250,000. Above
-`IMAGES_DRAWN_UP_TO` predictions blocks of images are drawn instead: see
+sorted again. 200 draws take about 5 s for 100,000 predictions of 80 classes and 10 s for
+250,000. Above `IMAGES_DRAWN_UP_TO` predictions blocks of images are drawn instead: see
 `snellen.metrics.statistics.block_bootstrap`.
 
-The interval is the normal one around the set's own AP, with the standard deviation of the draws.
-Percentiles of the draws would not do: AP takes at each recall the best precision from there on, so
-that it is the larger the fewer different images there are, and the draws lie above the set's own
-value by up to several standard deviations.
+The interval is the normal one around the AP of the set, with the standard deviation of the draws.
+Percentiles of the draws are biased: AP takes at each recall the best precision from there on, so
+that it grows as the number of different images falls, and the draws exceed the AP of the set by
+up to several standard deviations.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from snellen.metrics.statistics.block_bootstrap import block_draws
 from snellen.metrics.statistics.intervals import normal_quantile
 
 IMAGES_DRAWN_UP_TO = 250_000
-"""Predictions of a set whose images are drawn one by one."""
+"""Maximum number of predictions of a set whose images are drawn one by one."""
 
 
 def bootstrap_intervals(
     state: OverlapState, num_classes: int, *, resamples: int, level: float, seed: int
 ) -> dict[str, list[float] | None]:
-    """Intervals of mAP50-95 and mAP50.
+    """Compute the intervals of mAP50-95 and mAP50.
 
-    A class without truths in a draw is in no mean of that draw.
+    A class without truths in a draw is excluded from the mean of that draw.
 
     Args:
         state: of the whole set, ordered by image.
@@ -45,6 +45,15 @@ def bootstrap_intervals(
     Returns:
         [low, high] within [0, 1] by key without prefix; None without draws or truths, or with
         one image.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> low, high = bootstrap_intervals(state, 2, resamples=9, level=0.95, seed=0)["mAP50"]
+        >>> low <= 0.5 <= high
+        True
     """
     size = len(state.images)
     if resamples < 2 or size < 2 or not state.truths["counted"].any():

@@ -8,10 +8,14 @@ from functools import cache
 
 @cache
 def normal_quantile(confidence_level: float) -> float:
-    """The two-sided quantile z of the normal distribution, e.g. 1.959964 for 0.95.
+    """Return the two-sided quantile z of the normal distribution.
 
     Raises:
         ValueError: the level is not between 0 and 1.
+
+    Example:
+        >>> round(normal_quantile(0.95), 6)
+        1.959964
     """
     if not 0.0 < confidence_level < 1.0:
         raise ValueError(f"expected a confidence level between 0 and 1, got {confidence_level}")
@@ -21,13 +25,22 @@ def normal_quantile(confidence_level: float) -> float:
 
 
 def wilson(successes: int, trials: int, confidence_level: float = 0.95) -> list[float] | None:
-    """Wilson's score interval of a proportion, without continuity correction.
+    """Compute Wilson's score interval of a proportion, without continuity correction.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927). It stays inside [0, 1] and is usable for few trials.
 
+    Args:
+        successes: 0 to ``trials``.
+        trials: number of trials.
+        confidence_level: two-sided, between 0 and 1.
+
     Returns:
         [low, high], or None without trials.
+
+    Example:
+        >>> [round(limit, 4) for limit in wilson(9, 10)]
+        [0.5958, 0.9821]
     """
     if trials == 0:
         return None
@@ -45,7 +58,7 @@ def wilson(successes: int, trials: int, confidence_level: float = 0.95) -> list[
 def mean_interval(
     total: float, squares: float, count: int, confidence_level: float = 0.95
 ) -> list[float] | None:
-    """The normal interval of a mean: mean +- z * s / sqrt(n), s with n - 1.
+    """Compute the normal interval of a mean: mean +- z * s / sqrt(n), s with n - 1.
 
     Args:
         total: sum of the values.
@@ -55,6 +68,12 @@ def mean_interval(
 
     Returns:
         [low, high], or None for fewer than two values.
+
+    Example:
+        The values 1, 2, 3 and 4:
+
+        >>> [round(limit, 4) for limit in mean_interval(10.0, 30.0, 4)]
+        [1.2348, 3.7652]
     """
     if count < 2:
         return None

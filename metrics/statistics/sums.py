@@ -1,4 +1,4 @@
-"""Sums of floating-point numbers that do not depend on how the numbers were divided."""
+"""Sums of floating-point numbers that do not depend on the partition of the numbers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ class Sum:
 
     `math.fsum` rounds an exact sum once; summing again with that result subtracted gives what
     the rounding lost. So the error of any partition is far below the last bit of `value`.
+
+    Example:
+        >>> parts = [Sum.of(np.array([1e16, 1.0])), Sum.of(np.array([-1e16]))]
+        >>> Sum.merged(parts).value
+        1.0
     """
 
     high: float = 0.0
@@ -31,7 +36,7 @@ class Sum:
 
     @classmethod
     def merged(cls, parts: Iterable[Sum]) -> Sum:
-        """Add parts."""
+        """Add the sums of parts."""
         numbers = [number for part in parts for number in (part.high, part.low)]
         high = math.fsum(numbers)
         return cls(high, math.fsum([*numbers, -high]))
