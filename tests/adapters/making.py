@@ -1,4 +1,4 @@
-"""Images and checkpoints that the tests of the adapters are made of."""
+"""Images and checkpoints for the tests of the adapters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def exif(orientation: int) -> Image.Exif:
 
 
 def bare_png(width: int, height: int) -> bytes:
-    """A PNG whose header may claim any size; it holds almost no pixels."""
+    """Return a PNG whose header may claim any size; it holds almost no pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return (

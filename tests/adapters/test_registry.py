@@ -1,4 +1,4 @@
-"""Finding an adapter by its name."""
+"""Look-up of adapters by name and by file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_class_of_a_module_is_accepted() -> None:
 
 @pytest.fixture
 def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
-    """Entry points of packages that are not there; append to the list before the first look-up."""
+    """Entry points of imaginary packages; append to the list before the first look-up."""
     points: list[EntryPoint] = []
     monkeypatch.setattr(snellen.adapters.plugins, "entry_points", lambda group: points)
     snellen.adapters.plugins._installed.cache_clear()

@@ -1,4 +1,4 @@
-"""Contract of an adapter, whatever its framework.
+"""Contract of an adapter of any framework.
 
 Subclass ``AdapterContract`` in the test of an adapter and give the fixture ``spec``; pytest then
 runs every test here against it.
@@ -35,7 +35,7 @@ _TIMES = ("inference_time_ms", "preprocessing_time_ms", "postprocessing_time_ms"
 
 
 def answer(result: InferenceResult) -> dict[str, Any]:
-    """A result without what a repetition may change: times and where the image lay."""
+    """Return a result without the fields that may differ in a repetition: times and path."""
     found = asdict(result)
     for name in (*_TIMES, "image_path", "image_name"):
         del found[name]
@@ -43,7 +43,7 @@ def answer(result: InferenceResult) -> dict[str, Any]:
 
 
 def assert_alike(first: InferenceResult, second: InferenceResult) -> None:
-    """The same prediction, confidences within the tolerance (batches of another size round)."""
+    """Compare predictions; confidences may differ by rounding in batches of another size."""
     assert first.predicted_label_id == second.predicted_label_id
     assert first.status == second.status
     assert first.confidence == pytest.approx(second.confidence, abs=TOLERANCE)

@@ -28,7 +28,7 @@ def as_list(values: Sequence[Any]) -> list[Any]:
 
 
 def collected(source: Source, info: DatasetInfo) -> dict[str, list[Any]]:
-    """All batches of a source, joined; formats of other tasks may have more columns."""
+    """Join all batches of a source; formats of other tasks may have more columns."""
     needed = {*COLUMNS, *(field.name for field in info.meta_fields)}
     known = set(manifest_schema(info.meta_fields).names)
     joined: dict[str, list[Any]] = {name: [] for name in needed}

@@ -1,4 +1,4 @@
-"""Training run directories: what they say, and where their checkpoints lie."""
+"""Training run directories: their metadata and their checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading checkpoints: what is taken from them, and that nothing in them is run."""
+"""Reading of checkpoints: weights and metadata, without running anything in the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def saved(path: Path, content: Any, **options: Any) -> Path:
     return path / "model.pth"
 
 
-def refused(path: Path | str) -> InputError:
+def rejected(path: Path | str) -> InputError:
     with pytest.raises(InputError) as caught:
         load_state(path)
     return caught.value
@@ -101,11 +101,11 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file(WEIGHTS, tmp_path / "m.safetensors")
     assert torch.equal(load_state(tmp_path / "m.safetensors").state_dict["fc.bias"], torch.zeros(2))
     (tmp_path / "bad.safetensors").write_bytes(b"abc")
-    assert refused(tmp_path / "bad.safetensors").code == "CHECKPOINT_UNREADABLE"
+    assert rejected(tmp_path / "bad.safetensors").code == "CHECKPOINT_UNREADABLE"
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle2", "pickle4"])
-def test_a_payload_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
+def test_a_payload_is_rejected_and_not_run(tmp_path: Path, form: str) -> None:
     marker = tmp_path / "was-run"
     content = {"state_dict": WEIGHTS, "extra": Payload(marker)}
     path = tmp_path / "model.pth"
@@ -113,20 +113,20 @@ def test_a_payload_is_refused_and_not_run(tmp_path: Path, form: str) -> None:
         path.write_bytes(pickle.dumps(Payload(marker), protocol=int(form[-1])))
     else:
         saved(tmp_path, content, _use_new_zipfile_serialization=form == "zip")
-    error = refused(path)
+    error = rejected(path)
     assert error.code == "CHECKPOINT_UNSAFE"
     assert "needs to run code, and nothing was run" in error.message
     assert "torch.save(model.state_dict(), path)" in error.message
     assert not marker.exists()
 
 
-def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
+def test_a_whole_pickled_model_is_rejected(tmp_path: Path) -> None:
     path = saved(tmp_path, torch.nn.Linear(2, 2))
-    assert refused(path).code == "CHECKPOINT_UNSAFE"
+    assert rejected(path).code == "CHECKPOINT_UNSAFE"
     # Also where another library has allowed layers, as Ultralytics does when it loads safely.
     layers = [torch.nn.Linear, torch.nn.Parameter, torch._utils._rebuild_parameter, set]
     with torch.serialization.safe_globals(layers):
-        assert refused(path).code == "CHECKPOINT_UNSAFE"
+        assert rejected(path).code == "CHECKPOINT_UNSAFE"
 
 
 def test_damaged_files_are_unreadable(tmp_path: Path) -> None:
@@ -136,18 +136,18 @@ def test_damaged_files_are_unreadable(tmp_path: Path) -> None:
     for number, content in enumerate(damaged):
         path = tmp_path / f"{number}.pth"
         path.write_bytes(content)
-        assert refused(path).code == "CHECKPOINT_UNREADABLE"
+        assert rejected(path).code == "CHECKPOINT_UNREADABLE"
 
 
 @pytest.mark.parametrize("content", [[1, 2], 3, None, {}, {"epoch": 1}, "text"])
 def test_what_holds_no_weights_is_invalid(tmp_path: Path, content: Any) -> None:
-    assert refused(saved(tmp_path, content)).code == "CHECKPOINT_INVALID"
+    assert rejected(saved(tmp_path, content)).code == "CHECKPOINT_INVALID"
 
 
 def test_a_tensor_larger_than_its_storage_is_invalid(tmp_path: Path) -> None:
     path = saved(tmp_path, {"a": torch.zeros(1).expand(100_000, 1_000_000)})
     assert path.stat().st_size < 10_000
-    error = refused(path)
+    error = rejected(path)
     assert error.code == "CHECKPOINT_INVALID"
     assert "claims 100000000000 elements" in error.message
 
@@ -155,12 +155,12 @@ def test_a_tensor_larger_than_its_storage_is_invalid(tmp_path: Path) -> None:
 def test_a_file_that_unpacks_to_much_more_is_invalid(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(20_000_000))
-    assert refused(tmp_path / "b.pth").code == "CHECKPOINT_INVALID"
+    assert rejected(tmp_path / "b.pth").code == "CHECKPOINT_INVALID"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_weights_are_invalid(tmp_path: Path, value: float) -> None:
-    error = refused(saved(tmp_path, {"a": torch.tensor([1.0, value])}))
+    error = rejected(saved(tmp_path, {"a": torch.tensor([1.0, value])}))
     assert error.code == "CHECKPOINT_INVALID"
     assert "'a'" in error.message
 
@@ -170,16 +170,16 @@ def test_non_finite_weights_are_invalid(tmp_path: Path, value: float) -> None:
     ["http://host/m.pth", "https://host/m.pth", "ul://user/m", "hf-hub:timm/resnet18",
      "hf_hub:x", "local-dir:/tmp/m", "s3://bucket/m.pth", "file:///tmp/m.pth"],
 )  # fmt: skip
-def test_addresses_are_refused(address: str) -> None:
-    error = refused(address)
+def test_addresses_are_rejected(address: str) -> None:
+    error = rejected(address)
     assert error.code == "REMOTE_REFUSED"
     assert "Expected a local path" in error.message
 
 
 def test_missing_files_and_directories_are_not_found(tmp_path: Path) -> None:
-    assert refused(tmp_path / "none.pth").code == "CHECKPOINT_NOT_FOUND"
-    assert "is a directory" in refused(tmp_path).message
-    assert refused("a\0b").code == "CHECKPOINT_NOT_FOUND"
+    assert rejected(tmp_path / "none.pth").code == "CHECKPOINT_NOT_FOUND"
+    assert "is a directory" in rejected(tmp_path).message
+    assert rejected("a\0b").code == "CHECKPOINT_NOT_FOUND"
     (tmp_path / "here").write_bytes(b"x")
     assert check_local_path(str(tmp_path / "here")) == (tmp_path / "here").resolve()
 

@@ -1,4 +1,4 @@
-"""Exported models for tests, and what they must agree with."""
+"""Exported models for tests, and the comparison with their checkpoints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(adapter: str, path: Path, confidence: float | None = 0.05, **options: A
 
 @cache
 def original(name: str) -> Adapter:
-    """A tiny YOLO model as its checkpoint gives it."""
+    """Load a tiny YOLO model from its checkpoint."""
     return load("ultralytics", FIXTURES / f"tiny-{name}.pt", **MODELS[name])
 
 
@@ -66,7 +66,7 @@ def objects(results: Sequence[InferenceResult]) -> int:
 
 
 def changed(path: Path, target: Path, change: Callable[[Any], None]) -> Path:
-    """A copy of a file with something else in it."""
+    """Write a changed copy of an ONNX file."""
     model = onnx.load(path)
     change(model)
     target.write_bytes(model.SerializeToString())

@@ -1,4 +1,4 @@
-"""ONNX files: the answers of the checkpoint, and nothing of a file that should not be run."""
+"""ONNX files give the predictions of the checkpoint; unsuitable files are not run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_timm_export_gives_the_answers_of_its_checkpoint(
 def test_a_model_that_only_the_second_exporter_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """RMS norm is not known to the first one, which is quicker and needs no further package."""
+    """The first exporter is faster and needs no further package, but lacks RMS norm."""
 
     class Normed(torch.nn.Module):
         def __init__(self) -> None:
@@ -187,7 +187,7 @@ def test_a_batch_of_fixed_size_is_cut_and_filled(
 
 
 def test_probabilities_of_an_ultralytics_classifier(tmp_path: Path) -> None:
-    """Their exporter ends in a softmax; the same answers, and a loss, come out."""
+    """Ultralytics' exporter ends in a softmax; predictions and loss are the same."""
     exportable = original("classify").as_exportable()
 
     class WithSoftmax(type(exportable.module)):  # type: ignore[misc]
@@ -258,9 +258,9 @@ def test_precision_device_and_training(files: Callable[[str], Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         OnnxAdapter.from_spec(spec, device="cuda")
     assert caught.value.code == "DEVICE_MISSING"
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as rejected:
         OnnxAdapter(spec).load_checkpoint(files("detect"), inference_mode=False)
-    assert refused.value.code == "MODEL_NOT_TRAINABLE"
+    assert rejected.value.code == "MODEL_NOT_TRAINABLE"
 
 
 def test_the_session_has_the_compute_threads(files: Callable[[str], Path]) -> None:

@@ -1,4 +1,4 @@
-"""ONNX files that must not be run: what is wrong is found before onnxruntime sees them."""
+"""ONNX files that must not be run are rejected before onnxruntime reads them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def huge_input(model: Any) -> None:
 
 
 def described(**changes: Any) -> Callable[[Any], None]:
-    """Another description in the file."""
+    """Return a change that replaces the description in the file."""
 
     def change(model: Any) -> None:
         entry = next(entry for entry in model.metadata_props if entry.key == KEY)
@@ -86,7 +86,7 @@ def broken_node(model: Any) -> None:
     model.graph.node[5].input[0] = "nowhere"
 
 
-REFUSED: dict[str, tuple[Callable[[Any], None], str, str]] = {
+REJECTED: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "external data": (external_data, "CHECKPOINT_UNSAFE", "external data"),
     "a custom operator": (custom_operator, "CHECKPOINT_UNSAFE", "com.example"),
     "one in a branch": (custom_operator_in_a_branch, "CHECKPOINT_UNSAFE", "com.example:Evil"),
@@ -115,14 +115,14 @@ REFUSED: dict[str, tuple[Callable[[Any], None], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_refused(
+@pytest.mark.parametrize("what", REJECTED)
+def test_rejected(
     what: str,
     files: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    change, code, message = REFUSED[what]
+    change, code, message = REJECTED[what]
     path = changed(files("detect"), tmp_path / "bad.onnx", change)
     sessions: list[Any] = []
     if code == "CHECKPOINT_UNSAFE" or "elements" in message:

@@ -1,4 +1,4 @@
-"""TorchScript files: the answers of the checkpoint, and nothing at all without trust."""
+"""TorchScript files give the predictions of the checkpoint; they are run only if trusted."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_an_archive_that_is_something_else(tmp_path: Path) -> None:
 
 
 def test_files_of_ultralytics_are_read(files: Callable[[str], Path], tmp_path: Path) -> None:
-    """Their exporter traces one batch and writes its properties into ``config.txt``."""
+    """Ultralytics' exporter traces one batch and writes its properties into ``config.txt``."""
     path = tmp_path / "theirs.torchscript"
     extra = {"config.txt": ""}
     module = torch.jit.load(str(files("segment")), _extra_files=extra)

@@ -19,7 +19,7 @@ LOSSLESS = ("PNG", "BMP", "TIFF")
 ALL = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-def refused(data: bytes, **limits: int) -> ImageError:
+def rejected(data: bytes, **limits: int) -> ImageError:
     with pytest.raises(ImageError) as caught:
         decode_image(data, name="x.bin", **limits)
     assert caught.value.stage is ErrorStage.DECODE
@@ -90,7 +90,7 @@ def test_16_bit_grey_is_shifted_not_clipped() -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
-def test_32_bit_pixels_are_refused_with_advice(mode: str) -> None:
+def test_32_bit_pixels_are_rejected_with_advice(mode: str) -> None:
     with pytest.raises(ImageError) as error:
         decode_pil(Image.new(mode, (4, 4)))
     assert error.value.code is ErrorCode.UNSUPPORTED
@@ -161,35 +161,35 @@ def test_bytes_after_the_image_do_not_matter() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
-def test_truncated_files_are_refused_even_if_pillow_was_told_to_accept_them(
+def test_truncated_files_are_rejected_even_if_pillow_was_told_to_accept_them(
     kind: str, part: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     data = encode(picture(200, 150), kind)
-    assert refused(data[: int(len(data) * part)]).code is ErrorCode.TRUNCATED
+    assert rejected(data[: int(len(data) * part)]).code is ErrorCode.TRUNCATED
 
 
 def test_a_jpeg_that_lacks_its_last_byte_is_truncated() -> None:
-    assert refused(encode(picture(), "JPEG")[:-1]).code is ErrorCode.TRUNCATED
+    assert rejected(encode(picture(), "JPEG")[:-1]).code is ErrorCode.TRUNCATED
 
 
 @pytest.mark.parametrize(
     "data", [b"%!PS-Adobe-3.0 EPSF", b"%PDF-1.7", b"8BPS\0\1", b"SIMPLE  =  T", b"<svg/>", b"text"]
 )
-def test_other_formats_are_refused_naming_the_allowed_ones(data: bytes) -> None:
-    error = refused(data)
+def test_other_formats_are_rejected_naming_the_allowed_ones(data: bytes) -> None:
+    error = rejected(data)
     assert error.code is ErrorCode.UNSUPPORTED
     assert "JPEG, PNG, WEBP, BMP, GIF, TIFF" in error.message
 
 
 def test_limits_hold_before_anything_is_decoded() -> None:
-    assert refused(b"").code is ErrorCode.EMPTY
-    assert refused(bare_png(10_000, 10_000)).code is ErrorCode.PIXEL_LIMIT
-    assert refused(b"\0" * 11, max_bytes=10).code is ErrorCode.BYTE_LIMIT
-    assert refused(bare_png(0, 5)).code is ErrorCode.DIMENSION
+    assert rejected(b"").code is ErrorCode.EMPTY
+    assert rejected(bare_png(10_000, 10_000)).code is ErrorCode.PIXEL_LIMIT
+    assert rejected(b"\0" * 11, max_bytes=10).code is ErrorCode.BYTE_LIMIT
+    assert rejected(bare_png(0, 5)).code is ErrorCode.DIMENSION
     for kind in ALL:
         assert (
-            refused(encode(picture(), kind), max_pixels=48 * 32 - 1).code is ErrorCode.PIXEL_LIMIT
+            rejected(encode(picture(), kind), max_pixels=48 * 32 - 1).code is ErrorCode.PIXEL_LIMIT
         )
         assert decode_image(encode(picture(), kind), max_pixels=48 * 32).height == 32
 

@@ -1,4 +1,4 @@
-"""The size of an image without its pixels: Pillow's, for every format and orientation."""
+"""The size from the header equals Pillow's, for every format and orientation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF")
 
 
-def refused(path: Path) -> ImageError:
+def rejected(path: Path) -> ImageError:
     with pytest.raises(ImageError) as caught:
         upright_size(path)
     return caught.value
@@ -83,8 +83,8 @@ def test_what_has_no_size(tmp_path: Path) -> None:
         (encode(picture())[:20], ErrorCode.TRUNCATED),
     ):
         path.write_bytes(data)
-        error = refused(path)
+        error = rejected(path)
         assert (error.stage, error.code) == (ErrorStage.DECODE, code)
     for missing in (tmp_path / "none.png", tmp_path):
-        error = refused(missing)
+        error = rejected(missing)
         assert (error.stage, error.code) == (ErrorStage.READ, ErrorCode.IO)

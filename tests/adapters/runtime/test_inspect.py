@@ -38,7 +38,7 @@ print(inspect_model(AdapterSpec("{adapter}")).info.architecture)
 
 @pytest.fixture
 def trapped(tmp_path: Path) -> Path:
-    """A working folder whose files are called like modules and raise when they are imported."""
+    """Working folder whose files are named like modules and raise when they are imported."""
     folder = tmp_path / "work"
     folder.mkdir()
     for name in TRAPS:

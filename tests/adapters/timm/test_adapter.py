@@ -188,7 +188,7 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 def test_nothing_is_known_before_loading() -> None:
     with pytest.raises(InputError, match="no checkpoint is loaded"):
         _ = TimmAdapter(AdapterSpec("timm")).info
-    with pytest.raises(InputError, match="has no checkpoint. Expected the path"):
+    with pytest.raises(InputError, match=r"has no checkpoint\. Expected the path"):
         TimmAdapter.from_spec(AdapterSpec("timm", architecture="test_resnet"), device="cpu")
 
 

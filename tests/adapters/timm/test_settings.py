@@ -1,4 +1,4 @@
-"""How a timm model is named and set, and what cannot be."""
+"""Architecture, preprocessing and options of timm models, valid and invalid."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_run_directorys_arguments_make_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["hf-hub:timm/resnet18", "local-dir:/tmp/m", "https://host/m"])
-def test_architectures_from_elsewhere_are_refused(checkpoint: Path, name: str) -> None:
+def test_architectures_from_elsewhere_are_rejected(checkpoint: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         adapter_of(checkpoint, architecture=name)
     assert caught.value.code == "REMOTE_REFUSED"
@@ -59,7 +59,7 @@ def test_a_checkpoint_without_architecture_needs_one(tmp_path: Path) -> None:
     assert adapter_of(tmp_path / "m.pth", architecture="test_resnet").info.num_classes == 10
 
 
-def test_another_architecture_or_class_count_is_refused(checkpoint: Path) -> None:
+def test_another_architecture_or_class_count_is_rejected(checkpoint: Path) -> None:
     with pytest.raises(InputError) as caught:
         adapter_of(checkpoint, architecture="test_vit")
     assert caught.value.code == "CHECKPOINT_MISMATCH"
@@ -101,7 +101,7 @@ def test_options_are_checked(checkpoint: Path, options: dict[str, Any]) -> None:
     assert caught.value.code == "OPTION_INVALID"
 
 
-def test_an_unknown_device_is_refused(checkpoint: Path) -> None:
+def test_an_unknown_device_is_rejected(checkpoint: Path) -> None:
     spec = AdapterSpec("timm", checkpoint=str(checkpoint))
     with pytest.raises(ConfigError, match="Expected cpu, cuda or cuda:N"):
         TimmAdapter.from_spec(spec, device="gpu")

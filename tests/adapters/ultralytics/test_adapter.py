@@ -1,4 +1,4 @@
-"""The Ultralytics adapter: what ``YOLO(...).predict`` says at equal settings, task by task."""
+"""The Ultralytics adapter equals ``YOLO(...).predict`` at equal settings, task by task."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @cache
 def yolo(path: Path, nms: bool | None) -> Any:
-    """One object a head: the first prediction fuses the model and drops the other one."""
+    """Load one object per head: the first prediction fuses the model and drops the other head."""
     import_ultralytics()
     from ultralytics import YOLO
 
@@ -44,7 +44,7 @@ def yolo(path: Path, nms: bool | None) -> Any:
 
 
 def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> Any:
-    """Ultralytics' own prediction; arrays are BGR to it."""
+    """Return Ultralytics' own prediction; it takes BGR arrays."""
     found = yolo(path, settings.get("nms")).predict(
         np.ascontiguousarray(image[..., ::-1]), rect=False, retina_masks=True, conf=confidence,
         device="cpu", verbose=False, **settings,
@@ -151,7 +151,7 @@ def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]
 
 @pytest.mark.parametrize("model", ["detect", "segment", "pose", "detect-26"])
 def test_images_of_one_batch_have_limits_of_their_own(model: str, images: list[Pixels]) -> None:
-    """What each gets is what a model with that limit gives it alone."""
+    """Each image gets the result of a model with its limit on the image alone."""
     limits = (0.05, None, 0.6)
     adapter = loaded(checkpoint(model))
     full = max(images, key=lambda i: len(adapter.infer_single(i).predicted_boxes or ()))

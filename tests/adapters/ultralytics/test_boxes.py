@@ -1,4 +1,4 @@
-"""Masks of a large image: exact, and in bounded memory."""
+"""Masks of a large image are exact and made in bounded memory."""
 
 from __future__ import annotations
 

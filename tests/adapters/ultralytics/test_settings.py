@@ -1,4 +1,4 @@
-"""Settings of Ultralytics models that cannot be."""
+"""Invalid settings of Ultralytics models."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ FIXTURES = ROOT / "tests" / "fixtures"
 
 
 class Payload:
-    """Unpickled, it would make a file."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -36,7 +36,7 @@ class Payload:
         return os.system, (f"touch {self._file}",)
 
 
-def refused(path: Path) -> InputError:
+def rejected(path: Path) -> InputError:
     with pytest.raises(InputError) as caught:
         load_yolo(str(path), fuse=True)
     assert "checkpoint" in caught.value.message
@@ -67,7 +67,7 @@ def test_a_payload_is_not_run(
 ) -> None:
     mark = tmp_path / "was run"
     save(wrap(Payload(mark)), tmp_path / "evil.pt")
-    assert refused(tmp_path / "evil.pt").code in {"CHECKPOINT_UNSAFE", "CHECKPOINT_UNREADABLE"}
+    assert rejected(tmp_path / "evil.pt").code in {"CHECKPOINT_UNSAFE", "CHECKPOINT_UNREADABLE"}
     assert not mark.exists()
 
 
@@ -84,7 +84,7 @@ def test_a_payload_is_not_run(
 def test_what_is_no_checkpoint(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(data)
-    error = refused(path)
+    error = rejected(path)
     assert error.code == "CHECKPOINT_UNREADABLE"
     assert why in error.message
 
@@ -93,7 +93,7 @@ def test_what_is_no_checkpoint(tmp_path: Path, data: bytes, why: str) -> None:
 def test_a_truncated_checkpoint(tmp_path: Path, share: float) -> None:
     data = (FIXTURES / "tiny-detect.pt").read_bytes()
     (tmp_path / "x.pt").write_bytes(data[: int(len(data) * share)])
-    assert refused(tmp_path / "x.pt").code in {"CHECKPOINT_UNREADABLE", "CHECKPOINT_INVALID"}
+    assert rejected(tmp_path / "x.pt").code in {"CHECKPOINT_UNREADABLE", "CHECKPOINT_INVALID"}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_a_truncated_checkpoint(tmp_path: Path, share: float) -> None:
 )
 def test_what_holds_no_model(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "x.pt")
-    assert refused(tmp_path / "x.pt").code == "CHECKPOINT_INVALID"
+    assert rejected(tmp_path / "x.pt").code == "CHECKPOINT_INVALID"
 
 
 def test_quantised_checkpoints_would_install_packages(tmp_path: Path) -> None:
     torch.save({"model": None, "modelopt": {"state": 1}}, tmp_path / "x.pt")
-    error = refused(tmp_path / "x.pt")
+    error = rejected(tmp_path / "x.pt")
     assert error.code == "CHECKPOINT_UNSAFE"
     assert "modelopt" in error.message
 
@@ -123,7 +123,7 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
     content = fixture_content("classify")
     next(content["model"].parameters()).data.view(-1)[0] = float("nan")
     torch.save(content, tmp_path / "x.pt")
-    error = refused(tmp_path / "x.pt")
+    error = rejected(tmp_path / "x.pt")
     assert error.code == "CHECKPOINT_INVALID"
     assert "holds NaN or infinite weights" in error.message
 
@@ -138,7 +138,7 @@ def test_tensors_that_are_larger_than_what_is_stored(tmp_path: Path, place: str)
         content["model"].register_buffer("more", bomb, persistent=False)
     torch.save(content, tmp_path / "x.pt")
     assert (tmp_path / "x.pt").stat().st_size < 3e6
-    error = refused(tmp_path / "x.pt")
+    error = rejected(tmp_path / "x.pt")
     assert error.code == "CHECKPOINT_INVALID"
     assert "claims 100000000000 elements" in error.message
 
@@ -146,7 +146,7 @@ def test_tensors_that_are_larger_than_what_is_stored(tmp_path: Path, place: str)
 def test_an_archive_that_unpacks_to_a_hundred_times_its_size(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", bytes(50_000_000))
-    error = refused(tmp_path / "x.pt")
+    error = rejected(tmp_path / "x.pt")
     assert error.code == "CHECKPOINT_INVALID"
     assert "would unpack to 50000000" in error.message
 
@@ -164,13 +164,13 @@ def test_weights_that_do_not_fit_their_layers(tmp_path: Path) -> None:
 
 def test_addresses_and_names_are_not_fetched(tmp_path: Path) -> None:
     for name in ("https://example.org/a.pt", "ul://user/model", "hf-hub:a/b.pt"):
-        assert refused(Path(name)).code in {"REMOTE_REFUSED", "CHECKPOINT_NOT_FOUND"}
+        assert rejected(Path(name)).code in {"REMOTE_REFUSED", "CHECKPOINT_NOT_FOUND"}
         with pytest.raises(InputError) as caught:
             load_yolo(name, fuse=True)
         assert caught.value.code == "REMOTE_REFUSED"
-    assert refused(tmp_path / "yolo11n.pt").code == "CHECKPOINT_NOT_FOUND"
+    assert rejected(tmp_path / "yolo11n.pt").code == "CHECKPOINT_NOT_FOUND"
     (tmp_path / "model.onnx").write_bytes(b"x")
-    assert "Expected .pt; Ultralytics reads" in refused(tmp_path / "model.onnx").message
+    assert "Expected .pt; Ultralytics reads" in rejected(tmp_path / "model.onnx").message
 
 
 def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:
