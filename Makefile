@@ -1,4 +1,4 @@
-# demo · test · check · bench: each sets up .venv by itself, once, and again when pyproject.toml
+# demo · test · test-fast · check · bench: each sets up .venv by itself, once, and again when pyproject.toml
 # changes. PYTHON=python3.12 make demo uses another interpreter (3.11 or later).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,14 +6,15 @@ READY := .venv/.ready
 DATA := demo-data
 SNELLEN := $(BIN)/snellen
 
-.PHONY: help demo test check bench bench-serve load-goals
+.PHONY: help demo test test-fast check bench bench-serve load-goals
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   train a small classifier, evaluate it and an ImageNet model, say what next"
-	@echo "make test   every test"
-	@echo "make check  ruff, mypy and the import rules"
-	@echo "make bench  the benchmarks; make bench-serve, make load-goals: those of the HTTP service"
+	@echo "make demo       train a small classifier, evaluate it and an ImageNet model, say what next"
+	@echo "make test       every test, and the coverage"
+	@echo "make test-fast  the tests without Ray and without slow ones, in under 5 minutes"
+	@echo "make check      ruff, codespell, mypy, import rules, structure, doctests"
+	@echo "make bench      the benchmarks; make bench-serve, make load-goals: those of the HTTP service"
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else 0'
@@ -56,16 +57,26 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	echo "  snellen predict --job digits $(DATA)/digits/test/4/1628.png --visualize all"; \
 	echo "  snellen serve configs/serve.yaml                          # one image over HTTP"
 
-# Two at a time what is quick; one at a time what starts Ray or takes its time.
+COVER := --cov --cov-report=
+FAST := not ray and not slow and not browser
+
+# Fast tests in parallel, Ray and slow tests serially; the coverage of both together is gated.
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not ray and not slow"
-	@$(BIN)/python -m pytest -q -m "ray or slow"
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(COVER) --cov-fail-under=0 -m "$(FAST)"
+	@$(BIN)/python -m pytest -q $(COVER) --cov-append -m "not ($(FAST))"
+
+test-fast: $(READY)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(FAST)"
 
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/structure
+	@$(BIN)/python -m pytest -q --doctest-modules metrics
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/run_all.py

@@ -16,6 +16,8 @@ ROLES = {
     "command": "the commands of one topic",
     "config": "the configuration of a package",
     "coco": "COCO: its metrics, its file format",
+    "confusion": "the confusion matrix of one family of metrics",
+    "engine": "an engine: the interface, and Ray's",
     "load": "loading a checkpoint",
     "manifest_file": "a manifest as a dataset",
     "metrics": "the metrics of one family of tasks, and their settings",
@@ -27,6 +29,7 @@ ROLES = {
     "state": "the mergeable state of one family of metrics",
     "tables": "tables in the terminal for one topic",
     "tasks": "the registry of tasks",
+    "transforms": "the transform that a framework evaluates with",
 }
 """Names that several modules of a tree share, because they play the same part in each package."""
 _ENDING = re.compile(r"(ations?|ions?|ings?|ers?|ors?|ed|es|s|e|y|ies)$")
@@ -61,3 +64,8 @@ def test_siblings_differ_by_more_than_an_ending(package: str) -> None:
         if stem(a) == stem(b)
     ]
     assert alike == []
+
+
+def test_every_shared_name_is_shared() -> None:
+    names = [path.stem for package in PACKAGES for path in files(package)]
+    assert [role for role in ROLES if names.count(role) < 2] == []
