@@ -77,6 +77,20 @@ def test_migrations_go_down_and_up_again(db: Database) -> None:
         assert set(Base.metadata.tables) < set(inspect(session.connection()).get_table_names())
 
 
+def test_runs_of_the_first_revision_are_kept(db: Database, url: str) -> None:
+    run_id = make_run(db, make_job(db).id, status="interrupted", metrics={"accuracy": 0.5})
+    with db.session() as session:
+        migrate.downgrade(session.connection(), "0001")
+    with db.read() as session:
+        columns = {c["name"] for c in inspect(session.connection()).get_columns("test_runs")}
+    assert "cancel_requested" not in columns
+    opened = Database.open(url)
+    run = get_test_run(opened, run_id)
+    opened.close()
+    assert (run.status, run.metrics, run.cancel_requested) == (
+        "interrupted", {"accuracy": 0.5}, False)  # fmt: skip
+
+
 def test_the_known_revisions_are_those_of_the_folder() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "store" / "migrations"))
