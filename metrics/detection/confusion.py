@@ -6,7 +6,7 @@ take, by falling confidence, the free truth of another class that they overlap m
 least the threshold, the last of equals. What is left pairs with the background, the last row and
 column. So a row sums to the truths of its class, a column to the TPs and FPs of its class, and
 the diagonal is the TPs: the matrix agrees with per-class precision and recall. (A single
-class-agnostic pass, as Ultralytics has it, assigns the truth of a TP to a more confident
+class-agnostic pass, as Ultralytics has it, assigns the true object of a TP to a more confident
 prediction of another class.)
 """
 
@@ -28,7 +28,7 @@ class Confused:
 
     Attributes:
         predicted: int64, (n,), predictions that are counted, in their order.
-        true: int64, (n,), the truth of each, -1 for the background.
+        true: int64, (n,), the true object of each, -1 for the background.
         missed: int64, (m,), truths without a prediction.
     """
 

@@ -21,7 +21,7 @@ class Matched:
 
     Attributes:
         candidates: the part and its overlapping pairs.
-        coco: int64, (D, 10), the truth matched at COCO's thresholds, -1 for none.
+        coco: int64, (D, 10), the true object matched at COCO's thresholds, -1 for none.
         operating: int64, (D,), the same at the operating point's overlap.
         ultralytics: bool, (D, 10), True where Ultralytics' rule finds a truth.
         tide: the errors at the operating point's overlap.

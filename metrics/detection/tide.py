@@ -48,8 +48,8 @@ class TideErrors:
     Attributes:
         bucket: uint8, (D,): 0 to 4 as in `BUCKETS`, 6 correct, 7 ignored.
         fixed_class: int32, (D,): the class in which a Cls or Loc error would be a true positive
-            if it were fixed; -1 where it would be removed (another prediction has the truth).
-        target: int64, (D,): the truth that a Cls or Loc error points to, else -1.
+            if it were fixed; -1 where it would be removed (another prediction has the true object).
+        target: int64, (D,): the true object that a Cls or Loc error points to, else -1.
         missed: bool, (G,).
     """
 
@@ -64,7 +64,8 @@ def tide_errors(candidates: Candidates, matched: Ints, threshold: float) -> Tide
 
     Args:
         candidates: D predictions, G truths and their pairs that overlap by 0.1 or more.
-        matched: int64, (D,), the truth that each prediction matched at the threshold, -1 for none.
+        matched: int64, (D,), the true object that each prediction matched at the threshold, -1 for
+            none.
         threshold: t, minimum overlap of a match.
 
     Example:

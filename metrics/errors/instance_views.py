@@ -24,7 +24,7 @@ class Side:
         index: position in the row's ``true_boxes`` or ``predicted_boxes``; None where the class
             is that of the whole image.
         box: x1, y1, x2, y2, pixels of the upright image; None likewise.
-        confidence: of the class; None for the truth of a detection.
+        confidence: of the class; None for the true object of a detection.
     """
 
     class_id: int

@@ -90,8 +90,8 @@ def tide_listing(
     """List the errors of a part, each with its bucket; see `snellen.metrics.detection.tide`.
 
     In the order of the images; in each the wrong predictions by falling confidence, then the
-    missed truths. ``true`` is the truth that is missed or that a Cls or Loc error points to, so
-    it is -1 for Both, Dupe and Bkg.
+    missed truths. ``true`` is the object that is missed or that a Cls or Loc error points to, so it
+    is -1 for Both, Dupe and Bkg.
 
     Args:
         table: rows of a result file with `listing_columns`.

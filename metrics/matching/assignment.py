@@ -142,7 +142,7 @@ def greedy(
         crowd: bool, (G,).
 
     Returns:
-        int64, (D, T): the truth of each prediction, -1 for none.
+        int64, (D, T): the true object of each prediction, -1 for none.
 
     Example:
         Two predictions overlap truth 0; the more confident one takes it at both thresholds.

@@ -24,7 +24,7 @@ class Candidates:
         ignored: bool, (G,), truths that are neither found nor missed.
         order: int64, (D,), position of each prediction by falling confidence in its image.
         rank: int64, (D,), the same within its image and class.
-        pairs: the pairs within an image, whatever their classes.
+        pairs: the pairs within an image, of any classes.
         same_class: bool, (P,), True where both of a pair have the same class.
     """
 
@@ -42,7 +42,7 @@ class Candidates:
             thresholds: (T,), minimum overlaps, none below the floor of the candidates.
 
         Returns:
-            int64, (D, T): the index of the truth, -1 for none.
+            int64, (D, T): the index of the true object, -1 for none.
         """
         pairs = self.pairs.where(self.same_class)
         return greedy(pairs, self.rank, thresholds, self.ignored, self.images.truths.crowd)

@@ -52,7 +52,7 @@ def keypoint_sigmas(points: int, sigmas: Sequence[float] | None = None) -> Float
 
 
 def box_iou(predicted: Floats, true: Floats, crowd: Bools) -> Floats:
-    """Compute the IoU of boxes; over the predicted area where the truth is a crowd.
+    """Compute the IoU of boxes; over the predicted area where the true object is a crowd.
 
     Args:
         predicted: (..., 4), xyxy pixels.
@@ -125,8 +125,8 @@ def oks(predicted: Floats, true: Floats, boxes: Floats, areas: Floats, sigmas: F
     Args:
         predicted: (..., K, 3), x, y, v.
         true: (..., K, 3), x, y, v.
-        boxes: (..., 4), xyxy of the truth.
-        areas: (...), square pixels of the truth.
+        boxes: (..., 4), xyxy of the true object.
+        areas: (...), square pixels of the true object.
         sigmas: (K,), see `keypoint_sigmas`.
 
     Returns:

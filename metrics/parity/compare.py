@@ -1,4 +1,4 @@
-"""The comparison of two models' results for one image, whatever the task."""
+"""The comparison of two models' results for one image of any task."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def draw_result(
 
     Args:
         pixels: uint8, shape (H, W, 3), RGB, the upright original image; not changed.
-        result: of this image; a failed one gives its reason on a darkened image.
+        result: of this image; the error of a failed one is printed below the darkened image.
         class_names: in the order of the outputs; a box of a class without one is ``#id``.
         max_side: larger images are drawn on a smaller copy, pixels.
 

@@ -13,19 +13,19 @@ from snellen.pipelines.visualization.text import Font, font_of
 
 Pixels = npt.NDArray[np.uint8]
 MAX_SIDE = 1600
-"""Larger images are drawn on a smaller copy, pixels of the longest side."""
+"""Longest side of a picture, pixels; larger images are drawn on a smaller copy."""
 MIN_SIDE = 320
-"""Smaller images are enlarged, so that labels are legible."""
-_LEAST = (160, 96)
-"""Width and height that a picture has at least; narrower images get a margin."""
+"""Images with a smaller longest side are enlarged, so that labels are legible."""
+_MIN_SIZE = (160, 96)
+"""Minimum width and height of a picture; smaller images get a margin."""
 _MARGIN = (38, 40, 45)
-_ENLARGED = 64
-"""Up to this side an image is enlarged by whole pixels, which shows what the model saw."""
+_PIXELATED = 64
+"""Images up to this longest side are enlarged by whole pixels, as the model sees them."""
 
 
 @dataclass(slots=True)
 class Canvas:
-    """The picture that is drawn on.
+    """A picture to draw on.
 
     Attributes:
         image: RGB.
@@ -47,15 +47,15 @@ class Canvas:
 
     @property
     def draw(self) -> ImageDraw.ImageDraw:
-        """A pen for the picture."""
+        """A drawing context of the picture."""
         return ImageDraw.Draw(self.image)
 
     def point(self, x: float, y: float) -> tuple[float, float]:
-        """A point of the original, in the picture."""
+        """Convert a point of the original image to the picture."""
         return x * self.scale_x, y * self.scale_y
 
     def pixels(self) -> Pixels:
-        """The picture as uint8, shape (height, width, 3)."""
+        """Return the picture as uint8, shape (height, width, 3)."""
         return np.array(self.image, dtype=np.uint8)
 
 
@@ -78,7 +78,7 @@ def canvas_of(pixels: Pixels, max_side: int = MAX_SIDE) -> Canvas:
     size = _fitting(width, height, max_side)
     if size != (width, height):
         image = image.resize(size, _resampling(max(width, height), max(size)))
-    room = (max(size[0], _LEAST[0]), max(size[1], _LEAST[1]))
+    room = (max(size[0], _MIN_SIZE[0]), max(size[1], _MIN_SIZE[1]))
     if room != size:
         wider = Image.new("RGB", room, _MARGIN)
         wider.paste(image)
@@ -110,4 +110,4 @@ def _fitting(width: int, height: int, max_side: int) -> tuple[int, int]:
 def _resampling(before: int, after: int) -> Image.Resampling:
     if after < before:
         return Image.Resampling.BOX
-    return Image.Resampling.NEAREST if before <= _ENLARGED else Image.Resampling.BICUBIC
+    return Image.Resampling.NEAREST if before <= _PIXELATED else Image.Resampling.BICUBIC

@@ -1,4 +1,4 @@
-"""Pictures as files."""
+"""Encode pictures as PNG and JPEG files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 
 def encode_png(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
-    """A PNG: lossless.
+    """Encode pixels as PNG, lossless.
 
     Args:
         pixels: uint8 of shape (H, W, 3), or uint8 or uint16 of shape (H, W).
@@ -20,7 +20,7 @@ def encode_png(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
-    """A JPEG of uint8 pixels of shape (H, W, 3), with full colour resolution for thin lines."""
+    """Encode uint8 pixels of shape (H, W, 3) as JPEG, without chroma subsampling."""
     return _saved(Image.fromarray(pixels), format="JPEG", quality=quality, subsampling=0)
 
 

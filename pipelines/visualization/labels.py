@@ -1,4 +1,4 @@
-"""Chips with a class and a confidence, put where they hide as little as can be."""
+"""Labels with a class and a confidence, placed where they overlap least."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Rectangle = tuple[float, float, float, float]
 
 
 class Labeller:
-    """Draws labels of boxes on one picture and remembers where they are."""
+    """Draws labels of boxes on one picture and avoids overlaps between them."""
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
@@ -22,13 +22,13 @@ class Labeller:
         self._height = ascent + descent + self._pad
 
     def put(self, name: str, number: str, box: Rectangle, colour: Colour) -> Rectangle:
-        """Draw a chip beside ``box``, whole inside of the picture; give where it is.
+        """Draw a label beside a box, completely inside of the picture, and return its rectangle.
 
         Args:
             name: shortened where it is wider than the box and half of the picture.
-            number: stands behind it, always whole.
-            box: what it belongs to.
-            colour: of the chip.
+            number: follows the name, never shortened.
+            box: the labelled box.
+            colour: background of the label.
         """
         canvas = self._canvas
         most = max(canvas.image.width * 0.5, box[2] - box[0])
@@ -51,7 +51,7 @@ class Labeller:
         return place
 
     def _place(self, box: Rectangle, width: float) -> Rectangle:
-        """Above the box, inside its top, below it, or at its right: the least overlap wins."""
+        """Choose above the box, inside its top, below it, or at its right, by the least overlap."""
         x1, y1, x2, y2 = box
         half = self._canvas.line / 2
         corners = (

@@ -29,7 +29,7 @@ INK: Colour = (20, 22, 26)
 
 
 def class_colour(class_id: int) -> Colour:
-    """The colour of a class: chosen ones first, then hues by the golden ratio."""
+    """Return the colour of a class: chosen ones first, then hues by the golden ratio."""
     if 0 <= class_id < len(_FIRST):
         return _FIRST[class_id]
     saturation, value = _SHADES[class_id % len(_SHADES)]
@@ -38,15 +38,15 @@ def class_colour(class_id: int) -> Colour:
 
 
 def text_colour(ground: Colour) -> Colour:
-    """White or almost black, whichever has more contrast on ``ground`` (WCAG 2 luminance)."""
+    """Return white or almost black, which has more contrast on ``ground`` (WCAG 2 luminance)."""
     light = luminance(ground) + 0.05
     on_white, on_ink = 1.05 / light, light / (luminance(INK) + 0.05)
-    # White is preferred a little: on saturated colours it looks better than it measures.
+    # White is slightly preferred: on saturated colours it looks better than its contrast.
     return WHITE if on_white * 1.6 >= on_ink else INK
 
 
 def luminance(colour: Colour) -> float:
-    """Relative luminance, 0 to 1: https://www.w3.org/TR/WCAG21/#dfn-relative-luminance"""
+    """Compute the relative luminance, 0 to 1: https://www.w3.org/TR/WCAG21/#dfn-relative-luminance"""
     linear = [
         share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
         for share in (channel / 255 for channel in colour)

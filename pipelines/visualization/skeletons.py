@@ -1,4 +1,4 @@
-"""Keypoints: COCO's limbs for people of 17 points, points alone for anything else."""
+"""Keypoints: points with COCO's limbs for people of 17 points, points alone otherwise."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LIMBS: tuple[tuple[int, int, Colour], ...] = (
 )
 """COCO's 17 points: nose, then left and right of eyes, ears, shoulders, elbows, wrists, hips,
 knees, ankles."""
-_SEEN = 0.25
-"""Less sure points are not drawn."""
+_VISIBLE = 0.25
+"""Minimum confidence of a point that is drawn."""
 _FINER = 3
-"""Limbs are drawn larger and reduced, which smooths them."""
+"""Limbs are drawn at this multiple of their size and reduced, which smooths them."""
 
 
 def _colour_of(number: int, count: int) -> Colour:
@@ -37,7 +37,7 @@ def _colour_of(number: int, count: int) -> Colour:
 
 
 def draw_skeleton(canvas: Canvas, keypoints: Sequence[Mapping[str, float]]) -> None:
-    """Draw one instance's points, and the limbs between those that are seen.
+    """Draw the points of one instance and the limbs between visible points.
 
     Args:
         keypoints: ``x, y`` in pixels of the original, ``v`` a confidence.
@@ -45,7 +45,7 @@ def draw_skeleton(canvas: Canvas, keypoints: Sequence[Mapping[str, float]]) -> N
     seen = {
         number: canvas.point(point["x"], point["y"])
         for number, point in enumerate(keypoints)
-        if point["v"] >= _SEEN
+        if point["v"] >= _VISIBLE
     }
     if not seen:
         return

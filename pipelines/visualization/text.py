@@ -1,4 +1,4 @@
-"""Text in Pillow's own scalable font, which knows little more than ASCII."""
+"""Text in Pillow's built-in scalable font, which has little more than ASCII."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import ImageFont
 Font = ImageFont.FreeTypeFont
 _UNKNOWN = "?"
 _MISSING = "\uffff"
-"""No font has a glyph for it: what is drawn instead is the sign for a missing one."""
+"""A character without a glyph in any font; it is drawn as the glyph of missing characters."""
 
 
 @lru_cache(maxsize=32)
 def font_of(size: int) -> Font:
-    """The font at a size in pixels."""
+    """Return the font at a size in pixels."""
     font = ImageFont.load_default(size=size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise RuntimeError("expected Pillow to have FreeType, as its packages have")
@@ -30,7 +30,7 @@ def _has_glyph(char: str) -> bool:
 
 
 def printable(text: str, otherwise: str) -> str:
-    """``text`` as the font can draw it.
+    """Replace the characters that the font cannot draw.
 
     Accents are dropped where the font lacks them, other unknown characters become ``?``. A text
     without any known character, such as a name in another script, becomes ``otherwise``.
@@ -52,7 +52,7 @@ def _known(char: str) -> str:
 
 
 def shortened(text: str, font: Font, width: float) -> str:
-    """``text``, cut with an ellipsis where it is wider than ``width`` pixels."""
+    """Shorten ``text`` with an ellipsis where it is wider than ``width`` pixels."""
     if font.getlength(text) <= width:
         return text
     low, high = 0, len(text)

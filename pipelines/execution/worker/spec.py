@@ -1,4 +1,4 @@
-"""What a worker is told: the run, and the unit. Small, picklable, the same for both engines."""
+"""The messages between a run and its workers: small, picklable, the same for both engines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from snellen.pipelines.storage.remote_path import Place
 
 @dataclass(frozen=True, slots=True)
 class PictureSpec:
-    """Which pictures are written beside the results.
+    """The pictures that are written beside the results.
 
     Attributes:
-        visualize: annotated copies of no, failed or all images, or of so many, spread evenly.
-        masks: also an image of instance numbers for each image with masks.
-        total: images in the run.
+        visualize: annotated copies of no, failed or all images, or of a number of images, spread
+            evenly.
+        masks: also write an image of instance numbers for each image with masks.
+        total: number of images in the run.
         class_names: in the order of the outputs.
     """
 
@@ -31,10 +32,10 @@ class PictureSpec:
     class_names: tuple[str, ...]
 
     def wants(self, image_index: int, *, failed: bool) -> bool:
-        """Whether an annotated copy of the image is wanted."""
+        """Return True where an annotated copy of the image is written."""
         if not isinstance(self.visualize, int):
             return self.visualize == "all" or (self.visualize == "failed" and failed)
-        # The k-th of n is image floor(k * total / n), as dataset.limit takes them.
+        # The k-th of n is image floor(k * total / n), as for dataset.limit.
         n = min(self.visualize, self.total)
         k = -(-image_index * n // self.total)
         return k < n and k * self.total // n == image_index
@@ -42,22 +43,23 @@ class PictureSpec:
 
 @dataclass(frozen=True, slots=True)
 class ScoringSpec:
-    """Everything about the run that scoring a unit depends on.
+    """The settings of a run that the result of a unit depends on.
 
     Attributes:
-        adapter: how to build the model.
-        info: what the driver found in the checkpoint.
-        class_map: how labels become class ids; None where there are no labels.
-        classes: the data set's classes, by its own ids.
-        operating: where matches are counted; None for classification.
+        adapter: the specification of the model.
+        info: description of the checkpoint, as the driver found it.
+        class_map: from labels to class ids; None for unlabelled images.
         results_dir: the run's folder, the same path on every node.
-        root: the data set's root; no image may lie outside of it.
-        batch_size: images a forward pass.
-        device: ``cpu`` or ``cuda``; None lets a worker take a GPU if it has one.
-        torch_threads: threads inside one forward pass on a CPU.
-        follow_links: whether links may lead out of the root.
-        storage: how remote images are reached; without credentials.
-        pictures: which annotated images are written; None for none.
+        manifest: path of the run's manifest.
+        root: the dataset's root; images outside of it are rejected.
+        batch_size: number of images per forward pass.
+        device: ``cpu`` or ``cuda``; None takes a GPU if the worker has one.
+        torch_threads: number of threads of one forward pass on a CPU.
+        classes: the dataset's class names in the order of its own ids.
+        operating: the point at which matches are counted; None for a task without matches.
+        follow_links: allow links that lead out of the root.
+        storage: options of remote storage, without credentials.
+        pictures: the pictures that are written; None for none.
     """
 
     adapter: AdapterSpec
@@ -78,10 +80,10 @@ class ScoringSpec:
 
 @dataclass(frozen=True, slots=True)
 class UnitOutcome:
-    """What comes back from a worker: a commit record, or why there is none.
+    """The outcome of a unit: the record of its file, or the error that stops the run.
 
-    ``error`` is a problem of the run, not of an image: no space left, a model that does not
-    load. It is (code, message) and stops the run.
+    ``error`` is (code, message) of a problem of the run, not of an image: no space left, a model
+    that does not load.
     """
 
     unit_id: int

@@ -1,8 +1,8 @@
-"""Write annotated images and instance images of a unit, beside its results.
+"""Write annotated images and instance images of a unit beside its results.
 
-The image is read a second time for its picture: between decoding and the result only the small
-array that the model takes is kept, and mostly few pictures are wanted. Names follow from the
-image alone, so a unit that is done again replaces its pictures, each at once.
+The image is read a second time for its picture: after decoding only the small input array of the
+model is kept, and usually few pictures are written. File names depend on the image alone, so a
+unit that is repeated replaces its pictures, each atomically.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from snellen.store.parquet.unit_files import write_atomically
 
 VISUALIZATIONS, MASKS = "visualizations", "masks"
 FOLDERS = (VISUALIZATIONS, MASKS)
-"""Folders in the folder of a job."""
-_A_FOLDER = 1000
+"""Folders of pictures in the folder of a job."""
+_PER_FOLDER = 1000
 _FLAT = 10_000
-"""Up to so many images their pictures lie in one folder, else in folders of a thousand."""
+"""Maximum number of images whose pictures share one folder; above it there are `_PER_FOLDER`."""
 
 
 def add_pictures(
     spec: ScoringSpec, pictures: PictureSpec, manifest: pa.Table, table: pa.Table
 ) -> pa.Table:
-    """Write the pictures that are wanted and put their paths into the result rows.
+    """Write the requested pictures and add their paths to the result rows.
 
     Args:
         spec: of the run.
-        pictures: which ones.
+        pictures: the requested pictures.
         manifest: rows of the unit.
         table: its result rows, in the same order.
 
@@ -71,9 +71,9 @@ def add_pictures(
 def _draw(
     spec: ScoringSpec, pictures: PictureSpec, place: dict[str, Any], row: dict[str, Any]
 ) -> bytes | None:
-    """The annotated image as JPEG; None where there are no pixels to draw on."""
+    """Draw the annotated image as JPEG; None where the image cannot be read."""
     if row["error_code"] == ErrorCode.WORKER_DIED:
-        return None  # it would kill this worker, too
+        return None  # it would kill this worker as well
     from snellen.adapters.images.decode import decode_image
     from snellen.pipelines.tasks.render import draw_row
     from snellen.pipelines.visualization.encode import encode_jpeg
@@ -83,7 +83,7 @@ def _draw(
         pixels = decode_image(data).pixels
         return encode_jpeg(draw_row(pixels, row, pictures.class_names))
     except Exception:
-        # The row stands without its picture: no drawing may end a job of millions.
+        # The row stays without its picture: no drawing may end a job of millions.
         return None
 
 
@@ -109,4 +109,4 @@ def _name(pictures: PictureSpec, row: dict[str, Any]) -> str:
     stem = PurePosixPath(row["image_name"]).stem
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
     name = f"{index:06d}-{safe}" if safe else f"{index:06d}"
-    return name if pictures.total <= _FLAT else f"{index // _A_FOLDER:06d}/{name}"
+    return name if pictures.total <= _FLAT else f"{index // _PER_FOLDER:06d}/{name}"

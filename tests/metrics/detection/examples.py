@@ -85,7 +85,8 @@ def report(rows: list[dict[str, Any]], task: str, classes: int, **options: Any) 
     metrics = load(task, **{"bootstrap": 0, **options})
     names = [f"class-{i}" for i in range(classes)]
     state = metrics.state(table(rows).select(list(metrics.columns)), names)
-    return metrics.compute(state, names, total_images=len(rows), failed_images=0)
+    found: DetectionReport = metrics.compute(state, names, total_images=len(rows), failed_images=0)
+    return found
 
 
 def _box(random: np.random.Generator) -> list[float]:

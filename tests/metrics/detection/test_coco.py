@@ -66,7 +66,7 @@ def merged(rows: list[dict[str, Any]], task: str, seed: int, **options: Any) -> 
     places = random.integers(0, 3, len(rows))
     parts = [[r for r, place in zip(rows, places, strict=True) if place == n] for n in range(3)]
     states = [metrics.state(table(part), names) for part in parts]
-    random.shuffle(states)  # type: ignore[arg-type]
+    random.shuffle(states)
     states = [metrics.merge(states[:2]), pickle.loads(pickle.dumps(states[2]))]
     return metrics.compute(  # type: ignore[no-any-return]
         metrics.merge(states), names, total_images=len(rows), failed_images=0

@@ -42,7 +42,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 def settings(r: dict[str, Any], kind: Kind, **options: float) -> ImageSettings:
     names = ("true_masks", "predicted_masks", "true_keypoints", "predicted_keypoints")
-    return ImageSettings(kind, SIZE, SIZE, **{name: r.get(name) for name in names}, **options)
+    given: dict[str, Any] = {name: r.get(name) for name in names} | options
+    return ImageSettings(kind, SIZE, SIZE, **given)
 
 
 def columns(rows: list[dict[str, Any]], kind: Kind, **options: float) -> dict[str, pa.Array]:

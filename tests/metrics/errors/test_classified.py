@@ -73,7 +73,7 @@ MATRIX = [[5, 3, 0], [3, 1, 4], [0, 0, 0]]
 def test_confused_pairs(sparse: bool) -> None:
     matrix: Any = MATRIX
     if sparse:
-        rows, columns = np.nonzero(MATRIX)
+        rows, columns = np.nonzero(np.asarray(MATRIX))
         counts = np.asarray(MATRIX)[rows, columns]
         matrix = {
             "format": "coo", "shape": [3, 3],

@@ -91,8 +91,11 @@ def test_an_instance_says_where_to_look() -> None:
     assert confused.predicted is not None
     assert (confused.true.class_id, confused.true.label, confused.true.index) == (0, "a", 1)
     assert (confused.predicted.label, confused.predicted.index) == ("b", 0)
-    assert confused.true.box == confused.predicted.box == A
-    assert (confused.true.confidence, confused.predicted.confidence) == (None, 0.75)
+    corners = tuple(float(corner) for corner in A)
+    assert confused.true.box == corners
+    assert confused.predicted.box == corners
+    assert confused.true.confidence is None
+    assert confused.predicted.confidence == 0.75
     assert confused.overlap == 1.0
     assert missed.true is not None
     assert (missed.true.index, missed.predicted, missed.overlap) == (0, None, None)

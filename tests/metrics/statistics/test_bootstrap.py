@@ -31,7 +31,8 @@ CLASSES = 3
 def part(rows: list[dict[str, Any]], kind: str) -> OverlapState:
     metrics = load(TASK[kind])
     state = metrics.state(table(rows), [str(i) for i in range(CLASSES)])
-    return state.overlaps[kind].by_image()  # type: ignore[index]
+    overlaps: dict[str, OverlapState] = state.overlaps
+    return overlaps[kind].by_image()
 
 
 def weighted(state: OverlapState, weights: Any) -> Any:

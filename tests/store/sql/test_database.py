@@ -78,7 +78,7 @@ def test_migrations_go_down_and_up_again(db: Database) -> None:
 
 
 def test_runs_of_the_first_revision_are_kept(db: Database, url: str) -> None:
-    run_id = make_run(db, make_job(db).id, status="interrupted", metrics={"accuracy": 0.5})
+    run_id = make_run(db, make_job(db), status="interrupted", metrics={"accuracy": 0.5})
     with db.session() as session:
         migrate.downgrade(session.connection(), "0001")
     with db.read() as session:
