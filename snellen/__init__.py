@@ -1,4 +1,4 @@
-"""Test and run vision models; this is the public Python API.
+"""Evaluate, run and serve vision models: the public Python API.
 
 import snellen
 
@@ -8,7 +8,7 @@ run.results()                       # a polars DataFrame, one row per image
 snellen.open_run("latest")
 snellen.execute(snellen.submit("configs/digits.yaml"))
 job = snellen.predict(images="photos/", job="digits")
-job.results()                       # the same for predictions; job.draw(0) is a picture
+job.results()                       # one row per image; job.draw(0) returns an annotated image
 snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
 snellen.Client("http://127.0.0.1:8000").infer("cat.jpg", job="digits")
 """
@@ -55,8 +55,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that the command line answers --help without polars, pyarrow and SQLAlchemy, and a
-    # client needs none of them.
+    # Lazy, so that --help does not import polars, pyarrow and SQLAlchemy, and a client needs none.
     from importlib import import_module
 
     for module, names in _MODULES.items():
@@ -73,5 +72,6 @@ def _run_dataset(
     return run_dataset(adapter, dataset_path, split, save_results)
 
 
-# Adapters import nothing above them; whoever imports one has imported this package before.
+# Adapters must not import the layers above them, so the runner is injected here: importing any
+# adapter imports this package first.
 set_dataset_runner(_run_dataset)

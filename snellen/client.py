@@ -1,4 +1,4 @@
-"""A client of the HTTP service: ``snellen.Client("http://127.0.0.1:8000").infer("cat.jpg")``."""
+"""Client of the HTTP service: ``snellen.Client("http://127.0.0.1:8000").infer("cat.jpg")``."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Body = TypeVar("Body", bound=BaseModel)
 KEY_VARIABLE = "SNELLEN_API_KEY"
 _PAGE = 1000
 _NOT_RETRIED = {"REQUEST_TIMEOUT"}
-"""The service may go on with such a request: asking again would double its work."""
+"""The service may still be working on such a request; a retry would double the load."""
 
 
 class ServiceError(SnellenError):
-    """The service refused; ``code`` and ``message`` are its own, ``status`` is HTTP's."""
+    """Error response of the service, with its ``code``, ``message`` and HTTP ``status``."""
 
     exit_code = 1
 
@@ -48,31 +48,31 @@ class ServiceError(SnellenError):
 
 
 class Prediction(InferenceResultResponse):
-    """An answer; see `InferenceResultResponse`. Keys that this version does not know are ignored.
+    """Prediction for one image; see `InferenceResultResponse`. Unknown keys are ignored.
 
-    Boxes are absolute pixels of the upright image, times milliseconds.
+    Boxes are in absolute pixels of the upright image, times in milliseconds.
     """
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
     @property
     def picture(self) -> bytes | None:
-        """The annotated image as a JPEG, where ``visualize`` was asked for."""
+        """Annotated image as JPEG bytes; None without ``visualize``."""
         if self.visualization is None:
             return None
         return base64.b64decode(self.visualization.partition(",")[2])
 
 
 class Client:
-    """Talks to one service; threads may share it. Use as a context manager, or ``close`` it.
+    """Client of one service. Thread-safe; use it as a context manager, or call ``close``.
 
     Args:
-        url: of the service, such as ``http://127.0.0.1:8000``.
-        api_key: needed where the service is not on this machine; default: the environment
-            variable ``SNELLEN_API_KEY``.
-        timeout_s: for one answer.
-        retries: how often a request is repeated that the service had no room for (503); it says
-            itself how long to wait.
+        url: URL of the service, such as ``http://127.0.0.1:8000``.
+        api_key: API key, if the service requires one; None takes the environment variable
+            ``SNELLEN_API_KEY``.
+        timeout_s: timeout of one request, in seconds.
+        retries: maximum number of retries if the service is overloaded (503); the service states
+            how long to wait in between.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class Client:
         """Predict for one image.
 
         Args:
-            image: a path, the bytes of a file, uint8 RGB of shape (height, width, 3), or a Pillow
-                image.
-            job: training job by id or name; None where the service has only one.
-            checkpoint: ``best``, ``last`` or an epoch.
-            confidence: detections below it are left out; None takes the service's setting.
+            image: a path, the bytes of a file, an RGB array (uint8, shape (height, width, 3)), or
+                a Pillow image.
+            job: id or name of a training job; None if the service has only one.
+            checkpoint: ``best``, ``last`` or an epoch number.
+            confidence: minimum confidence of a detection; None takes the service's setting.
             visualize: also return the annotated image, as ``picture``.
-            record: keep the request in the run tables; None takes the service's setting.
+            record: store the request in the run tables; None takes the service's setting.
 
         Raises:
-            ServiceError: the service's own code and message; SERVICE_UNREACHABLE.
+            ServiceError: an error response of the service; SERVICE_UNREACHABLE.
             InputError: IMAGE_NOT_FOUND, JOB_NOT_FOUND, JOB_NEEDED.
         """
         name, data = _file_of(image)
@@ -127,7 +127,7 @@ class Client:
         return _parsed(Prediction, answer)
 
     def training_jobs(self) -> list[TrainingJobResponse]:
-        """The models of the service, newest first. Raises ServiceError."""
+        """List the training jobs of the service, newest first. Raises ServiceError."""
         found: list[TrainingJobResponse] = []
         while True:
             page = {"skip": len(found), "limit": _PAGE}
@@ -138,21 +138,21 @@ class Client:
                 return found
 
     def checkpoints(self, job: int | str) -> list[CheckpointResponse]:
-        """The checkpoints of a training job, by id or name. Raises ServiceError, InputError."""
+        """List the checkpoints of a training job. Raises ServiceError, InputError."""
         path = f"/inference/training-jobs/{self._job_id(job)}/checkpoints"
         return _parsed(CheckpointListResponse, self._ask("GET", path)).checkpoints
 
     def register(
         self, output_dir: str, *, name: str | None = None, class_names: Sequence[str] | None = None
     ) -> TrainingJobResponse:
-        """Register a run directory inside the service's roots. Raises ServiceError."""
+        """Register a run directory that lies inside the service's roots. Raises ServiceError."""
         body = {"output_dir": output_dir, "name": name, "class_names": class_names}
         body = {key: value for key, value in body.items() if value is not None}
         answer = self._ask("POST", "/inference/training-jobs", json=body)
         return _parsed(TrainingJobResponse, answer)
 
     def ready(self) -> bool:
-        """Whether the service can answer requests now."""
+        """Return True if the service can answer requests."""
         try:
             return self._http.get("/health/ready").status_code == 200
         except httpx.HTTPError:
@@ -181,11 +181,15 @@ class Client:
         if job is None:
             if len(known) == 1:
                 return known[0].id
-            raise InputError("JOB_NEEDED", f"job: choose one of the service's: {names}")
+            raise InputError(
+                "JOB_NEEDED",
+                f"job: not given, and the service has {len(known)} training jobs. Expected one of "
+                f"{names}.",
+            )
         for one in known:
             if one.name == job:
                 return one.id
-        raise InputError("JOB_NOT_FOUND", f"job: the service has no {job!r}; it has {names}")
+        raise InputError("JOB_NOT_FOUND", f"job: {job!r} is unknown. Expected one of {names}.")
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         for left in range(self._retries, -1, -1):
@@ -194,8 +198,8 @@ class Client:
             except httpx.HTTPError as error:
                 raise ServiceError(
                     "SERVICE_UNREACHABLE",
-                    f"{self._url} does not answer: {error or type(error).__name__}. Is `snellen "
-                    "serve` running there?",
+                    f"{self._url} does not respond: {error or type(error).__name__}. Expected a "
+                    "Snellen service. Start one with: snellen serve",
                 ) from error
             if answer.is_success:
                 return answer
@@ -230,13 +234,14 @@ def _parsed(kind: type[Body], answer: httpx.Response) -> Body:
     except ValidationError as error:
         raise ServiceError(
             "SERVICE_ANSWER",
-            f"the answer is not one of a Snellen service: {error.error_count()} values differ",
+            f"unexpected response with {error.error_count()} invalid values. Expected a response "
+            "of a Snellen service; check the URL.",
             answer.status_code,
         ) from error
 
 
 def _file_of(image: ImageSource) -> tuple[str, bytes]:
-    """A name and the bytes of a file: arrays and Pillow images become lossless PNGs."""
+    """Return a file name and the bytes to send; arrays and Pillow images become PNGs."""
     if isinstance(image, bytes):
         return "image", image
     if isinstance(image, str | os.PathLike):
@@ -245,7 +250,9 @@ def _file_of(image: ImageSource) -> tuple[str, bytes]:
             return path.name, path.read_bytes()
         except OSError as error:
             raise InputError(
-                "IMAGE_NOT_FOUND", f"image: '{path}' cannot be read: {error.strerror or error}"
+                "IMAGE_NOT_FOUND",
+                f"image: '{path}' cannot be read: {error.strerror or error}. Expected an image "
+                "file.",
             ) from error
     from PIL import Image
 

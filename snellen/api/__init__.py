@@ -1,1 +1,1 @@
-"""The public Python API; ``import snellen`` offers all of it, each part when it is used."""
+"""Implementation of the public Python API, which ``import snellen`` exposes lazily."""

@@ -1,4 +1,4 @@
-"""What test runs and inference jobs have in common: a row, and result files read on demand."""
+"""Base class of stored test runs and inference jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ View = TypeVar("View", bound=AnyRun)
 
 
 class Stored(ABC, Generic[View]):
-    """A row of the run tables, and the files that it describes."""
+    """Row of the run tables, with its result files, which are read on demand."""
 
     def __init__(self, view: View, database: str | None) -> None:
         self._view = view
@@ -28,52 +28,52 @@ class Stored(ABC, Generic[View]):
 
     @abstractmethod
     def _open(self, db: Database) -> Results:
-        """A reader of the result rows."""
+        """Open a reader of the result rows."""
 
     @abstractmethod
     def _files(self, db: Database) -> list[Path]:
-        """Where its files are, or were."""
+        """Return the paths of the committed files, whether they still exist or not."""
 
     @property
     def id(self) -> int:
-        """Its id."""
+        """Id in the run tables."""
         return self._view.id
 
     @property
     def name(self) -> str | None:
-        """Its name."""
+        """Name; several runs may share one."""
         return self._view.name
 
     @property
     def status(self) -> str:
-        """``completed`` or what kept it from that."""
+        """Status, such as ``completed``, ``failed`` or ``interrupted``."""
         return self._view.status
 
     @property
     def row(self) -> View:
-        """Every column of its row."""
+        """All columns of the row."""
         return self._view
 
     @property
     def results_dir(self) -> Path:
-        """Folder of its files; paths of pictures in the rows start from it."""
+        """Folder of the result files; paths of pictures in the rows are relative to it."""
         return Path(self._view.results_dir or "")
 
     def files(self) -> list[Path]:
-        """The result files in unit order, which is the order of the images."""
+        """Return the result files in unit order, which is the order of the images."""
         with opened(self._database) as db:
             return self._files(db)
 
     def lazy(self) -> pl.LazyFrame:
-        """The result rows as a polars LazyFrame: filters and columns are read on demand."""
+        """Return the result rows as a polars LazyFrame, one row per image."""
         with opened(self._database) as db:
             return self._open(db).lazy()
 
     def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The result rows as a polars DataFrame, one row an image, in manifest order.
+        """Return the result rows as a polars DataFrame, one row per image, in manifest order.
 
         Args:
-            columns: only these; all columns of a result row otherwise.
+            columns: names of the columns to read; None reads all.
         """
         with opened(self._database) as db:
             return self._open(db).frame(list(columns) if columns else None)

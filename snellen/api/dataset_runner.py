@@ -1,4 +1,4 @@
-"""The runner of ``Adapter.test_dataset``: a test run of a loaded adapter."""
+"""Runner of ``Adapter.test_dataset``: evaluates an adapter that is already loaded."""
 
 from __future__ import annotations
 

@@ -23,12 +23,12 @@ Config = str | Path | Mapping[str, Any] | EvaluateConfig
 def evaluate(
     config: Config, *, overrides: Sequence[str] = (), reporter: Reporter | None = None
 ) -> TestRun:
-    """Run a test to its end and return the completed run.
+    """Evaluate a checkpoint on a labelled dataset and return the completed run.
 
     Args:
         config: the configuration.
-        overrides: ``key.sub=value`` words, for a YAML file.
-        reporter: told about progress; silent by default.
+        overrides: ``key.sub=value`` strings that override keys of a YAML file.
+        reporter: receives progress; None is silent.
 
     Raises:
         ConfigError, InputError: nothing was started.
@@ -39,17 +39,17 @@ def evaluate(
 
 
 def submit(config: Config, *, overrides: Sequence[str] = ()) -> int:
-    """Validate a test and store it as a pending run, without loading a model.
+    """Validate a configuration and store it as a pending run, without loading a model.
 
     Args:
         config: the configuration.
-        overrides: ``key.sub=value`` words, for a YAML file.
+        overrides: ``key.sub=value`` strings that override keys of a YAML file.
 
     Returns:
-        The id of the run, for `execute`, in this process or in another one.
+        The id of the run, for `execute` in this or another process.
 
     Raises:
-        ConfigError, InputError: nothing is stored.
+        ConfigError, InputError: nothing was stored.
     """
     return TestRunner(_parsed(config, overrides)).submit()
 
@@ -57,11 +57,16 @@ def submit(config: Config, *, overrides: Sequence[str] = ()) -> int:
 def execute(
     run_id: int, *, database: str | None = None, reporter: Reporter | None = None
 ) -> TestRun:
-    """Execute a pending run to its end, in this process.
+    """Execute a pending run in this process and return the completed run.
+
+    Args:
+        run_id: id that `submit` returned.
+        database: URL of the run tables; None takes the default.
+        reporter: receives progress; None is silent.
 
     Raises:
-        InputError: RUN_NOT_FOUND; RUN_STATUS, it is not pending; or what is wrong with the model
-            or the dataset, which the run says, too.
+        InputError: RUN_NOT_FOUND; RUN_STATUS if the run is not pending; or an error of the model
+            or the dataset, which is also stored with the run.
         RunError, RunInterrupted: the run can be resumed.
     """
     run = TestRunner(database=database, reporter=reporter).execute(run_id)
@@ -69,18 +74,20 @@ def execute(
 
 
 def cancel(reference: int | str, *, database: str | None = None, timeout: float = 60.0) -> TestRun:
-    """Cancel a run in whatever process it runs, and wait until it has stopped.
+    """Cancel a pending or running run and wait until it has stopped.
+
+    The run may belong to another process. It can be resumed afterwards.
 
     Args:
         reference: id, name or ``latest``.
-        database: URL of the run tables.
-        timeout: seconds to wait.
+        database: URL of the run tables; None takes the default.
+        timeout: maximum time to wait, in seconds.
 
     Returns:
-        The run, which can be resumed: ``cancelled``, or still ``running`` after the timeout.
+        The run: ``cancelled``, or still ``running`` if the timeout expired.
 
     Raises:
-        InputError: RUN_NOT_FOUND; RUN_COMPLETED, there is nothing to cancel.
+        InputError: RUN_NOT_FOUND; RUN_COMPLETED if the run has already completed.
     """
     with opened(database) as db:
         run = cancel_run(db, EVALUATION, reference, timeout=timeout)

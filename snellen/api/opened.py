@@ -1,4 +1,4 @@
-"""The existing database of a call, closed again after it."""
+"""Context manager for the run tables of one API call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from snellen.store.sql.database import Database
 
 @contextmanager
 def opened(url: str | None) -> Iterator[Database]:
-    """Open the run tables at ``url``, or the usual ones.
+    """Open existing run tables, and close them on exit.
+
+    Args:
+        url: URL of the database; None takes the default.
 
     Raises:
         InputError: DATABASE_NOT_FOUND.

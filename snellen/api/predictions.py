@@ -1,4 +1,4 @@
-"""``snellen.predict`` and the inference job that it returns."""
+"""Predict images without labels, and open stored inference jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class InferenceJob(Stored[InferenceJobView]):
-    """An inference job: its row, and its result files read on demand."""
+    """Inference job: its row in the run tables, with result files that are read on demand."""
 
     def _open(self, db: Database) -> Results:
         return open_job_results(db, self._view)
@@ -32,15 +32,18 @@ class InferenceJob(Stored[InferenceJobView]):
         return job_files(db, self._view)
 
     def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
-        """An annotated copy of an image: uint8, shape (height, width, 3), RGB.
+        """Draw the predictions on a copy of an image.
 
         Args:
-            image_index: of the result row.
-            max_side: larger images are drawn on a smaller copy, pixels.
+            image_index: index of the image in the job.
+            max_side: maximum length of the longer side, in pixels; larger images are scaled down.
+
+        Returns:
+            RGB image, uint8 of shape (height, width, 3).
 
         Raises:
             InputError: IMAGE_NOT_FOUND.
-            ImageError: the image cannot be read any more.
+            ImageError: the image file is gone or cannot be decoded.
         """
         with opened(self._database) as db:
             return draw_image(db, self._view, image_index, max_side=max_side)
@@ -61,18 +64,19 @@ def predict(
     overrides: Sequence[str] = (),
     reporter: Reporter | None = None,
 ) -> InferenceJob:
-    """Predict images without labels, to the end.
+    """Predict images without labels and return the completed inference job.
 
     ``predict("predict.yaml")``; ``predict(images="photos/", job="digits")``;
     ``predict(images=["a.jpg", "b.jpg"], checkpoint="best.pt", adapter="ultralytics")``.
 
     Args:
         config: a YAML file, a nested mapping of the same keys, or a PredictConfig.
-        images: a folder, an image, a manifest, or several paths; instead of ``dataset.path``.
-        job, checkpoint, adapter: the model, as ``model.job`` and so on.
-        confidence: detections below it are left out (``model.min_confidence``).
-        overrides: ``key.sub=value`` words.
-        reporter: told about progress; silent by default.
+        images: a folder, an image, a manifest, or several paths; replaces ``dataset.path``.
+        job, checkpoint, adapter: the model; replace ``model.job``, ``model.checkpoint`` and
+            ``model.adapter``.
+        confidence: minimum confidence of a detection; replaces ``model.min_confidence``.
+        overrides: ``key.sub=value`` strings that override keys of the configuration.
+        reporter: receives progress; None is silent.
 
     Raises:
         ConfigError, InputError: nothing was started.
@@ -97,7 +101,11 @@ def predict(
 def open_predictions(
     reference: int | str = "latest", *, database: str | None = None
 ) -> InferenceJob:
-    """A stored inference job by id, name or ``latest``.
+    """Open a stored inference job.
+
+    Args:
+        reference: id, name or ``latest``.
+        database: URL of the run tables; None takes the default.
 
     Raises:
         InputError: RUN_NOT_FOUND, DATABASE_NOT_FOUND.

@@ -1,4 +1,4 @@
-"""The functions and the class that ``import snellen`` offers."""
+"""Open stored test runs, load adapters and compare models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class TestRun(Stored[RunView]):
-    """A test run: its row, and its result files read on demand."""
+    """Test run: its row in the run tables, with result files that are read on demand."""
 
     __test__ = False  # not a test case, whatever its name looks like to pytest
 
@@ -40,7 +40,7 @@ class TestRun(Stored[RunView]):
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Metric key -> value; None where a metric does not exist."""
+        """Metric key -> value; None where a metric is undefined."""
         return dict(self._view.metrics or {})
 
     @property
@@ -50,26 +50,27 @@ class TestRun(Stored[RunView]):
 
     @property
     def per_class_metrics(self) -> dict[str, Any]:
-        """Class name -> its precision, recall, f1 and support."""
+        """Class name -> precision, recall, F1 and support."""
         return dict(self._view.per_class_metrics or {})
 
     @property
     def confusion_matrix(self) -> Any:
-        """Counts, rows true, columns predicted; sparse above 1,000 classes."""
+        """Counts; rows are true classes, columns predicted. Sparse above 1,000 classes."""
         return self._view.confusion_matrix
 
     def errors(
         self, *, min_confidence: float = 0.0, top: int = 10
     ) -> BucketSummary | MistakeSummary:
-        """What kinds of errors there are, read from the result files.
+        """Count the errors by kind, from the result files.
 
-        Of objects: TIDE's buckets with their counts, images and gain of AP. Of a classifier: the
-        most confused pairs of classes and the most confident mistakes.
+        Detection, segmentation and pose: TIDE buckets with the number of errors, the number of
+        images and the gain in AP. Classification: the most confused pairs of classes and the most
+        confident mistakes.
 
         Args:
-            min_confidence: of objects; leaves less confident predictions out. 0 gives the counts
-                of ``row.details["tide"]``.
-            top: of a classifier: so many pairs and mistakes.
+            min_confidence: minimum confidence of the predictions to count (not for
+                classification). 0 gives the counts of ``row.details["tide"]``.
+            top: maximum number of pairs and of mistakes (classification only).
 
         Raises:
             ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.summary`.
@@ -88,14 +89,14 @@ class TestRun(Stored[RunView]):
         offset: int = 0,
         limit: int = 100,
     ) -> InstancePage:
-        """The errors of a bucket, or exactly what a cell of the confusion matrix counts.
+        """List the errors in a bucket, or the instances that a confusion matrix cell counts.
 
         ``run.instances(bucket="Loc")``; ``run.instances(true="cat", predicted="dog")``;
-        ``run.instances(true="cat", predicted="background")`` are the cats that were not found.
+        ``run.instances(true="cat", predicted="background")`` lists the cats that were missed.
+        `snellen.analysis.error_analysis.InstanceQuery` describes the arguments.
 
         Raises:
-            ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.instances`;
-            `snellen.analysis.error_analysis.InstanceQuery` explains the arguments.
+            ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.instances`.
         """
         with opened(self._database) as db:
             query = InstanceQuery(bucket, true, predicted, min_confidence, sort, offset, limit)
@@ -107,7 +108,11 @@ class TestRun(Stored[RunView]):
 
 
 def open_run(reference: int | str = "latest", *, database: str | None = None) -> TestRun:
-    """A stored run by id, name or ``latest``.
+    """Open a stored test run.
+
+    Args:
+        reference: id, name or ``latest``.
+        database: URL of the run tables; None takes the default.
 
     Raises:
         InputError: RUN_NOT_FOUND, DATABASE_NOT_FOUND.
@@ -131,16 +136,16 @@ def load_adapter(
 
     Args:
         adapter: registry name or ``module:Class``.
-        checkpoint: a local file.
-        architecture: where the checkpoint does not hold it.
-        class_names: names in output order.
-        device: ``cpu`` or ``cuda``; None takes a GPU if there is one.
+        checkpoint: path of a local file.
+        architecture: name of the architecture, if the checkpoint does not contain it.
+        class_names: class names in output order.
+        device: ``cpu`` or ``cuda``; None takes a GPU if one is available.
         precision: ``fp32``, ``fp16`` or ``bf16``.
-        preprocess: overrides of the framework's own, as in the configuration.
-        options: further keys of this adapter.
+        preprocess: overrides of the preprocessing, with the keys of the configuration.
+        options: further options of the adapter.
 
     Raises:
-        ConfigError, InputError: what is wrong with the model.
+        ConfigError, InputError: the checkpoint or an option is invalid.
     """
     spec = AdapterSpec(
         adapter=adapter,
@@ -169,28 +174,28 @@ def parity(
     database: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Compare two models' answers on the same images: a checkpoint and its export, say.
+    """Compare the predictions of two models image by image, such as a checkpoint and its export.
 
     Args:
         a, b: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
-            or a YAML configuration with the model.
-        dataset: the images; labels are used where they fit.
-        dataset_format: as ``dataset.format`` of a configuration.
-        limit: so many images, spread evenly over the set.
-        tolerance: largest difference of a confidence.
-        pixels: largest difference of a box's side or a keypoint's coordinate.
-        confidence: detections below it, in both, are not compared.
-        device: ``cpu``, or ``cuda``, which may round more than the tolerance.
-        trust: TorchScript files may be loaded, although they are code.
-        database: of the run tables, where the jobs are.
-        reporter: told about progress; silent by default.
+            or a YAML configuration with a model section.
+        dataset: dataset with the images; labels are used if they match the models' classes.
+        dataset_format: format of the dataset, as in ``dataset.format``.
+        limit: maximum number of images, evenly spaced over the dataset; None takes all.
+        tolerance: maximum difference between confidences.
+        pixels: maximum difference between box sides or keypoint coordinates, in pixels.
+        confidence: detections below this confidence in both models are ignored.
+        device: ``cpu`` or ``cuda``; rounding on ``cuda`` may exceed the tolerance.
+        trust: allow TorchScript files, which can execute arbitrary code.
+        database: URL of the run tables with the training jobs; None takes the default.
+        reporter: receives progress; None is silent.
 
     Returns:
         The document of ``snellen parity --json``; ``verdict`` is ``equivalent`` or
         ``different``.
 
     Raises:
-        ConfigError, InputError: a model or the data set cannot be used.
+        ConfigError, InputError: a model or the dataset cannot be used.
     """
     settings = ParitySettings(
         dataset={"path": str(dataset), "format": dataset_format, "limit": limit},

@@ -1,4 +1,4 @@
-"""The commands, by name. Each module imports what it needs when it is called."""
+"""The Typer application with all commands; each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from snellen.cli.serve import command as serve
 
 app = typer.Typer(
     name="snellen",
-    help="Test a trained vision model on a labelled set, see on which images it fails, and run it "
-    "on images without labels.",
-    epilog="Exit codes: 0 done, 1 run failed or models differ, 2 bad usage, config or input, "
-    "130 interrupted.",
+    help="Evaluate, run and serve vision models.",
+    epilog="Exit codes: 0 success; 1 run failed, files damaged or models differ; 2 invalid usage, "
+    "configuration or input; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -61,7 +60,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """Options of every command."""
+    """Define the options of the program itself."""

@@ -1,7 +1,7 @@
-"""Entry point of the command line: errors become one paragraph and an exit code.
+"""Entry point of the command line; turns errors into one paragraph and an exit code.
 
-Exit codes: 0 done; 1 a run failed, or files are damaged; 2 bad usage, configuration or input;
-130 interrupted.
+Exit codes: 0 success; 1 a run failed, files are damaged or models differ; 2 invalid usage,
+configuration or input; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ _INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with its exit code."""
-    # HF_HUB_OFFLINE: no model library that we import may look for anything on the network.
+    """Run the command line and exit the process with its exit code."""
+    # HF_HUB_OFFLINE: no model library may look up anything on the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     signal.signal(signal.SIGTERM, _as_interrupt)
     words = sys.argv[1:] if arguments is None else arguments
     code = run(words)
     if code or words[:1] == ["serve"]:
-        # A run that was stopped half-way leaves threads in C++ that abort the interpreter's own
-        # exit now and then; everything of ours is closed and written by now.
+        # An interrupted run can leave C++ threads behind that sometimes abort the interpreter's
+        # own shutdown. Everything that we opened is closed and written at this point.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
 def run(words: list[str]) -> int:
-    """Run one command and give back its exit code."""
+    """Run one command and return its exit code."""
     import typer
 
     from snellen.cli.app import app
 
     command = typer.main.get_command(app)
-    # Typer carries its own click from 0.16 on: ask its public exception for the base class.
+    # Typer bundles its own click since 0.16: find the base class through a public exception.
     usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     as_json, debug = "--json" in words, "--debug" in words
     try:
@@ -64,12 +64,12 @@ def run(words: list[str]) -> int:
             raise
         print_error(
             "INTERNAL",
-            f"an unforeseen error: {type(error).__name__}: {error}. Please report it with the "
+            f"unexpected error: {type(error).__name__}: {error}. Please report it, with the "
             "output of the same command with --debug.",
             as_json=as_json,
         )
         return 1
-    if result == _INTERRUPTED:  # typer turns an early Ctrl-C into this code, without a word
+    if result == _INTERRUPTED:  # typer turns an early Ctrl-C into this code and prints nothing
         print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=as_json)
     return result if isinstance(result, int) else 0
 
@@ -78,10 +78,10 @@ def _usage(error: Any, *, as_json: bool) -> int:
     print_error("USAGE", error.format_message(), as_json=as_json)
     context = getattr(error, "ctx", None)
     if context is not None and not as_json:
-        print(f"See: {context.command_path} --help", file=sys.stderr)
+        print(f"For help: {context.command_path} --help", file=sys.stderr)
     return 2
 
 
 def _as_interrupt(_: int, __: FrameType | None) -> None:
-    """SIGTERM ends a run as Ctrl-C does: cleanly, and resumable."""
+    """Handle SIGTERM like Ctrl-C: stop cleanly, so that the run can be resumed."""
     raise KeyboardInterrupt

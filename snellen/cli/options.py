@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -12,35 +12,44 @@ if TYPE_CHECKING:
     from snellen.store.views import RunView
 
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")
+    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
 ]
 DatabaseOption = Annotated[
     str | None,
     typer.Option(
         "--database",
         metavar="URL",
-        help="Run tables; else SNELLEN_DATABASE, else sqlite:///runs/snellen.db.",
+        help="URL of the run tables.",
+        show_default="SNELLEN_DATABASE, else sqlite:///runs/snellen.db",
     ),
 ]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and Ray's own log.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the log of Ray.")]
 TrustOption = Annotated[
     bool,
-    typer.Option("--trust", help="Load TorchScript files, which are code that can do anything."),
+    typer.Option("--trust", help="Load TorchScript files, which can execute arbitrary code."),
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id, name or 'latest'.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Id or name of a test run, or 'latest'.")
+]
 OverridesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Settings that override the file's."),
+    typer.Argument(
+        metavar="[KEY.SUB=VALUE]...", help="Configuration keys to override, as key.sub=value."
+    ),
 ]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many.")]
-OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Leave out so many first.")]
+LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, max=100_000, help="Maximum number of rows.")
+]
+OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Number of rows to skip.")]
 
 
 def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str | None]:
-    """A check for an option: a value that is none of the choices is refused, with the nearest.
+    """Return an option callback that rejects values other than the choices.
+
+    The error lists the choices and suggests the nearest one.
 
     Args:
-        choices: called when the option is given, so that ``--help`` imports nothing.
+        choices: called only when the option is given, so that ``--help`` imports nothing.
     """
 
     def check(value: str | None) -> str | None:
@@ -50,14 +59,15 @@ def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str
 
         known = list(choices())
         raise typer.BadParameter(
-            f"expected one of {', '.join(known)}, got {value!r}{nearest(value, known)}"
+            f"{value!r} is unknown. Expected one of {', '.join(known)}"
+            f"{nearest(value, known) or '.'}"
         )
 
     return check
 
 
 def open_run(url: str | None, reference: str) -> tuple[Database, RunView]:
-    """The database of a reading command and the run that it is about.
+    """Open the existing database and look up a test run.
 
     Raises:
         InputError: DATABASE_NOT_FOUND, RUN_NOT_FOUND.
@@ -69,9 +79,7 @@ def open_run(url: str | None, reference: str) -> tuple[Database, RunView]:
 
 
 def open_database(url: str | None) -> Database:
-    """The existing database that a reading command needs.
-
-    Runs whose owner is dead are shown as ``interrupted`` from now on.
+    """Open the existing database, and mark runs whose process has died as ``interrupted``.
 
     Raises:
         InputError: DATABASE_NOT_FOUND.

@@ -1,4 +1,4 @@
-"""Where things are printed: results on stdout, everything else on stderr."""
+"""Output streams: results go to stdout, progress and errors to stderr."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 def stderr_console() -> Console:
-    """The console for progress and errors."""
+    """Create the console for progress and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def stdout_console() -> Console:
-    """The console for tables."""
+    """Create the console for tables."""
     from rich.console import Console
 
     return Console(highlight=False)
 
 
 def print_json(document: Any) -> None:
-    """Print the one document of ``--json``; numbers that are not finite become null."""
+    """Print the JSON document of ``--json``; non-finite numbers become null."""
     sys.stdout.write(json.dumps(_finite(document), indent=2, default=str) + "\n")
 
 
@@ -40,7 +40,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_error(code: str, message: str, *, as_json: bool) -> None:
-    """Print an error: a document on stdout with ``--json``, a paragraph on stderr else."""
+    """Print an error: a JSON document on stdout with ``--json``, else a paragraph on stderr."""
     if as_json:
         print_json({"error": {"code": code, "message": message}})
         return

@@ -1,4 +1,4 @@
-"""What a run or an inference job would do, printed."""
+"""Printing of plans: the resolved settings of a run that has not started."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from snellen.cli.output import print_json, stdout_console
 
 
 def print_plan(found: dict[str, Any], *, as_json: bool) -> None:
-    """Print what a run or an inference job would do."""
+    """Print the plan of a test run or an inference job."""
     if as_json:
         print_json(found)
         return

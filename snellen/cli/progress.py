@@ -20,19 +20,19 @@ _LINE_SECONDS = 5.0
 
 
 @contextmanager
-def make_reporter(*, debug: bool, doing: str = "evaluating") -> Iterator[Reporter]:
-    """The reporter for this terminal; without ``debug`` C libraries' own chatter is silenced.
+def make_reporter(*, debug: bool, doing: str = "Evaluating") -> Iterator[Reporter]:
+    """Create the reporter for this terminal, and silence output of C libraries.
 
     Args:
-        debug: leave everything as it is.
-        doing: what is done to the images, beside the bar.
+        debug: do not silence anything.
+        doing: label of the progress bar.
     """
     from rich.console import Console
 
     with (
         nullcontext(sys.stderr) if debug else _own_stderr() as stream,
         open(os.devnull, "w") as nowhere,
-        # Ray prints about workers that died on stdout, where only results belong.
+        # Ray reports dead workers on stdout, which is reserved for results.
         redirect_stdout(stream if debug else nowhere),
     ):
         console = Console(file=stream, highlight=False)
@@ -46,11 +46,10 @@ def make_reporter(*, debug: bool, doing: str = "evaluating") -> Iterator[Reporte
 
 @contextmanager
 def _own_stderr() -> Iterator[Any]:
-    """A stream of our own to stderr, after pointing the C level's stderr elsewhere.
+    """Open a separate stream to stderr and redirect the C-level stderr to /dev/null.
 
-    Ray's C++ core prints notices that no environment variable turns off; Python's own errors
-    still arrive, because ``sys.stderr`` is moved to the new stream, too. Both are put back at
-    the end.
+    Ray's C++ core prints notices that no environment variable turns off. Python's own errors
+    stay visible, because ``sys.stderr`` becomes the new stream. Both are restored on exit.
     """
     before = sys.stderr
     try:
@@ -78,7 +77,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Rate:
-    """Images a second since the first commit: starting the workers is no part of it."""
+    """Images per second since the first commit, which excludes the start of the workers."""
 
     def __init__(self, total: int, done: int) -> None:
         self.total, self.done = total, done
@@ -107,7 +106,7 @@ class _Rate:
 
 
 class PlainReporter(Reporter):
-    """Lines for logs: every status once, progress every few seconds."""
+    """Reporter for logs: one line per status, and a progress line every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -115,7 +114,7 @@ class PlainReporter(Reporter):
         self._printed = 0.0
 
     def status(self, text: str) -> None:
-        """Print a status; a count ("listing: 5 so far") only every few seconds."""
+        """Print a status; counts ("Listing images: 5 so far") only every few seconds."""
         now = time.monotonic()
         if ":" not in text or now - self._printed > _LINE_SECONDS:
             self._print(f"{text} ...")
@@ -130,10 +129,10 @@ class PlainReporter(Reporter):
         self._rate = _Rate(total, done)
         self._printed = time.monotonic()
         if done:
-            self._print(f"  {done:,} of {total:,} images are committed already")
+            self._print(f"  {done:,} of {total:,} images are already committed")
 
     def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
-        """Print a line if the last one is some seconds old."""
+        """Count committed images, and print a line if the last one is a few seconds old."""
         rate = self._rate
         rate.add(rows)
         now = time.monotonic()
@@ -147,16 +146,16 @@ class PlainReporter(Reporter):
         self._print(", ".join(part for part in parts if part))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: this reporter holds no resources."""
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True, markup=False)
 
 
 class TerminalReporter(Reporter):
-    """A spinner while something is waited for, then a bar with rate and time left."""
+    """Reporter for terminals: a spinner, then a progress bar with rate and time left."""
 
-    def __init__(self, console: Console, doing: str = "evaluating") -> None:
+    def __init__(self, console: Console, doing: str = "Evaluating") -> None:
         self._console = console
         self._doing = doing
         self._status: Status | None = None
@@ -165,7 +164,7 @@ class TerminalReporter(Reporter):
         self._rate = _Rate(0, 0)
 
     def status(self, text: str) -> None:
-        """Show what is waited for."""
+        """Show the current step."""
         if self._progress is not None:
             self._progress.update(self._task, description=text)
         elif self._status is not None:
@@ -175,11 +174,11 @@ class TerminalReporter(Reporter):
             self._status.start()
 
     def note(self, text: str) -> None:
-        """Print a line above whatever moves."""
+        """Print a line above the spinner or the bar."""
         self._console.print(f"  {text}", markup=False)
 
     def begin(self, total: int, done: int) -> None:
-        """Replace the spinner by a bar."""
+        """Replace the spinner with a progress bar."""
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._stop_status()
@@ -194,12 +193,12 @@ class TerminalReporter(Reporter):
         )
         self._progress.start()
         self._task = self._progress.add_task(
-            "starting workers", total=total, completed=done, info="", rate="", left=""
+            "Starting workers", total=total, completed=done, info="", rate="", left=""
         )
         self._rate = _Rate(total, done)
 
     def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._progress is None:
             return
         info = f"{failed:,} failed"
@@ -216,13 +215,13 @@ class TerminalReporter(Reporter):
         )
 
     def end(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar and leave it on the screen."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self.end()
         self._stop_status()
 

@@ -1,4 +1,4 @@
-"""What comes of hashing committed files again, for runs and for inference jobs."""
+"""Printing of verification results, for test runs and inference jobs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ if TYPE_CHECKING:
 def print_verified(
     what: str, number: int, checked: int, problems: Sequence[UnitProblem], *, as_json: bool
 ) -> None:
-    """Print what differs. Raises typer.Exit(1) where anything does.
+    """Print the files that differ from the ledger.
 
     Args:
         what: ``run`` or ``inference job``.
-        number: its id.
-        checked: files that were hashed.
-        problems: what differs from the ledger.
-        as_json: print a document.
+        number: id of the run or job.
+        checked: number of files that were hashed.
+        problems: files that are missing, truncated or changed.
+        as_json: print a JSON document.
+
+    Raises:
+        typer.Exit: with code 1 if any file differs.
     """
     if as_json:
         listed = [{"unit_id": p.unit_id, "file": p.file, "problem": p.problem} for p in problems]
         print_json({"id": number, "files": checked, "ok": not problems, "problems": listed})
     elif not problems:
-        stdout_console().print(f"{what} {number}: {checked} files are as they were committed")
+        stdout_console().print(f"{what} {number}: all {checked} files match the ledger")
     else:
         for problem in problems:
             stdout_console().print(f"{problem.file}: {problem.problem}")
         again = "resume" if what == "run" else "predict --resume"
         stderr_console().print(
-            f"{len(problems)} of {checked} files are damaged; `snellen {again} {number}` makes "
-            "them again, and only them."
+            f"{len(problems)} of {checked} files are damaged. To score only their units again: "
+            f"snellen {again} {number}",
+            soft_wrap=True,
         )
     if problems:
         raise typer.Exit(1)

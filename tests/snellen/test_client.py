@@ -1,4 +1,4 @@
-"""The typed client, against the real application behind a real listener."""
+"""The typed client, against the real application on a real socket."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def client(url: str) -> Iterator[snellen.Client]:
         yield client
 
 
-def test_an_image_in_any_form_gives_the_same_answer(client: snellen.Client, tmp_path: Path) -> None:
+def test_an_image_in_any_form_gives_the_same_prediction(
+    client: snellen.Client, tmp_path: Path
+) -> None:
     data = picture()
     (tmp_path / "cat.png").write_bytes(data)
     image = Image.open(tmp_path / "cat.png")
@@ -91,14 +93,14 @@ def test_jobs_and_checkpoints(client: snellen.Client) -> None:
     assert client.ready()
     assert [job.name for job in client.training_jobs()][-1] == "tiny-classify"
     assert [entry.name for entry in client.checkpoints("tiny-pose")] == ["best"]
-    with pytest.raises(InputError, match=r"choose one of the service's: tiny-pose \(4\)"):
+    with pytest.raises(InputError, match=r"4 training jobs\. Expected one of tiny-pose \(4\)"):
         client.infer(picture())
-    with pytest.raises(InputError, match="no 'nothing'; it has tiny-pose"):
+    with pytest.raises(InputError, match=r"'nothing' is unknown\. Expected one of tiny-pose"):
         client.infer(picture(), job="nothing")
 
 
-def test_what_the_service_refuses_is_its_own_code(client: snellen.Client, url: str) -> None:
-    with pytest.raises(snellen.ServiceError, match="the content, which starts with") as caught:
+def test_errors_have_the_code_of_the_service(client: snellen.Client, url: str) -> None:
+    with pytest.raises(snellen.ServiceError, match="the content starts with") as caught:
         client.infer(b"no image", job=1)
     assert (caught.value.code, caught.value.status) == ("UNSUPPORTED", 415)
     with pytest.raises(snellen.ServiceError) as caught:
@@ -112,7 +114,7 @@ def test_what_the_service_refuses_is_its_own_code(client: snellen.Client, url: s
     assert (caught.value.code, caught.value.status) == ("API_KEY", 401)
 
 
-def test_the_key_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_api_key_from_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNELLEN_API_KEY", "secret")
     with snellen.Client(url) as client:
         assert len(client.training_jobs()) == 4
@@ -123,13 +125,13 @@ def test_no_service_and_no_image(client: snellen.Client, tmp_path: Path) -> None
         client.infer(tmp_path / "none.png", job=1)
     with snellen.Client(f"http://127.0.0.1:{free_port()}") as nobody:
         assert not nobody.ready()
-        with pytest.raises(snellen.ServiceError, match="Is `snellen serve` running") as caught:
+        with pytest.raises(snellen.ServiceError, match="Start one with: snellen serve") as caught:
             nobody.training_jobs()
     assert caught.value.code == "SERVICE_UNREACHABLE"
 
 
 def answering(client: snellen.Client, *answers: httpx.Response) -> list[httpx.Request]:
-    """Let the client get these answers; the requests that it sends."""
+    """Return the list of requests that the client sends while it receives these responses."""
     asked: list[httpx.Request] = []
     left = list(answers)
 
@@ -145,7 +147,7 @@ def problem(status: int, code: str, **headers: str) -> httpx.Response:
     return httpx.Response(status, json={"code": code, "detail": "no"}, headers=headers)
 
 
-def test_a_full_service_is_asked_again_when_it_says(
+def test_an_overloaded_service_is_retried_after_the_time_it_states(
     client: snellen.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -166,11 +168,11 @@ def test_a_full_service_is_asked_again_when_it_says(
     assert (caught.value.status, len(asked)) == (503, 4)
 
 
-def test_answers_of_something_else(client: snellen.Client) -> None:
+def test_responses_of_another_service(client: snellen.Client) -> None:
     answering(client, httpx.Response(502, text="<html>bad gateway</html>"))
     with pytest.raises(snellen.ServiceError, match="bad gateway") as caught:
         client.training_jobs()
     assert caught.value.code == "HTTP_502"
     answering(client, httpx.Response(200, text="hello"))
-    with pytest.raises(snellen.ServiceError, match="not one of a Snellen service"):
+    with pytest.raises(snellen.ServiceError, match="Expected a response of a Snellen service"):
         client.training_jobs()

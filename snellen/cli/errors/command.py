@@ -1,4 +1,4 @@
-"""``errors``: from a run's numbers to the images behind them."""
+"""The command ``errors``."""
 
 from __future__ import annotations
 
@@ -42,27 +42,34 @@ def errors_command(
         str | None,
         typer.Option(
             callback=one_of(_buckets),
-            help="List the errors of a bucket: Cls, Loc, Both, Dupe, Bkg or Miss.",
+            help="List the errors in one TIDE bucket: Cls, Loc, Both, Dupe, Bkg or Miss.",
         ),
     ] = None,
     true: Annotated[
         str | None,
         typer.Option(
-            "--true", help="List a cell of the confusion matrix: this true class, or background."
+            "--true", help="List a cell of the confusion matrix: true class, or background."
         ),
     ] = None,
     predicted: Annotated[
-        str | None, typer.Option(help="... and this predicted class, or background.")
+        str | None,
+        typer.Option(help="List a cell of the confusion matrix: predicted class, or background."),
     ] = None,
     min_confidence: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Buckets without less confident predictions."),
+        typer.Option(min=0, max=1, help="Exclude less confident predictions from the buckets."),
     ] = 0.0,
     sort: Annotated[
-        str, typer.Option(callback=one_of(_orders), help="image, or confidence: surest first.")
+        str,
+        typer.Option(
+            callback=one_of(_orders), help="Order: image, or confidence (most confident first)."
+        ),
     ] = "image",
     top: Annotated[
-        int, typer.Option(min=1, max=1000, help="Of a classifier: so many pairs and mistakes.")
+        int,
+        typer.Option(
+            min=1, max=1000, help="Maximum number of class pairs and of mistakes (classification)."
+        ),
     ] = 10,
     limit: LimitOption = 20,
     offset: OffsetOption = 0,
@@ -70,7 +77,12 @@ def errors_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Which errors a run made, and on which images: by kind, or a cell of the confusion matrix."""
+    """Show the errors of a test run and the images they occur in.
+
+    Without options: the kinds of errors. With --bucket, --true or --predicted: each error.
+
+    Example: snellen errors latest --true cat --predicted dog
+    """
     from snellen.analysis.documents import instances_document
     from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 
@@ -80,7 +92,7 @@ def errors_command(
         _print_summary(found, analysis, min_confidence, top, as_json=as_json, debug=debug)
         return
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the result files")
+        reporter.status("Reading result files")
         query = InstanceQuery(bucket, true, predicted, min_confidence, sort, offset, limit)
         page = analysis.instances(query)
     asked = {"bucket": bucket} if bucket else {"true": true, "predicted": predicted}
@@ -105,7 +117,7 @@ def _print_summary(
     from snellen.analysis.documents import errors_document
 
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the result files")
+        reporter.status("Reading result files")
         document = errors_document(run, analysis.summary(min_confidence=min_confidence, top=top))
     if as_json:
         print_json(document)

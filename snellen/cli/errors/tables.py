@@ -1,4 +1,4 @@
-"""The tables of ``snellen errors``; each takes the document that ``--json`` would print."""
+"""Tables of ``snellen errors``; each takes the document that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snellen.cli.results.tables import number
 
 
 def errors_tables(document: dict[str, Any]) -> Iterator[Table]:
-    """The kinds of errors of a run."""
+    """Build the tables of the kinds of errors of a run."""
     if "buckets" in document:
         yield _buckets(document)
         return
@@ -25,16 +25,16 @@ def errors_tables(document: dict[str, Any]) -> Iterator[Table]:
 
 
 def _buckets(document: dict[str, Any]) -> Table:
-    caption = f"only predictions from {document['min_confidence']:g} on"
+    caption = f"predictions with confidence >= {document['min_confidence']:g}"
     if not document["min_confidence"]:
         caption = (
-            "all stored predictions; dAP: so much AP at the operating overlap "
-            f"({number(document['ap'])}) gains when these errors are mended"
+            "all stored predictions; dAP: gain in AP at the operating overlap "
+            f"({number(document['ap'])}) if these errors were fixed"
         )
     title = f"errors of run {document['id']} · {escape(document['name'] or '')}"
     table = Table(title=title, caption=caption)
-    for name in ("bucket", "errors", "images", "dAP", "what it is"):
-        table.add_column(name, justify="left" if name in ("bucket", "what it is") else "right")
+    for name in ("bucket", "errors", "images", "dAP", "meaning"):
+        table.add_column(name, justify="left" if name in ("bucket", "meaning") else "right")
     for one in document["buckets"]:
         counts = (number(one[key]) for key in ("count", "images", "delta_ap"))
         table.add_row(one["bucket"], *counts, one["meaning"])
@@ -42,9 +42,10 @@ def _buckets(document: dict[str, Any]) -> Table:
 
 
 def _confused(document: dict[str, Any]) -> Table:
-    table = Table(title=f"most confused in run {document['id']} · {escape(document['name'] or '')}")
-    for name in ("true", "predicted", "images", "of the class", "such as"):
-        right = name in ("images", "of the class")
+    title = f"most confused classes of run {document['id']} · {escape(document['name'] or '')}"
+    table = Table(title=title)
+    for name in ("true", "predicted", "images", "share of class", "examples"):
+        right = name in ("images", "share of class")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for pair in document["most_confused"]:
         examples = ", ".join(example["image_id"] for example in pair["examples"])
@@ -59,9 +60,9 @@ def _confused(document: dict[str, Any]) -> Table:
 
 
 def instances_table(document: dict[str, Any]) -> Table:
-    """A page of the instances of a bucket or of a cell."""
+    """Build the table of one page of instances: of a bucket or of a confusion matrix cell."""
     if "bucket" in document:
-        title = f"errors in the bucket {document['bucket']}"
+        title = f"errors in bucket {document['bucket']}"
     else:
         true, predicted = (document[side] or "any class" for side in ("true", "predicted"))
         title = f"true {true}, predicted {predicted}"
@@ -94,7 +95,7 @@ def _sides(instance: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, A
 
 
 def _spoken(side: dict[str, Any] | None, absent: str) -> str:
-    """A class, and of an object which one of its image and where."""
+    """Return the class; for an object also its index in the image and its box."""
     if side is None:
         return absent
     if side["box"] is None:

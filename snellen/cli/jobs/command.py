@@ -1,4 +1,4 @@
-"""``register``, ``jobs`` and ``schema``."""
+"""The commands ``register``, ``jobs``, ``manifest`` and ``schema``."""
 
 from __future__ import annotations
 
@@ -24,20 +24,29 @@ def register_command(
     directory: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="A timm or an Ultralytics run directory, or an exported model."
+            metavar="PATH", help="Run directory of timm or Ultralytics, or an exported model file."
         ),
     ],
-    name: Annotated[str | None, typer.Option(help="Name of the job; else the folder's.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the job.", show_default="name of the folder")
+    ] = None,
     class_names: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Text file, one class name a line, in output order."),
+        typer.Option(
+            metavar="FILE", help="Text file with one class name per line, in output order."
+        ),
     ] = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Register a training job from its run directory: checkpoints, classes, epoch curve."""
+    """Register a training job from its run directory or exported model.
+
+    Reads the checkpoints, the class names and the validation metrics of each epoch.
+
+    Example: snellen register output/train/20260101-120000-resnet50-224 --name mine
+    """
     from snellen.adapters.errors import ConfigError
     from snellen.pipelines.models.training_jobs import (
         describe_job,
@@ -51,7 +60,11 @@ def register_command(
     if class_names is not None:
         file = Path(class_names).expanduser()
         if not file.is_file():
-            raise ConfigError("CLASS_NAMES_NOT_FOUND", f"--class-names: '{file}' does not exist.")
+            raise ConfigError(
+                "CLASS_NAMES_NOT_FOUND",
+                f"--class-names: '{file}' does not exist. Expected a text file with one class "
+                "name per line, in the order of the model's outputs.",
+            )
         names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
     db = Database.open(database)
     if Path(directory).expanduser().is_file():
@@ -72,7 +85,10 @@ def jobs_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """List the registered training jobs, newest first."""
+    """List registered training jobs, newest first.
+
+    Example: snellen jobs --json
+    """
     from snellen.pipelines.models.training_jobs import describe_job
     from snellen.store.jobs import list_training_jobs
 
@@ -86,19 +102,30 @@ def jobs_command(
 
 
 def manifest_command(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file.")],
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A Parquet file.")],
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="YAML file with the configuration.")
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Parquet file to write.")
+    ],
     overrides: OverridesArgument = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Convert the data set of a configuration into a manifest once; evaluate it from then on."""
+    """Convert the dataset of a configuration to a Parquet manifest.
+
+    Evaluating the manifest skips listing and parsing the original dataset.
+
+    Example: snellen manifest mine.yaml -o mine.parquet
+    """
     from snellen.pipelines.config.loader import load_config
     from snellen.pipelines.data.convert import convert_dataset
 
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the configuration")
+        reporter.status("Reading configuration")
         parsed = load_config(config, overrides or [])
         target = Path(output).expanduser()
         summary = convert_dataset(parsed, target, reporter, overwrite=overwrite)
@@ -116,13 +143,20 @@ def schema_command(
     of: Annotated[
         str,
         typer.Argument(
-            metavar="[COMMAND]", callback=one_of(_configurations), help="eval, predict or serve."
+            metavar="[COMMAND]",
+            callback=one_of(_configurations),
+            help="Command whose configuration to describe: eval, predict or serve.",
         ),
     ] = "eval",
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print the JSON Schema of the configuration of `eval`, `predict` or `serve`, for editors."""
+    """Print the JSON Schema of a configuration file.
+
+    Editors use it to complete and check keys.
+
+    Example: snellen schema predict > predict.schema.json
+    """
     from snellen.pipelines.config.base import Section
     from snellen.pipelines.config.evaluate import EvaluateConfig
     from snellen.pipelines.config.predict import PredictConfig

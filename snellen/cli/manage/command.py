@@ -1,4 +1,4 @@
-"""``cancel``, ``rename`` and ``delete``."""
+"""The commands ``cancel``, ``rename`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from snellen.store.sql.database import Database
 
 RunReference = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="Test run: id, name or 'latest'.")
+    str | None, typer.Argument(metavar="[RUN]", help="Id or name of a test run, or 'latest'.")
 ]
 InferenceOption = Annotated[
     str | None,
-    typer.Option("--inference", metavar="JOB", help="Inference job: id, name or 'latest'."),
+    typer.Option("--inference", metavar="JOB", help="Id or name of an inference job, or 'latest'."),
 ]
 TrainingJobOption = Annotated[
-    str | None, typer.Option("--training-job", metavar="JOB", help="Training job: id or name.")
+    str | None,
+    typer.Option("--training-job", metavar="JOB", help="Id or name of a training job."),
 ]
 
 
@@ -29,15 +30,17 @@ def cancel_command(
     run: RunReference = None,
     inference: InferenceOption = None,
     timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait until the run has stopped.")
+        float, typer.Option(min=0, help="Maximum time to wait for the run to stop, in seconds.")
     ] = 60.0,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Stop a run in whatever process it runs; it can be resumed.
+    """Cancel a running or pending test run or inference job.
 
-    Examples: snellen cancel latest, snellen cancel --inference 3.
+    The run may belong to another process. It keeps its committed units and can be resumed.
+
+    Examples: snellen cancel latest; snellen cancel --inference 3
     """
     from snellen.pipelines.runs.control import cancel_run
     from snellen.pipelines.runs.evaluation import EVALUATION
@@ -63,13 +66,14 @@ def cancel_command(
         if found.status == "cancelled":
             text += f" Resume with: {kind.words.resume.format(found.id)}"
         elif found.status == "running":
-            text += " It was asked to stop and will do so as soon as it can."
+            text += " It has been asked to stop and will stop as soon as it can."
         stdout_console().print(text, soft_wrap=True)
 
 
 def rename_command(
     words: Annotated[
-        list[str], typer.Argument(metavar="[RUN] NAME", help="Test run and its new name.")
+        list[str],
+        typer.Argument(metavar="[RUN] NAME", help="Id or name of a test run, and the new name."),
     ],
     inference: InferenceOption = None,
     training_job: TrainingJobOption = None,
@@ -79,7 +83,7 @@ def rename_command(
 ) -> None:
     """Rename a test run, an inference job or a training job.
 
-    Examples: snellen rename 4 baseline, snellen rename --training-job digits mnist.
+    Examples: snellen rename 4 baseline; snellen rename --training-job digits mnist
     """
     from snellen.store.jobs import get_training_job, rename_training_job
     from snellen.store.kinds import INFERENCE_JOB
@@ -88,7 +92,8 @@ def rename_command(
     expected = 2 if inference is None and training_job is None else 1
     if len(words) != expected or (inference is not None and training_job is not None):
         raise typer.BadParameter(
-            "expected RUN NAME, or --inference JOB NAME, or --training-job JOB NAME"
+            f"got {len(words)} words. Expected RUN NAME, --inference JOB NAME or "
+            "--training-job JOB NAME, for example: snellen rename 4 baseline"
         )
     name = words[-1]
     db = open_database(database)
@@ -107,7 +112,7 @@ def rename_command(
     if as_json:
         print_json({"id": found, "name": name})
     else:
-        stdout_console().print(f"{found} is called {name} now.")
+        stdout_console().print(f"Renamed {found} to {name}.")
 
 
 def delete_command(
@@ -115,16 +120,21 @@ def delete_command(
     inference: InferenceOption = None,
     training_job: TrainingJobOption = None,
     cascade: Annotated[
-        bool, typer.Option("--cascade", help="Also delete runs that read the run's files.")
+        bool, typer.Option("--cascade", help="Also delete the rescored runs that read its files.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Delete without asking for confirmation.")
+    ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Delete a run, an inference job, or a training job with its runs: rows and files.
+    """Delete a test run, an inference job or a training job.
 
-    Examples: snellen delete 4, snellen delete --training-job digits --yes.
+    Removes database rows and result files. Deleting a training job also deletes its runs; its
+    checkpoints stay.
+
+    Examples: snellen delete 4; snellen delete --training-job digits --yes
     """
     _exactly_one(run, inference, training_job)
     db = open_database(database)
@@ -198,8 +208,9 @@ def _ask(listed: dict[str, Any]) -> None:
 
 
 def _exactly_one(*given: str | None) -> None:
-    if sum(one is not None for one in given) != 1:
+    count = sum(one is not None for one in given)
+    if count != 1:
+        choices = "RUN, --inference JOB" + (", --training-job JOB" if len(given) > 2 else "")
         raise typer.BadParameter(
-            "expected exactly one of RUN, --inference JOB"
-            + (", --training-job JOB" if len(given) > 2 else "")
+            f"{count} of {choices} given. Expected exactly one, for example the id of a run."
         )

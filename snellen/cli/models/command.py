@@ -1,4 +1,4 @@
-"""``export-model`` and ``parity``."""
+"""The commands ``export-model`` and ``parity``."""
 
 from __future__ import annotations
 
@@ -22,36 +22,61 @@ def export_command(
         str,
         typer.Argument(
             metavar="JOB",
-            help="Id or name of a training job, its run directory, a checkpoint file, or a YAML "
-            "configuration with the model.",
+            help="Id or name of a training job, run directory, checkpoint file, or YAML "
+            "configuration with a model section.",
         ),
     ],
     file_format: Annotated[
-        str, typer.Option("--format", callback=one_of(_formats), help="onnx or torchscript.")
+        str,
+        typer.Option("--format", callback=one_of(_formats), help="File format: onnx, torchscript."),
     ],
     checkpoint: Annotated[
-        str | None, typer.Option(metavar="best|last|N", help="Of a job; best where not given.")
+        str | None,
+        typer.Option(
+            metavar="best|last|N",
+            help="Checkpoint of the job: best, last or an epoch number.",
+            show_default="best",
+        ),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Else beside the checkpoint."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write.",
+            show_default="next to the checkpoint",
+        ),
     ] = None,
     imgsz: Annotated[
-        int | None, typer.Option(min=1, help="Side of the square input; else the checkpoint's.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Side of the square input, in pixels.",
+            show_default="as the checkpoint was trained",
+        ),
     ] = None,
     nms: Annotated[
         bool | None,
         typer.Option(
             "--nms/--no-nms",
-            help="--no-nms: the head that needs no suppression, of a YOLO model with two.",
+            help="Export the head with or without NMS of a YOLO model that has both.",
+            show_default="--nms",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Export a checkpoint, compare the file with it, and register it as a job of its own."""
+    """Export a checkpoint to ONNX or TorchScript.
+
+    Compares the file with the checkpoint and registers it as a training job.
+
+    Example: snellen export-model mine --format onnx
+    """
     with make_reporter(debug=debug) as reporter:
         from snellen.pipelines.model_tools.export import ExportSettings, export_model
 
@@ -70,43 +95,66 @@ def parity_command(
         str,
         typer.Argument(
             metavar="A",
-            help="A checkpoint file, a training job (id, name or run directory), JOB:CHECKPOINT, "
-            "or a YAML configuration with the model.",
+            help="First model: checkpoint file, training job (id, name or run directory), "
+            "JOB:CHECKPOINT, or YAML configuration with a model section.",
         ),
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other one, likewise.")],
-    dataset: Annotated[str, typer.Option(metavar="PATH", help="The images; labels are used.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Second model, in any of the same forms.")],
+    dataset: Annotated[
+        str, typer.Option(metavar="PATH", help="Dataset with the images; labels are optional.")
+    ],
     dataset_format: Annotated[
-        str, typer.Option("--format", help="Of the data set, as dataset.format.")
+        str, typer.Option("--format", help="Format of the dataset, as in dataset.format.")
     ] = "auto",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="So many images, spread evenly over the set.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Maximum number of images, evenly spaced over the dataset.",
+            show_default="all",
+        ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=1e-9, help="Largest difference of a confidence.")
+        float, typer.Option(min=1e-9, help="Maximum difference between confidences.")
     ] = 1e-4,
     pixels: Annotated[
-        float, typer.Option(min=1e-9, help="Largest difference of a box or keypoint, pixels.")
+        float,
+        typer.Option(
+            min=1e-9, help="Maximum difference between box sides or keypoints, in pixels."
+        ),
     ] = 1e-2,
     confidence: Annotated[
-        float, typer.Option(min=0, max=1, help="Detections below it, in both, are not compared.")
+        float,
+        typer.Option(min=0, max=1, help="Ignore detections below this confidence in both models."),
     ] = 0.25,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of images per forward pass.")] = 16,
     device: Annotated[
-        str, typer.Option(help="cpu, or cuda, which may round more than the tolerance.")
+        str, typer.Option(help="cpu or cuda; rounding on cuda may exceed the tolerance.")
     ] = "cpu",
-    worst: Annotated[int, typer.Option(min=0, max=1000, help="Images that are listed.")] = 10,
+    worst: Annotated[
+        int,
+        typer.Option(min=0, max=1000, help="Number of images to list, largest difference first."),
+    ] = 10,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write a JSON line an image."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write, with one JSON line per image."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file.")
+    ] = False,
     trust: TrustOption = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Compare two models' answers on the same images: exit code 0 equivalent, 1 different."""
+    """Compare the predictions of two models image by image.
+
+    Exit code 0: equivalent within the tolerance; 1: different.
+
+    Example: snellen parity mine mine-onnx --dataset val/
+    """
     with make_reporter(debug=debug) as reporter:
         from snellen.metrics.parity.differences import Tolerance
         from snellen.pipelines.model_tools.parity import compare_models

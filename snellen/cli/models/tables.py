@@ -1,4 +1,4 @@
-"""The tables of ``export-model`` and ``parity``."""
+"""Tables of ``export-model`` and ``parity``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from snellen.cli.results.tables import number
 
 
 def export_table(document: dict[str, Any]) -> Table:
-    """An exported file, and how it was checked."""
+    """Build the table of an exported file and of its comparison with the checkpoint."""
     check = document["check"]
-    table = Table(show_header=False, title="exported")
+    table = Table(show_header=False, title="exported model")
     table.add_column()
     table.add_column(overflow="fold")
     apart = f"confidences within {check['confidence']:.1e}"
@@ -24,14 +24,14 @@ def export_table(document: dict[str, Any]) -> Table:
     table.add_row("file", escape(document["path"]))
     table.add_row("format", f"{document['format']}, {document['bytes'] / 2**20:.1f} MiB")
     table.add_row("sha256", document["sha256"])
-    table.add_row("made of", escape(document["source"]["checkpoint"]))
-    table.add_row("checked", f"{check['images']} pictures against the checkpoint: {apart}")
+    table.add_row("source", escape(document["source"]["checkpoint"]))
+    table.add_row("checked", f"{check['images']} images against the checkpoint: {apart}")
     table.add_row("job", f"{document['job']['id']} · {escape(document['job']['name'])}")
     return table
 
 
 def parity_tables(document: dict[str, Any]) -> Iterator[RenderableType]:
-    """The verdict, the largest differences, the metrics of both, and the worst images."""
+    """Build the tables of a comparison: verdict, largest differences, metrics, worst images."""
     yield _verdict(document)
     if document["metrics"]:
         yield _metrics(document["metrics"])
@@ -49,13 +49,13 @@ def _verdict(document: dict[str, Any]) -> Table:
         shown = f"{model['adapter']} {model['architecture']}, {model['checkpoint']}"
         table.add_row(side.upper(), escape(shown))
     compared = document["images"] - document["failed"]
-    failed = f", {number(document['failed'])} failed in both" if document["failed"] else ""
+    failed = f", {number(document['failed'])} failed for both" if document["failed"] else ""
     table.add_row(
         "images",
         f"{number(compared)} compared{failed}, {number(document['different'])} differ",
     )
     for key, value in document["largest"].items():
-        what = "least overlap of masks" if key == "mask_iou" else f"largest difference, {key}"
+        what = "smallest mask IoU" if key == "mask_iou" else f"largest difference, {key}"
         table.add_row(what, f"{value:.6f}" if key == "mask_iou" else f"{value:.1e}")
     for key in ("detections", "unmatched"):
         if key in document:
@@ -77,7 +77,7 @@ def _metrics(metrics: dict[str, dict[str, Any]]) -> Table:
 
 
 def _worst(worst: list[dict[str, Any]]) -> Table:
-    table = Table(title="the images that differ most")
+    table = Table(title="images with the largest differences")
     objects = any("counts" in one for one in worst)
     names = ["image", "differs in", "confidence"]
     names += ["box px", "detections", "unmatched"] if objects else ["A", "B"]

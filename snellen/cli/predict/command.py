@@ -1,4 +1,4 @@
-"""``predict`` and ``predictions``: images without labels, and what was found in them."""
+"""The commands ``predict`` and ``predictions``."""
 
 from __future__ import annotations
 
@@ -35,39 +35,56 @@ def predict_command(
         list[str] | None,
         typer.Argument(
             metavar="[CONFIG] [IMAGES]... [KEY.SUB=VALUE]...",
-            help="A YAML file; images, folders, a manifest or shards; settings that override.",
+            help="YAML file with the configuration; images, folders, a manifest or shards; "
+            "configuration keys to override, as key.sub=value.",
         ),
     ] = None,
-    job: Annotated[str | None, typer.Option(help="A training job, by id or name.")] = None,
+    job: Annotated[str | None, typer.Option(help="Id or name of a training job.")] = None,
     checkpoint: Annotated[
-        str | None, typer.Option(help="A file; or, of the job: best, last or an epoch.")
+        str | None,
+        typer.Option(help="Checkpoint file; with --job: best, last or an epoch number."),
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option(help="timm or ultralytics, for a file without a job.")
+        str | None, typer.Option(help="Adapter for a checkpoint file, such as ultralytics.")
     ] = None,
     confidence: Annotated[
-        float | None, typer.Option(help="Leave out detections that are less sure [0.25].")
+        float | None,
+        typer.Option(help="Minimum confidence of a detection, from 0 to 1.", show_default="0.25"),
     ] = None,
     visualize: Annotated[
-        str | None, typer.Option(help="Annotated copies: none, failed, all, or how many.")
+        str | None,
+        typer.Option(
+            help="Images to save with annotations: none, failed, all or a number.",
+            show_default="none",
+        ),
     ] = None,
-    masks: Annotated[bool, typer.Option("--masks", help="Also masks as PNG files.")] = False,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Save instance masks as PNG files.")
+    ] = False,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for results.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for results.", show_default="runs/"
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the inference job.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option(metavar="JOB", help="Go on with an inference job: id, name or 'latest'."),
+        typer.Option(metavar="JOB", help="Resume an inference job, by id or name, or 'latest'."),
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would do, and why, without doing it.")
+        bool, typer.Option("--plan", help="Print the plan without starting the job.")
     ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Predict images without labels: an inference job with a row an image."""
+    """Predict images without labels.
+
+    Stores an inference job with one result row per image.
+
+    Example: snellen predict --job mine photos/ --visualize all
+    """
     settings = {
         "model.job": job,
         "model.checkpoint": _number_or_word(checkpoint),
@@ -79,8 +96,8 @@ def predict_command(
         "name": name,
     }
     config, images, overrides = sort_words(words or [])
-    with make_reporter(debug=debug, doing="predicting") as reporter:
-        reporter.status("reading the configuration")
+    with make_reporter(debug=debug, doing="Predicting") as reporter:
+        reporter.status("Reading configuration")
         from snellen.pipelines.config.predict import predict_config_of
         from snellen.pipelines.runs.runner import InferenceRunner
 
@@ -108,11 +125,11 @@ def predict_command(
 
 
 def sort_words(words: Sequence[str]) -> tuple[str | None, list[str], list[str]]:
-    """Tell the words of ``predict`` apart.
+    """Sort the arguments of ``predict`` by kind.
 
     Returns:
-        The configuration file (a first word that ends in .yaml or .yml), images, and overrides
-        (``key=value``, unless there is a file of that name).
+        The configuration file (the first argument, if it ends in .yaml or .yml), the images, and
+        the overrides (``key=value``, unless a file of that name exists).
     """
     overrides = [w for w in words if _OVERRIDE.match(w) and not Path(w).exists()]
     others = [word for word in words if word not in overrides]
@@ -130,29 +147,38 @@ def _refuse_beside_resume(words: Sequence[str]) -> None:
     if words:
         raise ConfigError(
             "USAGE",
-            f"--resume goes on with a stored job, which has its model and its images: '{words[0]}' "
-            "does not go with it. Settings may follow as KEY.SUB=VALUE.",
+            f"'{words[0]}' cannot be combined with --resume, which takes model and images from "
+            "the stored job. Expected only overrides, for example: snellen predict --resume "
+            "latest run.threads=1",
         )
 
 
 def predictions_command(
     job: Annotated[
-        str | None, typer.Argument(metavar="[JOB]", help="Id, name or 'latest'; none: list all.")
+        str | None,
+        typer.Argument(
+            metavar="[JOB]",
+            help="Id or name of an inference job, or 'latest'.",
+            show_default="list all jobs",
+        ),
     ] = None,
     status: Annotated[
-        str | None, typer.Option(help="Of images: ok or failed. Of jobs: completed, failed ...")
+        str | None,
+        typer.Option(help="Status of the images (ok, failed) or of the jobs (completed, ...)."),
     ] = None,
-    predicted: Annotated[
-        str | None, typer.Option(help="Images with this predicted class, by name.")
-    ] = None,
+    predicted: Annotated[str | None, typer.Option(help="Name of the predicted class.")] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Of an image's surest prediction, inclusive.")
+        float | None,
+        typer.Option(help="Minimum confidence of the image's most confident prediction."),
     ] = None,
-    error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
+    error_code: Annotated[
+        str | None, typer.Option(help="Error code of failed images, such as TRUNCATED.")
+    ] = None,
     sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
-    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    desc: Annotated[bool, typer.Option("--desc", help="Sort in descending order.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Hash the job's files again; exit 1 if any differs.")
+        bool,
+        typer.Option("--verify", help="Verify the job's files against the ledger instead."),
     ] = False,
     limit: LimitOption = _LISTED,
     offset: OffsetOption = 0,
@@ -160,14 +186,20 @@ def predictions_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """List inference jobs; or show one, with its images."""
+    """List inference jobs, or show the images of one job.
+
+    Example: snellen predictions 3 --predicted circle --min-confidence 0.5
+    """
     from snellen.analysis.documents import inference_document, predictions_document
     from snellen.cli.predict.tables import job_tables, jobs_table
     from snellen.store.runs import get_inference_job, list_inference_jobs
 
     if job is None:
         if verify:
-            raise typer.BadParameter("--verify: name the job whose files are to be hashed")
+            raise typer.BadParameter(
+                "--verify without a job. Expected an id, a name or 'latest', for example: "
+                "snellen predictions latest --verify"
+            )
         _check_status(status, jobs=True)
         db = open_database(database)
         jobs = list_inference_jobs(db, status=status, limit=limit, offset=offset)
@@ -209,13 +241,13 @@ def _verify(db: Database, job: InferenceJobView, *, as_json: bool, debug: bool) 
     from snellen.analysis.predictions import verify_job
 
     with make_reporter(debug=debug) as reporter:
-        reporter.status("hashing the result files")
+        reporter.status("Hashing result files")
         checked, problems = verify_job(db, job)
     print_verified("inference job", job.id, checked, problems, as_json=as_json)
 
 
 def _check_status(status: str | None, *, jobs: bool) -> None:
-    """A status is one of a job's where jobs are listed, else one of an image's."""
+    """Reject a status that is unknown for jobs, or else for images."""
     from snellen.adapters.plugins import nearest
     from snellen.adapters.types import ImageStatus
     from snellen.store.sql.models import STATUSES
@@ -223,7 +255,8 @@ def _check_status(status: str | None, *, jobs: bool) -> None:
     known: tuple[str, ...] = STATUSES if jobs else tuple(ImageStatus)
     if status is not None and status not in known:
         raise typer.BadParameter(
-            f"--status: expected one of {', '.join(known)}, got {status!r}{nearest(status, known)}"
+            f"--status: {status!r} is unknown. Expected one of {', '.join(known)}"
+            f"{nearest(status, known) or '.'}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The tables of inference jobs; each takes the document that ``--json`` would print."""
+"""Tables of inference jobs; each takes the document that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _TASKS = {
 
 
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
-    """All inference jobs, one a line."""
+    """Build the table of inference jobs, one job per line."""
     table = Table()
-    for name in ("id", "name", "status", "task", "input", "images", "failed", "ms each"):
-        right = name in {"id", "images", "failed", "ms each"}
-        # Only names may be long; the others stay whole on a line of 80 characters.
+    for name in ("id", "name", "status", "task", "input", "images", "failed", "ms/image"):
+        right = name in {"id", "images", "failed", "ms/image"}
+        # Only names may wrap; all other columns fit into 80 characters.
         table.add_column(
             name, justify="right" if right else "left", overflow="fold", no_wrap=name != "name"
         )
@@ -49,7 +49,7 @@ def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
 def job_tables(
     document: dict[str, Any], *, offset: int = 0, details: bool = False
 ) -> Iterator[RenderableType]:
-    """A job with a page of its rows: one image in full, several a line each."""
+    """Build the tables of a job: a single image in detail, several images one per line."""
     rows = document["results"]
     if details:
         yield _particulars(document)
@@ -67,7 +67,7 @@ def _particulars(document: dict[str, Any]) -> Table:
     fingerprint = document["fingerprint"] or {}
     resolved = document.get("resolved") or {}
     given = document["input_data"] or {}
-    images = given.get("path") or f"{len(given.get('paths', []))} named"
+    images = given.get("path") or f"{len(given.get('paths', []))} paths"
     shown = {
         "checkpoint": document["checkpoint_path"],
         "sha256": fingerprint.get("checkpoint_sha256"),
@@ -87,7 +87,7 @@ def _title(document: dict[str, Any]) -> str:
 
 
 def _one_image(document: dict[str, Any], row: dict[str, Any]) -> Iterator[RenderableType]:
-    """The five surest classes, or every box, between what it is of and how long it took."""
+    """Show one image: its top five classes or its boxes, and the times of each stage."""
     if row["status"] == "failed":
         reason = f"{row['image_name']}: {row['error_code']}: {row['error_message']}"
         yield Text(reason, style="red")
@@ -97,7 +97,7 @@ def _one_image(document: dict[str, Any], row: dict[str, Any]) -> Iterator[Render
         f"{stage} {_milliseconds(row[f'{stage}_time_ms'])} ms"
         for stage in ("preprocessing", "inference", "postprocessing")
     )
-    # Not the title and the caption of the table, which are broken to its width.
+    # Not as title and caption of the table: those wrap at the width of the table.
     yield Text(f"{_title(document)} · {row['image_name'] or row['image_id']} {size}")
     yield _found(document, row)
     yield Text(times, style="dim")
@@ -124,7 +124,7 @@ def _found(document: dict[str, Any], row: dict[str, Any]) -> Table:
     if len(boxes) > _BOXES:
         table.add_row(f"... {len(boxes) - _BOXES} more")
     if not boxes:
-        table.add_row("nothing found")
+        table.add_row("no detections")
     return table
 
 
@@ -144,20 +144,21 @@ def _images(document: dict[str, Any], rows: Sequence[dict[str, Any]], offset: in
     average = _milliseconds(document["avg_inference_time_ms"])
     table = Table(
         title=f"{escape(_title(document))} · {document['status']}",
-        caption=f"{summary}, {average} ms each\nshown: {shown}",
+        caption=f"{summary}, {average} ms per image\nshown: {shown}",
     )
     table.add_column("index", justify="right")
     table.add_column("image", overflow="fold")
-    table.add_column("found", overflow="fold")
+    table.add_column("predicted", overflow="fold")
     table.add_column("confidence", justify="right")
     for row in rows:
-        found, surest = _summary(document, row)
-        table.add_row(str(row["image_index"]), escape(row["image_id"]), escape(found), surest)
+        predicted, confidence = _summary(document, row)
+        cells = (escape(row["image_id"]), escape(predicted), confidence)
+        table.add_row(str(row["image_index"]), *cells)
     return table
 
 
 def _summary(document: dict[str, Any], row: dict[str, Any]) -> tuple[str, str]:
-    """What was found in an image, in a few words, and the highest confidence."""
+    """Summarize the predictions of an image in a few words, with the highest confidence."""
     if row["status"] == "failed":
         return f"{row['error_code']}: {row['error_message']}", ""
     boxes = row["predicted_boxes"]
@@ -165,11 +166,11 @@ def _summary(document: dict[str, Any], row: dict[str, Any]) -> tuple[str, str]:
         return row["predicted_label"] or "-", number(row["confidence"])
     counted = Counter(_class(document, box) for box in boxes)
     words = ", ".join(f"{count} {name}" for name, count in counted.most_common())
-    return words or "nothing", number(boxes[0]["confidence"]) if boxes else ""
+    return words or "no detections", number(boxes[0]["confidence"]) if boxes else ""
 
 
 def _places(document: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Iterator[Text]:
-    """Where the files are."""
+    """List the places of result files, annotated images and masks."""
     if not document["results_dir"]:
         return
     folder = Path(document["results_dir"])

@@ -1,4 +1,4 @@
-"""``runs``, ``show``, ``images``, ``rescore``, ``slices`` and ``verify``: stored results."""
+"""The commands ``runs``, ``show``, ``images``, ``rescore``, ``slices`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -40,17 +40,22 @@ def runs_command(
         str | None,
         typer.Option(
             callback=one_of(_run_statuses),
-            help="pending, running, completed, failed, interrupted or cancelled.",
+            help="Status: pending, running, completed, failed, interrupted or cancelled.",
         ),
     ] = None,
-    job: Annotated[str | None, typer.Option(help="Only runs of this training job.")] = None,
+    job: Annotated[
+        str | None, typer.Option(help="Id or name of the training job of the runs.")
+    ] = None,
     limit: LimitOption = 50,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """List test runs, newest first."""
+    """List test runs, newest first.
+
+    Example: snellen runs --status completed --limit 10
+    """
     from snellen.analysis.documents import run_document
     from snellen.store.jobs import get_training_job
     from snellen.store.runs import list_test_runs
@@ -69,15 +74,20 @@ def runs_command(
 
 def show_command(
     run: RunArgument,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Also every class.")] = False,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Also show the metrics of each class.")
+    ] = False,
     confusion: Annotated[
-        bool, typer.Option("--confusion", help="Also the confusion matrix.")
+        bool, typer.Option("--confusion", help="Also show the confusion matrix.")
     ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Show one run: metrics with their intervals, classes, what it was made of."""
+    """Show the metrics and settings of one test run.
+
+    Example: snellen show latest --per-class --confusion
+    """
     from snellen.analysis.documents import run_document
 
     db, found = open_run(database, run)
@@ -94,27 +104,38 @@ def show_command(
 def images_command(
     run: RunArgument,
     true_class: Annotated[
-        str | None, typer.Option("--class", help="Images with this true class, by name.")
+        str | None, typer.Option("--class", help="Name of the true class.")
     ] = None,
-    predicted: Annotated[str | None, typer.Option(help="With this predicted class.")] = None,
+    predicted: Annotated[str | None, typer.Option(help="Name of the predicted class.")] = None,
     correct: Annotated[
-        bool | None, typer.Option("--correct/--incorrect", help="Only right or only wrong ones.")
+        bool | None,
+        typer.Option("--correct/--incorrect", help="Only correct or only incorrect images."),
     ] = None,
-    min_confidence: Annotated[float | None, typer.Option(help="At least, inclusive.")] = None,
-    max_confidence: Annotated[float | None, typer.Option(help="At most, inclusive.")] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Minimum confidence, inclusive, from 0 to 1.")
+    ] = None,
+    max_confidence: Annotated[
+        float | None, typer.Option(help="Maximum confidence, inclusive, from 0 to 1.")
+    ] = None,
     status: Annotated[
-        str | None, typer.Option(callback=one_of(_image_statuses), help="ok or failed.")
+        str | None,
+        typer.Option(callback=one_of(_image_statuses), help="Status of the images: ok or failed."),
     ] = None,
-    error_code: Annotated[str | None, typer.Option(help="Such as TRUNCATED.")] = None,
+    error_code: Annotated[
+        str | None, typer.Option(help="Error code of failed images, such as TRUNCATED.")
+    ] = None,
     sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
-    desc: Annotated[bool, typer.Option("--desc", help="Largest first.")] = False,
+    desc: Annotated[bool, typer.Option("--desc", help="Sort in descending order.")] = False,
     limit: LimitOption = 20,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """List the images of a run: filter, sort and page through its result rows."""
+    """List, filter and sort the images of a test run.
+
+    Example: snellen images latest --incorrect --sort confidence --desc
+    """
     from snellen.analysis.class_filter import choose_class
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
@@ -151,7 +172,12 @@ def rescore_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Compute the metrics again from the stored results, without inference: a new run row."""
+    """Compute the metrics of a test run again, without inference.
+
+    Reads the stored result files and stores a new run with the changed metric settings.
+
+    Example: snellen rescore latest metrics.operating_confidence=0.5
+    """
     from snellen.analysis.documents import run_document
     from snellen.analysis.rescore import rescore_run
 
@@ -172,16 +198,20 @@ def slices_command(
     run: RunArgument,
     by: Annotated[
         str,
-        typer.Option(help="A column (meta_camera), or image_size, object_size, object_count."),
+        typer.Option(help="Column of the result rows, or image_size, object_size or object_count."),
     ],
     edges: Annotated[
-        str | None, typer.Option(help="Rising limits for a column of numbers: 10,20,50.")
+        str | None,
+        typer.Option(help="Limits for a numeric column, in ascending order, such as 10,20,50."),
     ] = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """The metrics of parts of a run: by a column, by image size, by objects."""
+    """Compute the metrics of parts of a test run.
+
+    Example: snellen slices latest --by meta_distance --edges 10,20
+    """
     from snellen.adapters.errors import ConfigError
     from snellen.analysis.slices import slice_run
 
@@ -189,11 +219,13 @@ def slices_command(
         limits = [float(word) for word in edges.split(",")] if edges else None
     except ValueError:
         raise ConfigError(
-            "USAGE", f"--edges {edges}: numbers with commas between them were expected."
+            "USAGE",
+            f"--edges: {edges!r} is not a list of numbers. Expected numbers separated by commas, "
+            "for example: --edges 10,20,50",
         ) from None
     db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        reporter.status("computing the metrics of each slice")
+        reporter.status("Computing metrics of each slice")
         document = slice_run(db, found, by, edges=limits)
     if as_json:
         print_json(document)
@@ -209,11 +241,16 @@ def verify_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Hash a run's files again and compare them with the ledger; exit code 1 if any differs."""
+    """Verify the result files of a test run against the ledger.
+
+    Exit code 1 if a file is missing, truncated or changed.
+
+    Example: snellen verify latest
+    """
     from snellen.analysis.reader import verify_run
 
     db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        reporter.status("hashing the result files")
+        reporter.status("Hashing result files")
         checked, problems = verify_run(db, found)
     print_verified("run", found.id, checked, problems, as_json=as_json)

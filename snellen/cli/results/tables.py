@@ -1,4 +1,4 @@
-"""The tables that commands print; each takes the document that ``--json`` would print."""
+"""Tables of runs, images and training jobs; each takes the document that ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CONFUSION_SHOWN = 30
 
 
 def number(value: Any) -> str:
-    """A number for people; a dash for what does not exist."""
+    """Format a number for display; None becomes a dash."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -33,7 +33,7 @@ def run_tables(
     confusion: bool = False,
     details: bool = False,
 ) -> Iterator[RenderableType]:
-    """A run: its metrics, and on request its classes, confusion matrix and particulars."""
+    """Build the tables of a run: metrics, and on request classes, confusion and settings."""
     if details:
         yield _particulars(run)
     yield _metrics(run)
@@ -79,7 +79,7 @@ def _particulars(run: dict[str, Any]) -> Table:
     rows = {
         "checkpoint": run["checkpoint_path"],
         "sha256": fingerprint.get("checkpoint_sha256"),
-        "data set": run["dataset_path"],
+        "dataset": run["dataset_path"],
         "split": run["dataset_split"],
         "plan": "; ".join(resolved.get("reasons", [])),
         "classes": "; ".join((run.get("class_map") or {}).get("notes", [])) or None,
@@ -108,9 +108,9 @@ def _per_class(classes: dict[str, dict[str, Any]]) -> Table:
 def _confusion(run: dict[str, Any]) -> RenderableType:
     matrix, names = run["confusion_matrix"], list(run["class_names"] or [])
     if isinstance(matrix, list) and len(matrix) == len(names) + 1:
-        names.append("background")  # of objects: what is not there, what was not found
+        names.append("background")  # row: false positives; column: missed objects
     if not isinstance(matrix, list) or len(matrix) > _CONFUSION_SHOWN:
-        return f"The confusion matrix has {len(names)} classes; use --json to read it."
+        return f"The confusion matrix has {len(names)} classes; use --json to print it."
     table = Table(title="confusion matrix: rows true, columns predicted")
     table.add_column("")
     for name in names:
@@ -121,7 +121,7 @@ def _confusion(run: dict[str, Any]) -> RenderableType:
 
 
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
-    """All runs, one a line."""
+    """Build the table of runs, one run per line."""
     table = Table()
     for name in ("id", "name", "status", "result", "images", "failed", "started"):
         side: Literal["left", "right"] = "right" if name in {"id", "images", "failed"} else "left"
@@ -141,7 +141,7 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
 
 
 def images_table(page: Page, offset: int) -> Table:
-    """A page of images."""
+    """Build the table of one page of images."""
     shown = f"{offset + 1:,}-{offset + len(page.rows):,} of" if page.rows else "0 of"
     table = Table(
         caption=f"{shown} {page.total:,} images: {page.correct:,} correct, "
@@ -149,21 +149,21 @@ def images_table(page: Page, offset: int) -> Table:
     )
     boxes = any(row["true_boxes"] is not None for row in page.rows)
     names = ("tp", "fp", "fn", "overlap") if boxes else ("true", "predicted", "confidence", "loss")
-    for name in ("index", "image", *names, "answer"):
-        right = name not in {"image", "true", "predicted", "answer"}
+    for name in ("index", "image", *names, "prediction"):
+        right = name not in {"image", "true", "predicted", "prediction"}
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in page.rows:
         if row["status"] == "failed":
-            answer = f"{row['error_code']}: {row['error_message']}"
+            verdict = f"{row['error_code']}: {row['error_message']}"
         else:
-            answer = {True: "right", False: "wrong", None: ""}[row["is_correct"]]
+            verdict = {True: "correct", False: "wrong", None: ""}[row["is_correct"]]
         if boxes:
             overlap = row["oks"] if row["oks"] is not None else row["iou"]
             cells = [number(row[key]) for key in ("tp", "fp", "fn")] + [number(overlap)]
         else:
             cells = [escape(row[key] or "-") for key in ("true_label", "predicted_label")]
             cells += [number(row["confidence"]), number(row["loss"])]
-        table.add_row(str(row["image_index"]), escape(row["image_id"]), *cells, escape(answer))
+        table.add_row(str(row["image_index"]), escape(row["image_id"]), *cells, escape(verdict))
     return table
 
 
@@ -174,16 +174,16 @@ _SLICE_METRICS = (
 
 
 def _slicing(found: dict[str, Any], primary: str) -> RenderableType:
-    """One of ``metrics.slices``: its slices with the primary metric alone."""
+    """Show one entry of ``metrics.slices``, with the primary metric only."""
     if "error" in found:
-        return escape(f"No slices by {found['by']}: {found['error']}")
+        return escape(f"slices by {found['by']} failed: {found['error']}")
     return slices_table(found["by"], found["slices"], only=(primary,))
 
 
 def slices_table(
     by: str, slices: dict[str, dict[str, Any]], *, only: Sequence[str] | None = None
 ) -> Table:
-    """The main metrics of every slice (or ``only`` these), the first with its interval."""
+    """Build the table of slices: the main metrics (or ``only`` these), the first with interval."""
     table = Table(title=escape(f"by {by}"))
     present = {key for found in slices.values() for key in found["metrics"]}
     main = [key for group in _SLICE_METRICS for key in group] if only is None else only
@@ -203,7 +203,7 @@ def slices_table(
 
 
 def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
-    """A training job and its checkpoints."""
+    """Build the table of a training job and its checkpoints."""
     table = Table(
         title=f"training job {job['id']} · {escape(job['name'])}",
         caption=f"{job['framework']} {job['model_name'] or ''} · {len(epochs)} epochs recorded · "
@@ -220,7 +220,7 @@ def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
 
 
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
-    """All training jobs, one a line."""
+    """Build the table of training jobs, one job per line."""
     table = Table()
     for name in ("id", "name", "framework", "task", "model", "checkpoints"):
         table.add_column(name, overflow="fold")
@@ -237,7 +237,7 @@ def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
 
 
 def plan_table(found: dict[str, Any]) -> Table:
-    """What a run would do."""
+    """Build the table of a plan."""
     table = Table(show_header=False, title="plan")
     table.add_column()
     table.add_column(overflow="fold")

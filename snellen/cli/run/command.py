@@ -19,7 +19,9 @@ from snellen.cli.progress import make_reporter
 if TYPE_CHECKING:
     from snellen.store.views import RunView
 
-ConfigArgument = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML file.")]
+ConfigArgument = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="YAML file with the configuration.")
+]
 
 
 def eval_command(
@@ -29,9 +31,14 @@ def eval_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Evaluate a checkpoint on labelled images: a test run with metrics and a row an image."""
+    """Evaluate a checkpoint on a labelled dataset.
+
+    Stores a test run with metrics and one result row per image.
+
+    Example: snellen eval mine.yaml run.batch_size=64 dataset.limit=1000
+    """
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the configuration")
+        reporter.status("Reading configuration")
         from snellen.pipelines.config.loader import load_config
         from snellen.pipelines.runs.runner import TestRunner
 
@@ -41,18 +48,25 @@ def eval_command(
 
 
 def resume_command(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Id, name or 'latest'.")] = "latest",
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="Id or name of a test run, or 'latest'.")
+    ] = "latest",
     overrides: OverridesArgument = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Go on with a run that was interrupted or failed; what is committed is not done again."""
+    """Resume an interrupted, cancelled or failed test run.
+
+    Units that are already committed are not scored again.
+
+    Example: snellen resume 12 run.actors=2
+    """
     words = list(overrides or [])
     if "=" in run:
         run, words = "latest", [run, *words]
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the run")
+        reporter.status("Reading run")
         from snellen.pipelines.runs.runner import TestRunner
 
         finished = TestRunner(database=database, reporter=reporter).resume(run, words)
@@ -66,9 +80,14 @@ def plan_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Say what `eval` would do, and why, without doing it."""
+    """Print the plan of a test run without starting it.
+
+    Shows what every 'auto' resolves to, and why.
+
+    Example: snellen plan mine.yaml
+    """
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the configuration")
+        reporter.status("Reading configuration")
         from snellen.pipelines.config.loader import load_config
         from snellen.pipelines.runs.runner import TestRunner
 

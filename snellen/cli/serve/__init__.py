@@ -1,1 +1,1 @@
-"""`snellen serve`."""
+"""Command that serves models over HTTP."""

@@ -1,4 +1,4 @@
-"""``serve``."""
+"""The command ``serve``."""
 
 from __future__ import annotations
 
@@ -6,33 +6,43 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import DatabaseOption, DebugOption
+from snellen.cli.options import DatabaseOption, DebugOption, OverridesArgument
 from snellen.cli.output import stderr_console
 from snellen.cli.progress import make_reporter
 
 
 def serve_command(
     config: Annotated[
-        str | None, typer.Argument(metavar="[CONFIG]", help="A YAML file; without: the defaults.")
+        str | None,
+        typer.Argument(
+            metavar="[CONFIG]",
+            help="YAML file with the configuration.",
+            show_default="all keys at their defaults",
+        ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Settings that override the file's."),
+    overrides: OverridesArgument = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; else 127.0.0.1.")] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port to listen on; else 8000.")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on.", show_default="8000"),
     ] = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Answer single images over HTTP, with the models of the run tables."""
+    """Serve predictions for single images over HTTP.
+
+    Serves every registered training job; models are loaded on their first request.
+
+    Example: snellen serve configs/serve.yaml port=9000
+    """
     words = list(overrides or [])
     if config is not None and "=" in config:
         words.insert(0, config)
         config = None
     with make_reporter(debug=debug) as reporter:
-        reporter.status("reading the configuration")
+        reporter.status("Reading configuration")
         from snellen.pipelines.config.loader import apply_overrides, build_as, load_as
         from snellen.serve.config import ServeConfig
 
@@ -51,13 +61,13 @@ def serve_command(
             reporter.end()
             reporter.note(f"Snellen serves at {service.url} (docs: {service.url}/docs)")
             reporter.note(f"Log: {service.log}")
-            reporter.note(f"Evaluate beside it with ray.address={service.ray_address}")
-            reporter.note("Ctrl-C ends it when the requests that it accepted are answered.")
+            reporter.note(f"To evaluate on the same Ray: ray.address={service.ray_address}")
+            reporter.note("Press Ctrl-C to finish the accepted requests and stop.")
             name = wait_for_signal()
-            reporter.note(f"{name}: no new requests are taken on")
+            reporter.note(f"{name}: no new requests are accepted")
             left = service.stop()
     if left:
-        stderr_console().print(f"{left} requests were not answered in time.")
+        stderr_console().print(f"{left} accepted requests were not answered in time.")
 
 
 def _check_installed() -> None:
@@ -70,5 +80,6 @@ def _check_installed() -> None:
     if missing:
         raise ConfigError(
             "SERVE_MISSING_LIBRARY",
-            f"serving needs {', '.join(missing)}: pip install 'snellen[serve]'",
+            f"missing libraries: {', '.join(missing)}. `snellen serve` needs them. Install them "
+            "with: pip install 'snellen[serve]'",
         )

@@ -187,7 +187,7 @@ def test_nothing_but_loopback_is_listened_on_and_nothing_is_left(service: Proces
     assert all(answer.json()["predicted_boxes"] for answer in answers)
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
-    assert any("no new requests are taken on" in line for line in service.lines)
+    assert any("no new requests are accepted" in line for line in service.lines)
 
 
 def told(folder: Path, *words: str, **environment: str) -> tuple[int, str]:

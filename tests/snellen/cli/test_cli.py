@@ -100,7 +100,7 @@ def test_rescore_verify_and_resume(cli: Cli, done: dict[str, Any]) -> None:
     assert cli.json("verify", "1")["ok"] is True
     code, _, err = cli("resume", "1")
     assert code == 0
-    assert "completed already" in err
+    assert "is completed already" in err
 
 
 def test_plan_starts_nothing(cli: Cli) -> None:
@@ -190,7 +190,7 @@ def test_a_failed_run_exits_with_1(cli: Cli) -> None:
 
 
 def test_an_interrupt_exits_with_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def press(*_: object) -> None:
+    def press(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("snellen.pipelines.execution.worker.unit_worker.UnitWorker.score", press)
@@ -199,11 +199,11 @@ def test_an_interrupt_exits_with_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) 
     assert "snellen resume 1" in error["message"]
 
 
-def test_an_unforeseen_error_is_reported_as_such(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_reported_as_such(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise LookupError("boom")
 
-    monkeypatch.setattr("snellen.pipelines.runs.evaluation.finish_run", fail)
+    monkeypatch.setattr("snellen.pipelines.runs.execute.finish_run", fail)
     error = cli.json("eval", cli.config(), code=1)["error"]
     assert error["code"] == "INTERNAL"
     assert "LookupError: boom" in error["message"]
@@ -231,7 +231,7 @@ def test_tables_for_people(cli: Cli, done: dict[str, Any]) -> None:
         (("runs",), "first"),
         (("show", "1", "--per-class", "--confusion"), "accuracy"),
         (("images", "1", "--status", "failed"), "EMPTY"),
-        (("verify", "1"), "3 files are as they were committed"),
+        (("verify", "1"), "all 3 files match the ledger"),
         (("jobs",), "pixel"),
         (("plan", cli.config()), "12"),
         (("rescore", "1", "name=second"), "second"),

@@ -1,4 +1,4 @@
-"""``snellen errors`` of a classifier, slices in ``show``, and options that have few values."""
+"""``snellen errors`` of a classifier, slices in ``show``, and options with fixed choices."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_mistakes_are_pairs_and_images(cli: Command, tested: snellen.TestRun) ->
     assert pair["examples"][0] in page["instances"]
     code, out, _ = cli("errors", "mine")
     assert code == 0
-    for words_shown in ("most confused", "most confident mistakes"):
+    for words_shown in ("most confused classes", "most confident mistakes"):
         assert words_shown in out
     assert "in 4 images" in cli("errors", "mine", "--true", "0")[1]
 
 
-def test_show_has_the_slices_and_what_failed(cli: Command, tested: snellen.TestRun) -> None:
+def test_show_prints_the_stored_slices(cli: Command, tested: snellen.TestRun) -> None:
     stored = document(cli, "show", "mine")["details"]["slices"]
     assert [one["by"] for one in stored] == ["image_size", "image_id"]
     assert list(stored[0]["slices"]) == ["small"]
@@ -89,14 +89,12 @@ def test_show_has_the_slices_and_what_failed(cli: Command, tested: snellen.TestR
     ("words", "message"),
     [
         (("runs", "--status", "complete"), "pending, running, .*did you mean completed"),
-        (("images", "mine", "--status", "okay"), "expected one of ok, failed, got 'okay'"),
+        (("images", "mine", "--status", "okay"), "'okay' is unknown. Expected one of ok, failed"),
         (("errors", "mine", "--bucket", "cls"), "Cls, Loc, Both, .*did you mean Cls"),
         (("errors", "mine", "--sort", "size"), "image, confidence"),
     ],
 )
-def test_a_word_that_is_no_choice_is_refused(
-    cli: Command, words: tuple[str, ...], message: str
-) -> None:
+def test_an_unknown_choice_is_rejected(cli: Command, words: tuple[str, ...], message: str) -> None:
     error = document(cli, *words, code=2)["error"]
     assert error["code"] == "USAGE"
     assert re.search(message, error["message"])
@@ -113,5 +111,5 @@ def test_a_word_that_is_no_choice_is_refused(
         (("images", "mine", "--predicted", "9"), "CLASS_UNKNOWN"),
     ],
 )
-def test_wrong_questions_have_answers(cli: Command, words: tuple[str, ...], code: str) -> None:
+def test_invalid_selections_are_rejected(cli: Command, words: tuple[str, ...], code: str) -> None:
     assert document(cli, *words, code=2)["error"]["code"] == code

@@ -36,7 +36,7 @@ def test_a_run_is_renamed(evaluated: Cli) -> None:
     assert evaluated.json("rename", "first", "baseline") == {"id": 1, "name": "baseline"}
     assert evaluated.json("show", "baseline")["id"] == 1
     code, out, _ = evaluated("rename", "1", "again")
-    assert (code, out) == (0, "1 is called again now.\n")
+    assert (code, out) == (0, "Renamed 1 to again.\n")
 
 
 def test_a_training_job_is_renamed_unless_the_name_is_taken(evaluated: Cli) -> None:

@@ -51,13 +51,13 @@ def test_export_and_compare(cli: Command, tmp_path: Path, images: Path) -> None:
     assert "parity: equivalent" in out
     assert "mAP50-95" in out
 
-    words = ("parity", FIXTURES / "tiny-detect-8.pt", file, "--dataset", images)
-    code, out, _ = cli(*words, "--worst", "2")
+    other = ("parity", FIXTURES / "tiny-detect-8.pt", file, "--dataset", images)
+    code, out, _ = cli(*other, "--worst", "2")
     assert code == 1
     assert "parity: different" in out
-    assert "the images that differ most" in out
+    assert "images with the largest differences" in out
     assert "a confidence differs by more than 0.0001" in " ".join(out.replace("│", " ").split())
-    assert cli(*words, "--json")[0] == 1
+    assert cli(*other, "--json")[0] == 1
 
 
 def test_the_table_of_an_export(cli: Command, tmp_path: Path) -> None:

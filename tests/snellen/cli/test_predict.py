@@ -87,7 +87,7 @@ def test_a_plan_starts_nothing(cli: PredictCli) -> None:
     assert "inline: in this process" in out
     code, _, err = cli("predict", "--resume", "1", "--plan")
     assert code == 2
-    assert "'--plan' does not go with it" in err
+    assert "'--plan' cannot be combined with --resume" in err
 
 
 def test_options_without_a_configuration(cli: PredictCli) -> None:
@@ -165,7 +165,7 @@ def test_damaged_files_are_found_and_only_they_are_made_again(cli: PredictCli) -
     code, out, err = cli("predictions", "1", "--verify")
     assert code == 1
     assert "truncated" in out
-    assert "`snellen predict --resume 1` makes them again" in err
+    assert "To score only their units again: snellen predict --resume 1\n" in err
     again = cli.json("predict", "--resume", "1")
     assert [row["image_id"] for row in again["results"]] == [
         row["image_id"] for row in done["results"]
@@ -174,7 +174,7 @@ def test_damaged_files_are_found_and_only_they_are_made_again(cli: PredictCli) -
     assert first.stat().st_mtime_ns == kept
     code, _, err = cli("predictions", "--verify")
     assert code == 2
-    assert "name the job" in err
+    assert "snellen predictions latest --verify" in err
 
 
 def test_resume(cli: PredictCli) -> None:
@@ -185,7 +185,7 @@ def test_resume(cli: PredictCli) -> None:
     assert len(again["files"]) == 3
     error = cli.json("predict", "--resume", "1", "data/0/00.png", code=2)["error"]
     assert error["code"] == "USAGE"
-    assert "'data/0/00.png' does not go with it" in error["message"]
+    assert "'data/0/00.png' cannot be combined with --resume" in error["message"]
     assert cli.json("predict", "--resume", "1", "--name", "x", code=2)["error"]["code"] == "USAGE"
 
 
@@ -219,7 +219,7 @@ def test_resume(cli: PredictCli) -> None:
         ),
         (("predict", "--adapter", NAME, "data", "--masks"), "OPTION_INVALID", "output.masks"),
         (("predict", "--resume", "7"), "DATABASE_NOT_FOUND", "runs.db"),
-        (("predictions", "--status", "ok"), "USAGE", "expected one of pending"),
+        (("predictions", "--status", "ok"), "USAGE", "'ok' is unknown. Expected one of pending"),
     ],
 )
 def test_errors_are_documents_and_start_nothing(

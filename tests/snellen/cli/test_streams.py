@@ -26,7 +26,7 @@ def test_stderr_is_given_back(cli: Cli) -> None:
 def test_progress_goes_to_stderr(cli: Cli) -> None:
     _, out, err = cli("eval", cli.config(), "--json")
     json.loads(out)
-    assert "reading the configuration ..." in err
+    assert "Reading configuration ..." in err
     assert "12 of 12 images" in err
 
 
