@@ -137,7 +137,7 @@ class AdapterContract:
         data = encode(picture())
         path = tmp_path / "a.png"
         path.write_bytes(data)
-        given = [path, str(path), data, pixels(), picture(), decode_image(data)]
+        given: list[Any] = [path, str(path), data, pixels(), picture(), decode_image(data)]
         results = adapter.infer_batch(given)
         assert [result.image_name for result in results] == ["a.png", "a.png", "", "", "", ""]
         for result in results:

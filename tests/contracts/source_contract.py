@@ -59,6 +59,7 @@ class SourceContract:
 
     def test_the_root_is_absolute_and_plain(self, source: Source) -> None:
         root = source.describe().root
+        assert isinstance(root, Path)
         assert root.is_absolute()
         assert ".." not in root.parts
 

@@ -124,7 +124,7 @@ def test_a_whole_pickled_model_is_rejected(tmp_path: Path) -> None:
     path = saved(tmp_path, torch.nn.Linear(2, 2))
     assert rejected(path).code == "CHECKPOINT_UNSAFE"
     # Also where another library has allowed layers, as Ultralytics does when it loads safely.
-    layers = [torch.nn.Linear, torch.nn.Parameter, torch._utils._rebuild_parameter, set]
+    layers: list[Any] = [torch.nn.Linear, torch.nn.Parameter, torch._utils._rebuild_parameter, set]
     with torch.serialization.safe_globals(layers):
         assert rejected(path).code == "CHECKPOINT_UNSAFE"
 

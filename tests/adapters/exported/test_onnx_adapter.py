@@ -77,7 +77,8 @@ def test_a_model_that_only_the_second_exporter_can_write(
             self.head = torch.nn.Linear(8, 3)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.head(self.norm(self.conv(images).mean((2, 3))))
+            logits: torch.Tensor = self.head(self.norm(self.conv(images).mean((2, 3))))
+            return logits
 
     like = load("ultralytics", FIXTURES / "tiny-classify.pt").as_exportable().model
     exportable = Exportable(Normed().eval(), like)

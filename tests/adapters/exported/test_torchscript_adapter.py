@@ -86,9 +86,9 @@ def test_nothing_of_a_file_runs_without_trust(
             print("payload runs")
 
     path = tmp_path / "code.torchscript"
-    torch.jit.script(Printing()).save(str(path))
+    torch.jit.script(Printing()).save(str(path))  # type: ignore[no-untyped-call]
     capfd.readouterr()
-    torch.jit.load(str(path))
+    torch.jit.load(str(path))  # type: ignore[no-untyped-call]
     assert "payload runs" in capfd.readouterr().out, "the file is not what the test needs"
     for options in ({}, {"trust": False}):
         with pytest.raises(InputError, match=r"is code .* set model\.trust: true") as caught:
@@ -132,7 +132,9 @@ def test_files_of_ultralytics_are_read(files: Callable[[str], Path], tmp_path: P
     """Ultralytics' exporter traces one batch and writes its properties into ``config.txt``."""
     path = tmp_path / "theirs.torchscript"
     extra = {"config.txt": ""}
-    module = torch.jit.load(str(files("segment")), _extra_files=extra)
+    module = torch.jit.load(  # type: ignore[no-untyped-call]
+        str(files("segment")), _extra_files=extra
+    )
     properties = {**json.loads(extra["config.txt"]), "args": {"nms": False}}
     module.save(str(path), _extra_files={"config.txt": json.dumps(properties)})
     adapter = trusted(path)
@@ -143,7 +145,10 @@ def test_files_of_ultralytics_are_read(files: Callable[[str], Path], tmp_path: P
 def test_a_file_without_a_word_needs_the_architecture(tmp_path: Path) -> None:
     path = tmp_path / "silent.torchscript"
     model = save_timm(tmp_path / "m.pth", TIMM)
-    torch.jit.trace(model, torch.zeros(1, 3, 160, 160)).save(str(path))
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+        model, torch.zeros(1, 3, 160, 160)
+    )
+    traced.save(str(path))
     with pytest.raises(InputError) as caught:
         trusted(path)
     assert caught.value.code == "ARCHITECTURE_MISSING"

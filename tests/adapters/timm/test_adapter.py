@@ -15,7 +15,7 @@ from snellen.adapters.timm.adapter import TimmAdapter
 from snellen.adapters.timm.imagenet import imagenet_class_names
 from snellen.adapters.types import AdapterSpec
 from tests.adapters.making import encode, exif, picture, pixels, save_timm
-from tests.adapters.timm.making import adapter_of
+from tests.adapters.timm.making import adapter_of, head_of
 from tests.contracts.adapter_contract import AdapterContract
 
 
@@ -130,7 +130,7 @@ def test_loss_and_true_confidence_come_from_the_logits(checkpoint: Path) -> None
         assert result.loss is not None
         assert result.true_confidence == pytest.approx(math.exp(-result.loss), abs=1e-6)
     with torch.no_grad():
-        adapter.model.fc.bias[1] += 200  # the true class underflows to 0, its loss does not
+        head_of(adapter.model).bias[1] += 200  # the true class underflows to 0, its loss does not
     result = adapter.infer_preprocessed(items[:1], batch_size=1, targets=[4])[0]
     assert result.true_confidence == 0.0
     assert result.loss == pytest.approx(200, rel=0.1)
@@ -169,7 +169,7 @@ def test_averaged_weights_can_be_left(tmp_path: Path) -> None:
     assert adapter_of(tmp_path / "m.pth").info.weights == "state_dict_ema"
     plain = adapter_of(tmp_path / "m.pth", options={"use_ema": False})
     assert plain.info.weights == "state_dict"
-    assert torch.equal(plain.model.fc.weight, model.fc.weight)
+    assert torch.equal(head_of(plain.model).weight, model.fc.weight)
 
 
 def test_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_random_weights_are_the_same_every_time() -> None:
                        options={"random_weights": True, "num_classes": 4})  # fmt: skip
     first, second = (TimmAdapter.from_spec(spec, device="cpu") for _ in range(2))
     assert first.info.weights == "random"
-    assert torch.equal(first.model.fc.weight, second.model.fc.weight)
+    assert torch.equal(head_of(first.model).weight, head_of(second.model).weight)
     first.warmup(2)
 
 

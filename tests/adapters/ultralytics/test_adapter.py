@@ -16,7 +16,7 @@ from pycocotools import mask as rle
 
 from examples.shapes.make_dataset import make
 from snellen.adapters.errors import ConfigError
-from snellen.adapters.types import AdapterSpec, InferenceResult, TaskType
+from snellen.adapters.types import AdapterSpec, Box, InferenceResult, TaskType
 from snellen.adapters.ultralytics.environment import import_ultralytics
 from tests.adapters.ultralytics.making import checkpoint, loaded, spec_of
 from tests.contracts.adapter_contract import AdapterContract, answer
@@ -52,6 +52,10 @@ def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> 
     return found[0]
 
 
+def corners(box: Box) -> tuple[float, float, float, float]:
+    return box["x1"], box["y1"], box["x2"], box["y2"]
+
+
 def assert_same_boxes(ours: InferenceResult, expected: Any) -> None:
     boxes = ours.predicted_boxes or []
     assert len(boxes) == len(expected.boxes)
@@ -76,7 +80,7 @@ def assert_same_masks(ours: InferenceResult, expected: Any) -> None:
 def assert_same_keypoints(ours: InferenceResult, expected: Any) -> None:
     poses = ours.predicted_keypoints or []
     assert len(poses) == len(ours.predicted_boxes or [])
-    points = np.array([[[p[k] for k in "xyv"] for p in pose] for pose in poses])
+    points = np.array([[[p["x"], p["y"], p["v"]] for p in pose] for pose in poses])
     if len(poses):
         difference = np.abs(points - expected.keypoints.data.numpy())
         assert difference[..., :2].max() < PIXELS
@@ -202,8 +206,8 @@ def test_one_image_is_the_element_of_its_batch(task: str, images: list[Pixels]) 
         for one, other in zip(boxes, batched, strict=True):
             assert one["class_id"] == other["class_id"]
             assert one["confidence"] == pytest.approx(other["confidence"], abs=CONFIDENCE)
-            for corner in ("x1", "y1", "x2", "y2"):
-                assert one[corner] == pytest.approx(other[corner], abs=PIXELS)  # type: ignore[literal-required]
+            for first, second in zip(corners(one), corners(other), strict=True):
+                assert first == pytest.approx(second, abs=PIXELS)
 
 
 @pytest.mark.parametrize("task", TASK)
