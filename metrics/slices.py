@@ -76,7 +76,7 @@ class SlicedMetrics:
         """
         if edges is not None and (not edges or by in BINS or list(edges) != sorted(set(edges))):
             raise ValueError(
-                f"expected rising limits of a column of numbers, got {list(edges)} for {by}"
+                f"limits of {by} are {list(edges)}. Expected rising limits of a column of numbers"
             )
         self._metrics = load(task, **options)
         self._names = class_names
@@ -99,8 +99,8 @@ class SlicedMetrics:
         for name in dict.fromkeys(names):
             if len(self._total) >= MAX_SLICES and name not in self._total:
                 raise ValueError(
-                    f"expected at most {MAX_SLICES} values of {self.by} as slices, got more; "
-                    "give limits for a column of numbers"
+                    f"{self.by} has too many values. Expected at most {MAX_SLICES} slices. Give "
+                    "limits for a column of numbers"
                 )
             rows = table.filter(pc.equal(keys, name))
             states = self._states.setdefault(name, Accumulator(self._metrics.merge))

@@ -144,15 +144,15 @@ def _check(
     ece_bins: int,
 ) -> None:
     if len(class_names) != state.num_classes:
-        raise ValueError(f"expected {state.num_classes} class names, got {len(class_names)}")
+        raise ValueError(f"{len(class_names)} class names. Expected {state.num_classes}.")
     if len(state.bin_counts) != ece_bins:
         raise ValueError(
-            f"expected a state with {ece_bins} confidence bins, got {len(state.bin_counts)}"
+            f"the state has {len(state.bin_counts)} confidence bins. Expected {ece_bins}."
         )
     if failed_images < 0 or state.scored + failed_images > total_images:
         raise ValueError(
-            f"expected scored + failed <= total images, got {state.scored} + {failed_images} > "
-            f"{total_images}"
+            f"{state.scored} scored and {failed_images} failed of {total_images} images. Expected "
+            "scored + failed <= total."
         )
 
 

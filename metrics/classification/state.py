@@ -51,8 +51,8 @@ class ImageArrays:
         lengths = [len(getattr(self, name)) for name in self.__dataclass_fields__]
         if len(set(lengths)) != 1 or self.top5_ids.ndim != 2:
             raise ValueError(
-                "expected arrays of one length, top5_ids with shape (n, k), got lengths "
-                f"{lengths} and top5_ids of {self.top5_ids.ndim} dimensions"
+                f"arrays have lengths {lengths} and top5_ids {self.top5_ids.ndim} dimensions. "
+                "Expected arrays of one length and top5_ids of shape (n, k)."
             )
 
 
@@ -163,7 +163,7 @@ class ClassificationState:
         shapes = {(part.num_classes, len(part.bin_counts)) for part in parts}
         if len(shapes) != 1:
             raise ValueError(
-                f"expected states of one number of classes and bins, got {sorted(shapes)}"
+                f"states of {sorted(shapes)}. Expected one number of classes and of bins."
             )
         cells, place = np.unique(np.concatenate([p.cells for p in parts]), return_inverse=True)
         counts = np.zeros(len(cells), dtype=np.int64)
@@ -219,7 +219,7 @@ def _ids(name: str, ids: IntArray, num_classes: int) -> npt.NDArray[np.int64]:
     wrong = ids[(ids < 0) | (ids >= num_classes)]
     if len(wrong):
         raise ValueError(
-            f"expected {name} from 0 to {num_classes - 1} in scored rows, got {int(wrong[0])}"
+            f"{name} of a scored row is {int(wrong[0])}. Expected 0 to {num_classes - 1}."
         )
     return ids.astype(np.int64)
 
@@ -227,7 +227,7 @@ def _ids(name: str, ids: IntArray, num_classes: int) -> npt.NDArray[np.int64]:
 def _probabilities(name: str, values: FloatArray) -> None:
     wrong = values[(values < 0) | (values > 1)]
     if len(wrong):
-        raise ValueError(f"expected {name} from 0 to 1 in scored rows, got {float(wrong[0])}")
+        raise ValueError(f"{name} of a scored row is {float(wrong[0])}. Expected 0 to 1.")
 
 
 def _bin(

@@ -127,11 +127,11 @@ def _check(
     state: DetectionState, class_names: Sequence[str], total_images: int, failed_images: int
 ) -> None:
     if len(class_names) != state.num_classes:
-        raise ValueError(f"expected {state.num_classes} class names, got {len(class_names)}")
+        raise ValueError(f"{len(class_names)} class names. Expected {state.num_classes}.")
     if failed_images < 0 or state.scored + failed_images > total_images:
         raise ValueError(
-            f"expected scored + failed <= total images, got {state.scored} + {failed_images} > "
-            f"{total_images}"
+            f"{state.scored} scored and {failed_images} failed of {total_images} images. Expected "
+            "scored + failed <= total."
         )
 
 

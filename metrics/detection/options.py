@@ -46,18 +46,18 @@ class DetectionOptions:
             ValueError: a value out of range.
         """
         if not 0 < self.operating_iou <= 1:
-            raise ValueError(f"expected operating_iou in (0, 1], got {self.operating_iou}")
+            raise ValueError(f"operating_iou is {self.operating_iou}. Expected (0, 1].")
         if not 0 <= self.operating_confidence <= 1:
             raise ValueError(
-                f"expected operating_confidence in [0, 1], got {self.operating_confidence}"
+                f"operating_confidence is {self.operating_confidence}. Expected [0, 1]."
             )
         limits = self.max_dets
         if len(limits) != 3 or limits[0] < 1 or list(limits) != sorted(set(limits)):
-            raise ValueError(f"expected max_dets as three rising numbers, got {list(limits)}")
+            raise ValueError(f"max_dets are {list(limits)}. Expected three rising numbers.")
         if self.kpt_sigmas is not None and min(self.kpt_sigmas, default=0.0) <= 0:
-            raise ValueError(f"expected kpt_sigmas above 0, got {list(self.kpt_sigmas)}")
+            raise ValueError(f"kpt_sigmas are {list(self.kpt_sigmas)}. Expected numbers above 0.")
         if self.bootstrap is not None and self.bootstrap < 0:
-            raise ValueError(f"expected bootstrap of 0 or more resamples, got {self.bootstrap}")
+            raise ValueError(f"bootstrap is {self.bootstrap}. Expected 0 or more resamples.")
 
     @property
     def own(self) -> Kind:

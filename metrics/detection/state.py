@@ -81,7 +81,7 @@ class OverlapState:
         images = np.sort(self.images)
         twice = images[1:][images[1:] == images[:-1]]
         if len(twice):
-            raise ValueError(f"expected every image once, got image_index {int(twice[0])} twice")
+            raise ValueError(f"image_index {int(twice[0])} was counted twice. Expected once.")
         return OverlapState(
             self.evaluator,
             images,
@@ -132,7 +132,7 @@ class DetectionState:
         shapes = {(part.num_classes, tuple(part.overlaps)) for part in parts}
         if len(shapes) != 1:
             raise ValueError(
-                f"expected states of one number of classes and one task, got {sorted(shapes)}"
+                f"states of {sorted(shapes)}. Expected one number of classes and one task."
             )
         if len(parts) == 1:
             return parts[0]

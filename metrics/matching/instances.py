@@ -154,7 +154,7 @@ def num_keypoints(images: Images) -> int:
     }
     if len(counts) > 1:
         raise ValueError(
-            f"expected truths and predictions of one number of keypoints, got {sorted(counts)}"
+            f"truths and predictions have {sorted(counts)} keypoints. Expected one number."
         )
     return counts.pop() if counts else 0
 
@@ -194,9 +194,7 @@ def _read(rows: pa.Table, side: str, kind: Kind, num_classes: int | None) -> Ins
 def _check_classes(class_id: Ints, num_classes: int, name: str) -> None:
     wrong = class_id[(class_id < 0) | (class_id >= num_classes)]
     if len(wrong):
-        raise ValueError(
-            f"expected class ids from 0 to {num_classes - 1} in {name}, got {int(wrong[0])}"
-        )
+        raise ValueError(f"{name} have class id {int(wrong[0])}. Expected 0 to {num_classes - 1}.")
 
 
 def _areas(flat: Any, boxes: Floats) -> Floats:
@@ -209,7 +207,7 @@ def _masks(rows: pa.Table, name: str, counts: Ints) -> list[bytes]:
     lists = _parallel(rows, name, counts)
     masks: list[bytes] = pc.list_flatten(lists).to_pylist()
     if None in masks:
-        raise ValueError(f"expected a mask for every box in {name}, got null")
+        raise ValueError(f"{name} has a null. Expected a mask for every box.")
     return masks
 
 
@@ -218,7 +216,7 @@ def _keypoints(rows: pa.Table, name: str, counts: Ints) -> Floats:
     points = np.unique(_numbers(pc.fill_null(pc.list_value_length(instances), 0), np.int64))
     if len(points) > 1 or 0 in points:
         raise ValueError(
-            f"expected one number of keypoints for every box in {name}, got {points.tolist()}"
+            f"{name} has instances of {points.tolist()} keypoints. Expected one number above 0."
         )
     flat = pc.list_flatten(instances)
     values = [_numbers(pc.struct_field(flat, field), np.float64) for field in ("x", "y", "v")]
@@ -233,8 +231,8 @@ def _parallel(rows: pa.Table, name: str, counts: Ints) -> Any:
     if len(wrong):
         image = rows["image_index"][int(wrong[0])].as_py()
         raise ValueError(
-            f"expected {name} parallel to its {int(counts[wrong[0]])} boxes in image {image}, "
-            f"got {int(lengths[wrong[0]])}"
+            f"{name} of image {image} has {int(lengths[wrong[0]])} entries. Expected "
+            f"{int(counts[wrong[0]])}, one per box."
         )
     return lists
 

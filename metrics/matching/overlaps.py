@@ -47,7 +47,7 @@ def keypoint_sigmas(points: int, sigmas: Sequence[float] | None = None) -> Float
     else:
         values = tuple(float(sigma) for sigma in sigmas)
     if len(values) != points or min(values) <= 0:
-        raise ValueError(f"expected {points} keypoint sigmas above 0, got {list(values)}")
+        raise ValueError(f"keypoint sigmas are {list(values)}. Expected {points} numbers above 0.")
     return np.asarray(values, dtype=np.float64)
 
 

@@ -18,7 +18,9 @@ def normal_quantile(confidence_level: float) -> float:
         1.959964
     """
     if not 0.0 < confidence_level < 1.0:
-        raise ValueError(f"expected a confidence level between 0 and 1, got {confidence_level}")
+        raise ValueError(
+            f"confidence level is {confidence_level}. Expected a number between 0 and 1."
+        )
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + confidence_level / 2))

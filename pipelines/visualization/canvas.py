@@ -71,7 +71,7 @@ def canvas_of(pixels: Pixels, max_side: int = MAX_SIDE) -> Canvas:
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            f"expected uint8 pixels of shape (H, W, 3), got {pixels.dtype} of {pixels.shape}"
+            f"pixels are {pixels.dtype} of shape {pixels.shape}. Expected uint8 of (H, W, 3)."
         )
     height, width = pixels.shape[:2]
     image = Image.fromarray(pixels)

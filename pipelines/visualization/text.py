@@ -18,7 +18,9 @@ def font_of(size: int) -> Font:
     """Return the font at a size in pixels."""
     font = ImageFont.load_default(size=size)
     if not isinstance(font, ImageFont.FreeTypeFont):
-        raise RuntimeError("expected Pillow to have FreeType, as its packages have")
+        raise RuntimeError(
+            "Pillow has no FreeType. Expected a Pillow with FreeType, such as `pip install Pillow`."
+        )
     return font
 
 

@@ -207,9 +207,9 @@ def test_the_report_is_json() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("true_ids", 10, "expected true_ids from 0 to 9 in scored rows, got 10"),
-        ("predicted_ids", -1, "expected predicted_ids from 0 to 9 in scored rows, got -1"),
-        ("confidence", 1.5, "expected confidence from 0 to 1 in scored rows, got 1.5"),
+        ("true_ids", 10, "true_ids of a scored row is 10. Expected 0 to 9"),
+        ("predicted_ids", -1, "predicted_ids of a scored row is -1. Expected 0 to 9"),
+        ("confidence", 1.5, "confidence of a scored row is 1.5. Expected 0 to 1"),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: float, message: str) -> None:
@@ -223,14 +223,14 @@ def test_values_out_of_range_are_refused(name: str, value: float, message: str) 
 def test_arguments_that_contradict_each_other_are_refused() -> None:
     data = draw(10, 20, 3)
     data["loss"] = data["loss"][:-1]
-    with pytest.raises(ValueError, match="arrays of one length"):
+    with pytest.raises(ValueError, match="Expected arrays of one length"):
         ClassificationState.from_arrays(3, ImageArrays(**data))
     state = ClassificationState.empty(3)
-    with pytest.raises(ValueError, match="expected 3 class names, got 1"):
+    with pytest.raises(ValueError, match=r"1 class names\. Expected 3"):
         compute(state, ["a"], ClassificationOptions(), total_images=0, failed_images=0)
-    with pytest.raises(ValueError, match="scored \\+ failed <= total"):
+    with pytest.raises(ValueError, match="Expected scored \\+ failed <= total"):
         report(state, 1, failed=2)
-    with pytest.raises(ValueError, match="15 confidence bins, got 10"):
+    with pytest.raises(ValueError, match=r"10 confidence bins\. Expected 15"):
         report(ClassificationState.empty(3, 10), 0)
-    with pytest.raises(ValueError, match="one number of classes"):
+    with pytest.raises(ValueError, match="Expected one number of classes"):
         state.merge(ClassificationState.empty(4))

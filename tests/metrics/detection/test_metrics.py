@@ -185,11 +185,11 @@ def test_many_classes_give_a_sparse_matrix() -> None:
 def test_contradictions_are_refused() -> None:
     metrics = load("object_detection")
     state = metrics.state(table([row(0, [truth(0, *A)], [])]), ["a"])
-    with pytest.raises(ValueError, match="expected 1 class names, got 2"):
+    with pytest.raises(ValueError, match=r"2 class names\. Expected 1"):
         metrics.compute(state, ["a", "b"], total_images=1, failed_images=0)
     with pytest.raises(ValueError, match="scored \\+ failed <= total"):
         metrics.compute(state, ["a"], total_images=1, failed_images=1)
-    with pytest.raises(ValueError, match="every image once, got image_index 0 twice"):
+    with pytest.raises(ValueError, match=r"image_index 0 was counted twice\. Expected once"):
         metrics.compute(metrics.merge([state, state]), ["a"], total_images=2, failed_images=0)
     other = metrics.state(table([]), ["a", "b"])
     with pytest.raises(ValueError, match="one number of classes and one task"):
@@ -200,23 +200,27 @@ def test_contradictions_are_refused() -> None:
 
 def test_rows_that_cannot_be_read_are_refused() -> None:
     boxes = load("object_detection")
-    with pytest.raises(ValueError, match="class ids from 0 to 1 in true_boxes, got 5"):
+    with pytest.raises(ValueError, match=r"true_boxes have class id 5\. Expected 0 to 1"):
         boxes.state(table([row(0, [truth(5, *A)], [])]), ["a", "b"])
-    with pytest.raises(ValueError, match="class ids from 0 to 1 in predicted_boxes, got -1"):
+    with pytest.raises(ValueError, match=r"predicted_boxes have class id -1\. Expected 0 to 1"):
         boxes.state(table([row(0, [], [found(-1, *A)])]), ["a", "b"])
     masks = load("instance_segmentation")
     rows = [row(4, [truth(0, *A)], [], true_masks=[])]
-    with pytest.raises(ValueError, match="true_masks parallel to its 1 boxes in image 4, got 0"):
+    with pytest.raises(ValueError, match=r"true_masks of image 4 has 0 entries\. Expected 1"):
         masks.state(table(rows), ["a"])
     rows = [row(4, [truth(0, *A)], [], true_masks=[None])]
-    with pytest.raises(ValueError, match="a mask for every box in true_masks, got null"):
+    with pytest.raises(ValueError, match=r"true_masks has a null\. Expected a mask for every box"):
         masks.state(table(rows), ["a"])
     poses = load("pose_estimation")
     rows = [row(4, [truth(0, *A)], [found(0, *A)], true_keypoints=[points(2)])]
-    with pytest.raises(ValueError, match="predicted_keypoints parallel to its 1 boxes"):
+    with pytest.raises(
+        ValueError, match=r"predicted_keypoints of image \d+ has \d entries\. Expected 1"
+    ):
         poses.state(table(rows), ["a"])
     rows[0]["predicted_keypoints"] = [points(3)]
-    with pytest.raises(ValueError, match=r"predictions of one number of keypoints, got \[2, 3\]"):
+    with pytest.raises(
+        ValueError, match=r"predictions have \[2, 3\] keypoints\. Expected one number"
+    ):
         poses.state(table(rows), ["a"])
 
 
@@ -227,10 +231,10 @@ def points(count: int) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"operating_iou": 0.0}, "operating_iou in"),
-        ({"operating_confidence": 1.5}, "operating_confidence in"),
+        ({"operating_iou": 0.0}, "operating_iou is 0.0. Expected"),
+        ({"operating_confidence": 1.5}, "operating_confidence is 1.5. Expected"),
         ({"max_dets": [100, 10, 1]}, "three rising numbers"),
-        ({"kpt_sigmas": [0.1, 0.0]}, "kpt_sigmas above 0"),
+        ({"kpt_sigmas": [0.1, 0.0]}, "Expected numbers above 0"),
         ({"bootstrap": -1}, "0 or more resamples"),
     ],
 )

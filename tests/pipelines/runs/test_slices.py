@@ -113,7 +113,7 @@ WRONG: list[tuple[Any, str, str]] = [
     ("meta_nothing", "SLICE_COLUMN", r"Expected image_size, .*, meta_camera, meta_distance"),
     ("top5_predictions", "SLICE_COLUMN", "expected a column of text or numbers, it holds list"),
     ({"by": "meta_camera", "edges": [1]}, "SLICE_VALUES", "limits are for a column of numbers"),
-    ({"by": "image_size", "edges": [1]}, "SLICE_VALUES", "expected rising limits"),
+    ({"by": "image_size", "edges": [1]}, "SLICE_VALUES", "Expected rising limits"),
 ]
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_sliced_makes_no_rescore(place: Place) -> None:
         rescore_run(place.db, run, ["metrics.slices=[camera]"], Reporter())
     with pytest.raises(ConfigError, match="slices by camera"):
         slice_run(place.db, run, "camera")
-    with pytest.raises(ConfigError, match="expected rising limits"):
+    with pytest.raises(ConfigError, match="Expected rising limits"):
         slice_run(place.db, run, "meta_distance", edges=[2, 1])
     assert len(list_test_runs(place.db)) == 1
 
@@ -147,10 +147,10 @@ def test_too_many_values_cost_their_slices_alone(tmp_path: Path) -> None:
     assert run.status == "completed"
     ids, camera = stored(run)
     assert set(ids) == {"by", "edges", "error"}
-    assert "at most 100 values of image_id" in ids["error"]
+    assert "image_id has too many values. Expected at most 100 slices" in ids["error"]
     assert set(camera["slices"]) == {"north", "south"}
-    assert any(note.startswith("no slices by image_id: expected at") for note in place.notes.notes)
-    with pytest.raises(ConfigError, match="at most 100 values of image_id") as caught:
+    assert any(note.startswith("no slices by image_id: image_id has") for note in place.notes.notes)
+    with pytest.raises(ConfigError, match="image_id has too many values") as caught:
         slice_run(place.db, run, "image_id")
     assert caught.value.code == "SLICE_VALUES"
 

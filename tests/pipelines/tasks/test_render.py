@@ -273,5 +273,5 @@ def test_pictures_are_files(kind: Any) -> None:
 
 
 def test_pixels_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected uint8 pixels of shape"):
+    with pytest.raises(ValueError, match="Expected uint8 of"):
         draw_result(np.zeros((4, 4), np.uint8), result())
