@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hotcoco import mask as rle
-from PIL import Image
 
 from snellen.adapters.errors import ErrorCode, ErrorStage
 from snellen.adapters.types import Box, ImageStatus, InferenceResult, TaskType
 from snellen.pipelines.tasks.render import draw_result, draw_row
-from snellen.pipelines.visualization.encode import encode_jpeg, encode_png
-from snellen.pipelines.visualization.masks import decode_mask, instance_image
-from snellen.pipelines.visualization.palette import INK, WHITE, class_colour, luminance, text_colour
+from snellen.pipelines.visualization.palette import class_colour, text_colour
 
 GREY = 128
 NAMES = ("cat", "dog", "bird")
@@ -236,40 +232,6 @@ def test_any_class_name_can_be_drawn(name: str) -> None:
 def test_a_class_without_a_name_has_its_number() -> None:
     found = result(predicted_boxes=[box(100, 150, 300, 350, 7)])
     assert (draw_result(grey(), found, NAMES) == draw_result(grey(), found, ())).all()
-
-
-def test_colours_are_apart_and_texts_legible() -> None:
-    colours = [class_colour(number) for number in range(200)]
-    assert len(set(colours)) > 190
-    for colour in colours:
-        low, high = sorted((luminance(colour), luminance(text_colour(colour))))
-        assert (high + 0.05) / (low + 0.05) > 2.3
-    assert text_colour(WHITE) == INK
-    assert text_colour(INK) == WHITE
-
-
-def test_an_instance_image_gives_overlaps_to_the_more_confident_one() -> None:
-    first = mask_of(40, 50, np.s_[10:20, 10:20])
-    second = mask_of(40, 50, np.s_[15:30, 15:30])
-    image = instance_image([first, second], 40, 50)
-    assert image.dtype == np.uint8
-    assert image.shape == (40, 50)
-    assert (image[10:20, 10:20] == 1).all()
-    assert image[25, 25] == 2
-    assert set(np.unique(image)) == {0, 1, 2}
-    many = instance_image([first] * 300, 40, 50)
-    assert many.dtype == np.uint16
-    assert many.max() == 1
-    assert decode_mask(first.decode(), 40, 50).sum() == 100
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
-def test_pictures_are_files(kind: Any) -> None:
-    image = (np.arange(20 * 30).reshape(20, 30) % 256).astype(kind)
-    again = np.asarray(Image.open(io.BytesIO(encode_png(image))))
-    assert (again == image).all()
-    assert Image.open(io.BytesIO(encode_png(grey()))).size == (500, 400)
-    assert Image.open(io.BytesIO(encode_jpeg(grey()))).format == "JPEG"
 
 
 def test_pixels_of_another_shape_are_refused() -> None:
