@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from snellen.adapters.types import TaskType
+from snellen.metrics.accumulator import Accumulator
 from snellen.metrics.tasks import load
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.progress import Reporter
@@ -92,16 +93,14 @@ def measure(
     options = spec.config.model_dump()
     metrics = load(spec.task, **options)
     count = partial(count_files, spec.task, options, spec.class_names)
-    states: list[Any] = []
+    states = Accumulator(metrics.merge, every=_MERGE_EVERY)
     failed, milliseconds = 0, 0.0
     for counted in spread(count, _parts(results, total)):
-        states.append(counted.state)
-        if len(states) >= _MERGE_EVERY:
-            states = [metrics.merge(states)]
+        states.add(counted.state)
         failed += counted.failed
         milliseconds += counted.milliseconds
     report = metrics.compute(
-        metrics.merge(states), spec.class_names, total_images=total, failed_images=failed
+        states.merged(), spec.class_names, total_images=total, failed_images=failed
     )
     scored = total - failed
     return {
