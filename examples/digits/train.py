@@ -118,10 +118,10 @@ def train_epoch(
     images, labels = data
     model.train()
     total = 0.0
-    for chosen in torch.randperm(len(labels)).split(batch_size):
+    for chosen in torch.split(torch.randperm(len(labels)), batch_size):
         loss = nn.functional.cross_entropy(model(shifted(images[chosen])), labels[chosen])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
         total += loss.item() * len(chosen)

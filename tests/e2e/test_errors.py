@@ -162,14 +162,21 @@ def test_the_command_line_says_the_same(
     document = json.loads(printed("errors", "detect", "--json"))
     assert set(document) == {"id", "name", "task_type", "ap", "min_confidence", "buckets"}
     assert [one["bucket"] for one in document["buckets"]] == list(BUCKETS)
-    words = ("errors", "detect", "--bucket", "Loc", "--limit", "2", "--offset", "1")
+    words: tuple[str, ...] = (
+        "errors",
+        "detect",
+        "--bucket",
+        "Loc",
+        "--limit",
+        "2",
+        "--offset",
+        "1",
+    )
     page = json.loads(printed(*words, "--json"))
     assert set(page) == {"id", "name", "bucket", "offset", "total", "images", "instances"}
     assert page["total"] == tested.instances(bucket="Loc").total
-    expected = tested.instances(bucket="Loc", offset=1, limit=2).instances
-    assert [one["image_index"] for one in page["instances"]] == [
-        one.image_index for one in expected
-    ]
+    listed = tested.instances(bucket="Loc", offset=1, limit=2).instances
+    assert [one["image_index"] for one in page["instances"]] == [one.image_index for one in listed]
     words = ("errors", "detect", "--true", "circle", "--predicted", "background")
     page = json.loads(printed(*words, "--json"))
     assert page["total"] == tested.confusion_matrix[0][-1]

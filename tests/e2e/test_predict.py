@@ -41,23 +41,25 @@ def assert_same(row: dict[str, Any], result: InferenceResult) -> None:
     assert row["predicted_label"] == result.predicted_label
     if result.top5_predictions is not None:
         assert row["confidence"] == pytest.approx(result.confidence, abs=CONFIDENCE)
-        for ours, theirs in zip(row["top5_predictions"], result.top5_predictions, strict=True):
-            assert ours["label"] == theirs["label"]
-            assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=CONFIDENCE)
+        for stored, score in zip(row["top5_predictions"], result.top5_predictions, strict=True):
+            assert stored["label"] == score["label"]
+            assert stored["confidence"] == pytest.approx(score["confidence"], abs=CONFIDENCE)
         return
     boxes = result.predicted_boxes or []
     assert len(row["predicted_boxes"]) == len(boxes)
-    for ours, theirs in zip(row["predicted_boxes"], boxes, strict=True):
-        assert ours["class_id"] == theirs["class_id"]
-        assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=CONFIDENCE)
-        for key in ("x1", "y1", "x2", "y2"):
-            assert ours[key] == pytest.approx(theirs[key], abs=PIXELS)  # type: ignore[literal-required]
+    for stored, box in zip(row["predicted_boxes"], boxes, strict=True):
+        assert stored["class_id"] == box["class_id"]
+        assert stored["confidence"] == pytest.approx(box["confidence"], abs=CONFIDENCE)
+        corners = (box["x1"], box["y1"], box["x2"], box["y2"])
+        assert [stored[key] for key in ("x1", "y1", "x2", "y2")] == pytest.approx(
+            corners, abs=PIXELS
+        )
     assert row["predicted_masks"] == result.predicted_masks
     if result.predicted_keypoints is not None:
-        for ours, theirs in zip(
+        for stored, pose in zip(
             row["predicted_keypoints"], result.predicted_keypoints, strict=True
         ):
-            for a, b in zip(ours, theirs, strict=True):
+            for a, b in zip(stored, pose, strict=True):
                 assert (a["x"], a["y"]) == pytest.approx((b["x"], b["y"]), abs=PIXELS)
                 assert a["v"] == pytest.approx(b["v"], abs=CONFIDENCE)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snellen.analysis.reader import open_results
+from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.sql.database import Database
@@ -21,14 +22,15 @@ class Place:
         self.output = folder / "out"
         self.url = f"sqlite:///{folder / 'runs.db'}"
 
-    def config(self, **sections: Any) -> Any:
+    def config(self, **sections: Any) -> EvaluateConfig:
         return pixel_config(self.data, self.output, **sections)
 
     def run(self, reporter: Reporter | None = None, **sections: Any) -> RunView:
         return TestRunner(self.config(**sections), database=self.url, reporter=reporter).run_test()
 
     def resume(self, *words: str, reference: str = "latest") -> RunView:
-        return TestRunner(database=self.url).resume(reference, words)
+        run: RunView = TestRunner(database=self.url).resume(reference, words)
+        return run
 
     @property
     def db(self) -> Database:

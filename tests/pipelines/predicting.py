@@ -42,7 +42,8 @@ class Jobs:
         return runner.run_inference(images)
 
     def resume(self, *words: str, reference: str = "latest") -> InferenceJobView:
-        return InferenceRunner(database=self.url).resume(reference, words)
+        job: InferenceJobView = InferenceRunner(database=self.url).resume(reference, words)
+        return job
 
     @property
     def db(self) -> Database:

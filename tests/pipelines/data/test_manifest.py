@@ -17,6 +17,7 @@ from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import ROW_GROUP, write_manifest
 from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.storage.remote_path import Place
 
 
 class MadeUp(Source):
@@ -34,7 +35,7 @@ class MadeUp(Source):
         self._batch = batch
 
     @classmethod
-    def recognises(cls, path: Path) -> bool:
+    def recognises(cls, path: Place) -> bool:
         return False
 
     def describe(self) -> DatasetInfo:

@@ -16,9 +16,9 @@ UNLABELLED = PredictConfig.model_validate({"model": MODEL, "dataset": {"path": "
 
 def test_the_other_kind_of_configuration_is_no_adapter() -> None:
     with pytest.raises(TypeError, match="TestRunner takes a EvaluateConfig"):
-        TestRunner(UNLABELLED)  # type: ignore[arg-type]
+        TestRunner(UNLABELLED)
     with pytest.raises(TypeError, match="InferenceRunner takes a PredictConfig"):
-        InferenceRunner(LABELLED)  # type: ignore[arg-type]
+        InferenceRunner(LABELLED)
 
 
 def test_without_anything_there_is_nothing_to_start() -> None:

@@ -118,7 +118,7 @@ def test_keypoints_are_triples() -> None:
 
 def test_columns_hold_targets_or_the_reason_why_there_are_none() -> None:
     box = true_box(0, (0, 0, 1, 1))
-    found = [
+    found: list[Targets | LabelProblem] = [
         Targets([box]),
         Targets([box], masks=[b"x"], keypoints=[[{"x": 1.0, "y": 1.0, "v": 2.0}]]),
         LabelProblem(ErrorCode.LABEL_RANGE, "class 9"),

@@ -84,7 +84,7 @@ class TestAnnotatedCocoContract(TestCocoContract):
 
     @pytest.fixture
     def dataset(self, tmp_path: Path) -> DatasetConfig:
-        more = {"segmentation": [[2, 3, 12, 3, 12, 8]], "keypoints": [4, 5, 2, 0, 0, 0]}
+        more: Document = {"segmentation": [[2, 3, 12, 3, 12, 8]], "keypoints": [4, 5, 2, 0, 0, 0]}
         return config_of(tmp_path, document(6, annotation(100, **more), annotation(101, **more)))
 
 

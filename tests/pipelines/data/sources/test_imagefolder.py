@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from tests.contracts.source_contract import SourceContract, collected
 from tests.pipelines.making import grey_folder, write_image
 
 
-def opened(path: Path | str, **options: object) -> Source:
-    return open_source(DatasetConfig(path=str(path), **options))  # type: ignore[arg-type]
+def opened(path: Path | str, **options: Any) -> Source:
+    return open_source(DatasetConfig(path=str(path), **options))
 
 
 def ids(source: Source) -> list[str]:

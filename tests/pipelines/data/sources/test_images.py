@@ -32,7 +32,8 @@ def listed(tmp_path: Path, path: Any, **config: Any) -> list[dict[str, Any]]:
     source = open_images(ImagesConfig(path=path, **config))
     file = tmp_path / "manifest.parquet"
     write_manifest(source, source.describe(), file)
-    return pq.read_table(file).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table(file).to_pylist()
+    return rows
 
 
 def ids(tmp_path: Path, path: Any, **config: Any) -> list[str]:

@@ -15,6 +15,8 @@ import pytest
 
 import snellen
 from snellen.adapters.errors import InputError
+from snellen.pipelines.data.manifest import write_manifest
+from snellen.pipelines.runs import setup
 from snellen.pipelines.storage import clients
 from tests.pipelines.data.sources.test_webdataset import labelled, shard
 from tests.pipelines.making import TIMES, grey_folder, write_image
@@ -65,7 +67,8 @@ def rows_of(run: snellen.TestRun) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["folders", "shards"])
 def test_remote_equals_local(s3: S3Server, tmp_path: Path, kind: str) -> None:
-    data, names = tmp_path / "data", CLASSES
+    data = tmp_path / "data"
+    names: tuple[str, ...] = CLASSES
     if kind == "folders":
         grey_folder(data, CLASSES, 5)
         (data / "b" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
@@ -140,14 +143,11 @@ def test_an_object_that_is_replaced_is_changed(
     other = (tmp_path / "other.png").read_bytes()
 
     def replace_after(*arguments: Any, **options: Any) -> Any:
-        summary = write(*arguments, **options)
+        summary = write_manifest(*arguments, **options)
         s3.put(address.split("/")[2], {"set/b/00.png": other})
         return summary
 
-    from snellen.pipelines.runs import setup as preparation
-
-    write = preparation.write_manifest
-    monkeypatch.setattr(preparation, "write_manifest", replace_after)
+    monkeypatch.setattr(setup, "write_manifest", replace_after)
     run = evaluated(s3, tmp_path, address)
     codes = {row["image_id"]: row["error_code"] for row in run.results().to_dicts()}
     assert {key: code for key, code in codes.items() if code} == {"b/00.png": "CHANGED"}
