@@ -1,5 +1,5 @@
-# demo · test · test-fast · check · bench: each sets up .venv by itself, once, and again when pyproject.toml
-# changes. PYTHON=python3.12 make demo uses another interpreter (3.11 or later).
+# Each target creates .venv if necessary, and updates it when pyproject.toml changes.
+# PYTHON=python3.12 make demo uses another interpreter (3.11 or later).
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
@@ -10,15 +10,15 @@ SNELLEN := $(BIN)/snellen
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       train a small classifier, evaluate it and an ImageNet model, say what next"
-	@echo "make test       every test, and the coverage"
-	@echo "make test-fast  the tests without Ray and without slow ones, in under 5 minutes"
-	@echo "make check      ruff, codespell, mypy, import rules, structure, doctests"
-	@echo "make bench      the benchmarks; make bench-serve, make load-goals: those of the HTTP service"
+	@echo "make demo       train a small classifier, evaluate it and an ImageNet model"
+	@echo "make test       run all tests and measure the coverage"
+	@echo "make test-fast  run all tests except slow ones and those that start Ray, in under 5 minutes"
+	@echo "make check      run ruff, codespell, mypy, import rules, structure tests, doctests"
+	@echo "make bench      run the benchmarks; for the HTTP service: make bench-serve, make load-goals"
 
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; set PYTHON=...") if sys.version_info < (3, 11) else 0'
-	@echo "setting up .venv: downloads a few GB with torch, takes some minutes the first time ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python " + sys.version.split()[0] + " is too old. Expected 3.11 or later. Set another interpreter: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
+	@echo "Creating .venv: downloads a few GB, mostly PyTorch, and takes some minutes the first time ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
@@ -36,26 +36,26 @@ $(DATA)/photographs/.ready: examples/photographs/make_dataset.py | $(READY)
 	@touch $@
 
 demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photographs/.ready
-	@echo; echo "== register the training run"
+	@echo; echo "== snellen register (the training run)"
 	@$(SNELLEN) register "$$(ls -d $(DATA)/digits/runs/*/ | tail -n 1)" --name digits
 	@echo; echo "== snellen eval configs/digits.yaml"
 	@$(SNELLEN) eval configs/digits.yaml
 	@echo; echo "== snellen eval configs/photographs.yaml"
 	@$(SNELLEN) eval configs/photographs.yaml
 	@echo
-	@echo "Results: runs/ (a folder a run; the run tables are in runs/snellen.db)"
+	@echo "Results: runs/ (one folder per run; the run tables are in runs/snellen.db)"
 	@echo "Images:  $(DATA)/digits/test and $(DATA)/photographs/images"
-	@# Ids, not names: a second demo makes second runs of the same names.
+	@# Ids, not names: a second demo creates further runs with the same names.
 	@id=$$($(SNELLEN) runs --limit 2 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)[1]["id"])'); \
-	echo "Go on with:"; \
+	echo "Next steps:"; \
 	echo "  . $(BIN)/activate"; \
-	echo "  snellen images $$id --incorrect --sort confidence --desc   # the surest mistakes"; \
-	echo "  snellen images $$id --class 8 --sort true_confidence       # the hardest eights"; \
+	echo "  snellen images $$id --incorrect --sort confidence --desc   # the most confident mistakes"; \
+	echo "  snellen images $$id --class 8 --sort true_confidence       # the eights with the lowest confidence"; \
 	echo "  snellen show $$id --per-class --confusion"; \
-	echo "  snellen images latest                                     # the photographs"; \
+	echo "  snellen images latest                                     # images of the photographs run"; \
 	echo "  snellen runs"; \
 	echo "  snellen predict --job digits $(DATA)/digits/test/4/1628.png --visualize all"; \
-	echo "  snellen serve configs/serve.yaml                          # one image over HTTP"
+	echo "  snellen serve configs/serve.yaml                          # predictions over HTTP"
 
 COVER := --cov --cov-report=
 FAST := not ray and not slow and not browser

@@ -149,8 +149,8 @@ def images_table(page: Page, offset: int) -> Table:
     )
     boxes = any(row["true_boxes"] is not None for row in page.rows)
     names = ("tp", "fp", "fn", "overlap") if boxes else ("true", "predicted", "confidence", "loss")
-    for name in ("index", "image", *names, "prediction"):
-        right = name not in {"image", "true", "predicted", "prediction"}
+    for name in ("index", "image", *names, "result"):
+        right = name not in {"image", "true", "predicted", "result"}
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in page.rows:
         if row["status"] == "failed":
