@@ -59,7 +59,7 @@ class MetricsConfig(Section):
         None, description="Sigmas of the keypoints; null: COCO's for 17, else 1/K each."
     )
     max_dets: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        (1, 10, 100), description="COCO's limits of detections an image and class."
+        (1, 10, 100), description="COCO's maximum numbers of detections per image and class."
     )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
         None, description="Resamples for intervals of the APs; null: 200; 0: none."
