@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -80,11 +79,7 @@ def write_export(exportable: Exportable, file_format: str, path: Path) -> None:
             f"format {file_format!r} is unknown. Expected one of {', '.join(FORMATS)}"
             f"{nearest(file_format, FORMATS) or '.'}",
         )
-    data = FORMATS[file_format](exportable)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(FORMATS[file_format](exportable))
 
 
 def _onnx(exportable: Exportable) -> bytes:

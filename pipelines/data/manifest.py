@@ -6,9 +6,7 @@ on the number of images; only a 64-bit hash an image is held, to find equal ids.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,9 @@ import pyarrow.parquet as pq
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest_reader import CLASSES_KEY, ROOT_KEY
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.parquet.schema import manifest_schema
+from snellen.store.parquet.unit_files import sha256_path
 
 ROW_GROUP = 4096
 """Rows of a row group: a worker reads the groups that its unit touches."""
@@ -58,21 +58,22 @@ def write_manifest(
 
     Raises:
         InputError: DATASET_EMPTY or DATASET_DUPLICATE_IDS.
+        RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
     """
     limit = source.config.limit
     schema = _with_classes(manifest_schema(info.meta_fields), info)
-    partial = path.with_suffix(".partial")
     hashes: list[npt.NDArray[np.uint64]] = []
     left_out = 0
     rows = 0
-    try:
+    with atomic_file(path) as partial:
         with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for table in _tables(source, info, schema):
                 kept = _without(table, leave_out)
                 left_out += table.num_rows - kept.num_rows
                 hashes.append(pl.Series(kept["image_id"]).hash().to_numpy())
                 kept = _numbered(kept, rows)
-                writer.write_table(kept, row_group_size=ROW_GROUP)
+                with output_errors(path):
+                    writer.write_table(kept, row_group_size=ROW_GROUP)
                 rows += kept.num_rows
                 if progress is not None:
                     progress(rows)
@@ -86,9 +87,7 @@ def write_manifest(
         if limit is not None and limit < rows:
             _thin(partial, rows, limit)
             rows = limit
-        digest = _publish(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        digest = sha256_path(partial)
     return ManifestSummary(rows, digest, left_out)
 
 
@@ -168,8 +167,9 @@ def _refuse_equal_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
 
 def _thin(path: Path, rows: int, limit: int) -> None:
     """Keep ``limit`` rows, the i-th being row floor(i * rows / limit)."""
-    thinned = path.with_suffix(".thinned")
     with (
+        output_errors(path),
+        atomic_file(path) as thinned,
         pq.ParquetFile(path) as file,
         pq.ParquetWriter(thinned, file.schema_arrow, compression="zstd") as writer,
     ):
@@ -181,12 +181,3 @@ def _thin(path: Path, rows: int, limit: int) -> None:
             writer.write_table(_numbered(table, taken), row_group_size=ROW_GROUP)
             taken += len(inside)
             start += batch.num_rows
-    thinned.replace(path)
-
-
-def _publish(partial: Path, path: Path) -> str:
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    return digest

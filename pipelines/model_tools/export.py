@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from snellen.pipelines.models.locate import LocatedModel, locate_model
 from snellen.pipelines.models.reference import resolve_reference
 from snellen.pipelines.models.training_jobs import describe_job, register_checkpoint
 from snellen.pipelines.progress import Reporter
+from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.sql.database import Database
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def export_model(
 
     Raises:
         ConfigError: FORMAT_UNKNOWN, OPTION_INVALID, EXPORT_UNSUPPORTED.
-        InputError: no such job or checkpoint, OUTPUT_TAKEN, EXPORT_FAILED, OUTPUT_NOT_WRITABLE.
+        InputError: no such job or checkpoint, OUTPUT_TAKEN, EXPORT_FAILED, or the code of
+            `snellen.store.atomic_file.output_error_code`.
         RunError: EXPORT_DIFFERS; no file is left.
     """
     told = reporter or Reporter()
@@ -83,7 +84,7 @@ def export_model(
         located = locate_model(named.request, db)
         spec = _with_settings(located.spec, settings)
         target = _target(spec, settings, suffix)
-        told.status(f"loading {spec.checkpoint}")
+        told.status(f"Loading {spec.checkpoint}")
         adapter = load_adapter_class(spec.adapter).from_spec(spec, device="cpu")
         check = _write(adapter, target, settings.file_format, told)
         loaded = load_adapter_class(settings.file_format).from_spec(
@@ -186,21 +187,14 @@ def _name(located: LocatedModel) -> str:
 
 def _write(adapter: Adapter, target: Path, file_format: str, told: Reporter) -> dict[str, Any]:
     """Write beside the target, try the file, and only then give it its name."""
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
     exportable = adapter.as_exportable()
     if adapter.info.class_names is None:
         told.note("the checkpoint has no class names, so the file will have none")
-    try:
-        told.status(f"exporting to {target.name}")
+    with output_errors(target, InputError), atomic_file(target) as partial:
+        told.status(f"Exporting to {target.name}")
         write_export(exportable, file_format, partial)
-        told.status("comparing the file with the checkpoint")
-        check = _checked(adapter, exportable, _exported_spec(adapter.spec, file_format, partial))
-        os.replace(partial, target)  # noqa: PTH105 - one name, with or without --overwrite
-    except OSError as error:
-        raise InputError("OUTPUT_NOT_WRITABLE", f"'{target}': {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return check
+        told.status("Comparing the file with the checkpoint")
+        return _checked(adapter, exportable, _exported_spec(adapter.spec, file_format, partial))
 
 
 def _checked(adapter: Adapter, exportable: Any, spec: AdapterSpec) -> dict[str, Any]:

@@ -7,7 +7,6 @@ computed, too.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,7 @@ from snellen.pipelines.models.load import ResolvedModel, load_model
 from snellen.pipelines.models.locate import locate_model
 from snellen.pipelines.models.reference import resolve_reference
 from snellen.pipelines.progress import Reporter
+from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.sql.database import Database
 
 
@@ -118,18 +118,12 @@ def _opened(settings: ParitySettings) -> Iterator[IO[str] | None]:
         raise InputError(
             "OUTPUT_TAKEN", f"'{target}' exists. Expected a new file. Remove it or add --overwrite."
         )
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            yield stream
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(
-            "OUTPUT_NOT_WRITABLE",
-            f"--output '{target}' cannot be written: {error}. Expected a writable folder.",
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        output_errors(target, InputError),
+        atomic_file(target) as partial,
+        partial.open("w", encoding="utf-8") as stream,
+    ):
+        yield stream
 
 
 def _described(reference: str, model: ResolvedModel) -> dict[str, Any]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,12 +12,11 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from snellen.adapters.errors import RunError
+from snellen.store.atomic_file import TEMPORARY_PREFIX, write_atomically
 from snellen.store.parquet.unit_record import UnitRecord
 
 UNITS_DIR = "units"
 
-_TEMPORARY = ".tmp-"
 _ATTEMPT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PARQUET_MAGIC = b"PAR1"
 
@@ -53,7 +48,7 @@ def write_unit_file(
         The file's path relative to ``results_dir`` (POSIX) and the sha256 of its bytes (hex).
 
     Raises:
-        RunError: DISK_FULL or OUTPUT_READONLY.
+        RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
         ValueError: ``attempt`` cannot be part of a file name.
     """
     if not _ATTEMPT.fullmatch(attempt):
@@ -64,59 +59,6 @@ def write_unit_file(
     name = f"unit-{unit_id:06d}-{attempt}.parquet"
     write_atomically(results_dir / UNITS_DIR / name, data)
     return f"{UNITS_DIR}/{name}", hashlib.sha256(data).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes | pa.Buffer) -> None:
-    """Write a file under a temporary name in its folder, sync it and rename it.
-
-    Raises:
-        RunError: DISK_FULL or OUTPUT_READONLY; the temporary file is gone then.
-    """
-    temporary = path.with_name(f"{_TEMPORARY}{path.name}-{secrets.token_hex(4)}")
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some filesystems cannot
-            raise
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                "DISK_FULL",
-                f"expected to write {path}, the disk is full or over quota; free some space and "
-                "resume the run: committed units are kept",
-            ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise RunError(
-                "OUTPUT_READONLY",
-                f"expected to write {path}, got: {error.strerror}; choose an output.dir that can "
-                "be written, or change its permissions",
-            ) from error
-        raise
 
 
 def sha256_path(path: Path) -> str:
@@ -138,21 +80,13 @@ def sweep_units(results_dir: Path, keep: set[str]) -> list[str]:
     removed = []
     for path in sorted((results_dir / UNITS_DIR).glob("*")):
         name = f"{UNITS_DIR}/{path.name}"
-        ours = path.name.startswith(_TEMPORARY) or (
+        ours = path.name.startswith(TEMPORARY_PREFIX) or (
             path.name.startswith("unit-") and path.suffix == ".parquet"
         )
         if ours and name not in keep:
             path.unlink(missing_ok=True)
             removed.append(name)
     return removed
-
-
-def sweep_temporaries(folder: Path) -> int:
-    """Remove what writers that were killed left below ``folder``; return how many files."""
-    left = list(folder.rglob(f"{_TEMPORARY}*"))
-    for path in left:
-        path.unlink(missing_ok=True)
-    return len(left)
 
 
 def verify_units(results_dir: Path, records: Iterable[UnitRecord]) -> list[UnitProblem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import threading
@@ -26,6 +25,7 @@ from snellen.pipelines.execution.worker.unit_steps import (
     write_unit,
 )
 from snellen.pipelines.planning.units import Unit
+from snellen.store.atomic_file import output_error_code
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
@@ -124,9 +124,7 @@ def run_problem(unit: Unit, error: Exception) -> tuple[str, str]:
     if isinstance(error, SnellenError):
         return error.code, error.message
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        code = "DISK_FULL" if full else "OUTPUT_NOT_WRITABLE"
-        return code, f"unit {unit.unit_id} could not be written: {error}"
+        return output_error_code(error), f"unit {unit.unit_id} could not be written: {error}"
     where = traceback.extract_tb(error.__traceback__)[-1]
     return (
         "WORKER_ERROR",

@@ -17,7 +17,7 @@ from snellen.adapters.errors import ErrorCode
 from snellen.adapters.types import ImageStatus
 from snellen.pipelines.execution.worker.preprocess import manifest_rows, read_row
 from snellen.pipelines.execution.worker.spec import PictureSpec, ScoringSpec
-from snellen.store.parquet.unit_files import write_atomically
+from snellen.store.atomic_file import write_atomically
 
 VISUALIZATIONS, MASKS = "visualizations", "masks"
 FOLDERS = (VISUALIZATIONS, MASKS)
@@ -43,7 +43,7 @@ def add_pictures(
         results folder, null where there is no picture.
 
     Raises:
-        RunError: DISK_FULL or OUTPUT_READONLY.
+        RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
     """
     drawn: list[str | None] = [None] * table.num_rows
     masks: list[str | None] = [None] * table.num_rows

@@ -39,7 +39,7 @@ def test_a_failed_write_leaves_nothing_behind(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(RunError, match="expected to write") as caught:
+    with pytest.raises(RunError, match="cannot be written") as caught:
         write_unit_file(table(row(0)), tmp_path, 0, "a")
     assert caught.value.code == code
     assert list((tmp_path / "units").iterdir()) == []
