@@ -15,12 +15,16 @@ from rich.text import Text
 from snellen.cli.results.tables import number
 
 _BOXES = 30
-_TASKS = {
-    "image_classification": "classify",
-    "object_detection": "detect",
-    "instance_segmentation": "segment",
-    "pose_estimation": "pose",
-}
+
+
+def _verb(task: str) -> str:
+    """Return one word for the task; ``auto`` of a pending job whose model is not loaded yet."""
+    from snellen.pipelines.tasks.registry import task_of
+
+    try:
+        return task_of(task).verb
+    except ValueError:
+        return task
 
 
 def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
@@ -37,7 +41,7 @@ def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
             str(job["id"]),
             escape(job["name"] or ""),
             job["status"],
-            _TASKS.get(job["task_type"], job["task_type"]),
+            _verb(job["task_type"]),
             job["inference_type"],
             number(job["total_images"]),
             number(job["failed_images"]),

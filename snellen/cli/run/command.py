@@ -98,6 +98,7 @@ def plan_command(
 
 def _print_run(run: RunView, database: str | None, *, as_json: bool) -> None:
     from snellen.analysis.documents import run_document
+    from snellen.analysis.tasks import task_of
     from snellen.cli.results.tables import run_tables
     from snellen.store.sql.database import Database
 
@@ -111,7 +112,7 @@ def _print_run(run: RunView, database: str | None, *, as_json: bool) -> None:
         return
     for table in run_tables(document):
         stdout_console().print(table)
-    order = "confidence" if run.task_type == "image_classification" else "fn"
+    order = task_of(run.task_type).worst_first
     stderr_console().print(
         f"Files: {document['results_dir']}\n"
         f"Next:  snellen images {run.id} --incorrect --sort {order} --desc\n"
