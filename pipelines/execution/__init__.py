@@ -1,1 +1,1 @@
-"""The two ways to score units: in this process, or on Ray. Both yield the same outcomes."""
+"""Engines that score units: in this process, or on Ray. Both give the same rows."""

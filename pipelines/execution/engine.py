@@ -1,4 +1,4 @@
-"""What a run needs of an engine."""
+"""The interface of engines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snellen.pipelines.planning.units import Unit
 
 
 class Engine(ABC):
-    """Scores units in any order; whoever calls it commits what it yields."""
+    """Scores units in any order; the caller commits what it yields."""
 
     def __init__(self, spec: ScoringSpec, plan: Plan) -> None:
         self.spec = spec
@@ -19,7 +19,10 @@ class Engine(ABC):
 
     @abstractmethod
     def score(self, units: Sequence[Unit]) -> Iterator[UnitOutcome]:
-        """Yield one outcome a unit as they are done; a unit whose worker died may be missing."""
+        """Yield an outcome per unit, in the order of completion.
+
+        A unit whose worker died may be missing.
+        """
 
     @abstractmethod
     def score_alone(self, unit: Unit) -> UnitOutcome:
@@ -27,4 +30,4 @@ class Engine(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """End all work at once; nothing that was not yielded counts."""
+        """Stop all work at once; only outcomes that were yielded count."""

@@ -1,4 +1,4 @@
-"""The engine on Ray Data: units -> actors -> outcomes, with back-pressure and retries by Ray.
+"""The engine on Ray Data, which schedules units, limits how many wait, and retries them.
 
 On CPUs alone an actor does everything from reading to writing, in threads. On GPU nodes CPU
 tasks read and decode, GPU actors infer, CPU tasks write; a unit travels as one row.
@@ -21,7 +21,7 @@ from snellen.pipelines.planning.plan import Plan
 from snellen.pipelines.planning.units import Unit
 
 _DATA_THREAD = "iter_threaded"
-"""Ray Data's thread that fetches results; it looks every 0.1 s whether its iterator is closed."""
+"""Ray Data's thread that fetches results; it checks every 0.1 s if its iterator is closed."""
 _THREAD_SECONDS = 10.0
 _RETRIES = {"max_restarts": -1, "max_task_retries": 1}
 
@@ -55,7 +55,7 @@ class RayEngine(Engine):
         except Exception as error:
             first_line = str(error).strip().splitlines()[0] if str(error).strip() else ""
             raise RunError(
-                "RAY_FAILED", f"Ray ended the run: {type(error).__name__}: {first_line}"
+                "RAY_FAILED", f"Ray stopped the run: {type(error).__name__}: {first_line}"
             ) from error
 
     def _dataset(self, units: Sequence[Unit]) -> Any:
@@ -114,16 +114,16 @@ class RayEngine(Engine):
         )
 
     def score_alone(self, unit: Unit) -> UnitOutcome:
-        """Score one unit in a process of its own, as often as it takes to find the culprit."""
+        """Score one unit in a process of its own, until the image that kills it is found."""
         if self._isolated is None:
             self._isolated = IsolatedScorer(self.spec, self.plan)
         return self._isolated.score(unit)
 
     def stop(self) -> None:
-        """End Ray Data's execution and the isolated worker.
+        """Stop Ray Data's execution and the isolated worker.
 
-        It has to end while Ray runs: threads that outlive the session kill this process, and an
-        iterator that is collected later starts another Ray.
+        Both must stop while Ray runs: threads that outlive the session kill this process, and an
+        iterator that is garbage-collected later starts another Ray.
         """
         if self._batches is not None:
             self._batches.close()

@@ -1,8 +1,9 @@
-"""Score a unit in a process of its own and blame the image that kills it.
+"""Score a unit in a process of its own, and find the image that kills it.
 
 Before the worker touches an image it writes the image's index into a small file beside the
-results; when the process dies, the file says where it stood. A death inside a batch makes the
-next try go image by image. An image on which the process died twice gets a WORKER_DIED row.
+results. When the process dies, the file tells which image it was at. After a death inside a batch
+the next attempt goes image by image. An image on which the process died twice becomes a failed
+row, WORKER_DIED.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LOAD_TRIES = 3
 
 
 class _NoticeFile:
-    """The last notice of a worker, kept in a file that outlives it."""
+    """A file with the last notice of a worker, which outlives the worker."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -37,7 +38,7 @@ class _NoticeFile:
 
 
 class _IsolatedWorker:
-    """The Ray actor: one unit at a time, one thread, never restarted."""
+    """The Ray actor: it scores one unit at a time in one thread, and is never restarted."""
 
     def __init__(self, spec: ScoringSpec) -> None:
         self._worker = UnitWorker(spec)
@@ -49,7 +50,7 @@ class _IsolatedWorker:
         batch_size: int | None,
         notice_path: str,
     ) -> UnitOutcome:
-        """Score the unit, announcing each image first."""
+        """Score the unit, and announce each image first."""
         notice = _NoticeFile(Path(notice_path))
         try:
             return self._worker.score(
@@ -60,7 +61,7 @@ class _IsolatedWorker:
 
 
 class IsolatedScorer:
-    """Owns the isolated worker and the verdicts on images."""
+    """Owns the isolated worker, and counts how often it died on each image."""
 
     def __init__(self, spec: ScoringSpec, plan: Plan) -> None:
         self._spec = spec
@@ -68,7 +69,7 @@ class IsolatedScorer:
         self._actor: Any = None
 
     def score(self, unit: Unit) -> UnitOutcome:
-        """Score ``unit`` in as many processes as it takes.
+        """Score ``unit``, in a new process after each death.
 
         Raises:
             RunError: WORKER_DIED when the process dies before it touches an image.
@@ -131,7 +132,7 @@ class IsolatedScorer:
         return outcome
 
     def stop(self) -> None:
-        """End the worker process."""
+        """Stop the worker process."""
         if self._actor is not None:
             import ray
 

@@ -1,4 +1,4 @@
-"""A map on Ray: each part is a task, the answers come in the order of the parts."""
+"""Map a function over parts on Ray; results come in the order of the parts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, TypeVar
 from snellen.adapters.errors import RunError
 
 Part = TypeVar("Part")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def ray_map(function: Callable[[Part], Answer], parts: Iterable[Part]) -> Iterator[Answer]:
-    """Apply a function to parts, on all CPUs of the Ray that this process is connected to.
+def ray_map(function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+    """Apply a function to each part as a task, on all CPUs of the connected Ray.
 
-    Twice as many tasks as CPUs are under way, so that neither the answers that wait for their
-    turn nor the queue grow with the number of parts.
+    At most twice as many tasks as CPUs are submitted at a time, so that memory does not grow with
+    the number of parts.
 
     Raises:
-        RunError: RAY_FAILED, a part could not be computed; its own SnellenError as it is.
+        RunError: RAY_FAILED, a part could not be computed.
+        SnellenError: raised by the function itself.
     """
     import ray
 
@@ -30,10 +31,10 @@ def ray_map(function: Callable[[Part], Answer], parts: Iterable[Part]) -> Iterat
     try:
         for part in parts:
             if len(waiting) >= limit:
-                yield _answer(waiting.popleft())
+                yield _result(waiting.popleft())
             waiting.append(task.remote(packed, part))
         while waiting:
-            yield _answer(waiting.popleft())
+            yield _result(waiting.popleft())
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -43,7 +44,7 @@ def _call(function: Callable[[Any], Any], part: Any) -> Any:
     return function(part)
 
 
-def _answer(reference: Any) -> Any:
+def _result(reference: Any) -> Any:
     import ray
 
     try:
@@ -54,6 +55,6 @@ def _answer(reference: Any) -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
         raise RunError(
             "RAY_FAILED",
-            f"Ray could not finish the metrics: {type(error).__name__}: {reason}. The results are "
-            "stored; `snellen resume` goes on from there.",
+            f"Ray could not compute the metrics: {type(error).__name__}: {reason}. The results are "
+            "stored. Fix: snellen resume",
         ) from error

@@ -1,4 +1,4 @@
-"""Start Ray quietly, embedded in this process or by joining a cluster, and end it cleanly."""
+"""Start Ray quietly, embedded in this process or by joining a cluster, and stop it cleanly."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from snellen.pipelines.planning.plan import Available
 
 _STORE_BYTES = 1 << 30
 _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Its name is about other systems; at 0 Ray's daemons listen on loopback alone, and a loopback
-address is not replaced by this machine's other one."""
+"""Its name speaks of other systems. With 0, Ray's daemons listen on loopback only, and a loopback
+address is not replaced by another address of this machine."""
 _REACH_S = 10.0
 _INSTEAD = "Set run.engine=inline to run without Ray."
 
 
 class RaySession:
-    """One Ray connection, started in the background while other things are prepared.
+    """A connection to Ray that starts in the background while other things are prepared.
 
-    Use as a context manager; leaving it ends the embedded Ray and every worker of it.
+    Use it as a context manager: leaving it stops the embedded Ray and all its workers.
 
     The thread that starts Ray lives as long as the session: Linux sends the parent-death signal,
     by which Ray's daemons follow their parent, when the *thread* that forked them ends.
     """
 
     def __init__(self, config: RayConfig, *, instead: str = _INSTEAD) -> None:
-        """``instead`` is said where Ray cannot be had: what else there is to do."""
+        """Prepare a session; ``instead`` ends the message when Ray cannot be started."""
         self._config = config
         self._instead = instead
         self._thread: threading.Thread | None = None
@@ -43,7 +43,7 @@ class RaySession:
         self._leaving = threading.Event()
 
     def start(self) -> RaySession:
-        """Begin to start Ray in a thread; ``ready`` waits for it."""
+        """Start Ray in a thread; `ready` waits for it."""
         _quiet_environment(self._config.address)
         _tell_imported_ray()
         self._thread = threading.Thread(target=self._connect, name="snellen-ray", daemon=True)
@@ -51,7 +51,7 @@ class RaySession:
         return self
 
     def ready(self) -> Available:
-        """Wait until Ray runs and say what is free in it.
+        """Wait until Ray runs, and return its free resources.
 
         Raises:
             RunError: RAY_START, with Ray's own reason.
@@ -69,7 +69,7 @@ class RaySession:
         return _available()
 
     def stop(self) -> None:
-        """Leave Ray; an embedded one ends with all its processes."""
+        """Leave Ray; an embedded one stops with all its processes."""
         if self._thread is None:
             return
         self._connected.wait()
@@ -146,7 +146,7 @@ def _job_config() -> Any:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Ray itself waits for minutes for an address at which nobody listens. Raises OSError."""
+    """Raise OSError where nobody listens: Ray itself would wait for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
@@ -157,7 +157,7 @@ def _cpus() -> int:
 
 
 def _quiet_environment(address: str | None) -> None:
-    """Switches that Ray reads from the environment, set before it is imported."""
+    """Set the switches that Ray reads from the environment when it is imported."""
     embedded = address is None
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -175,17 +175,17 @@ def _quiet_environment(address: str | None) -> None:
     if "RAY_AUTH_MODE" in os.environ:
         return
     if embedded:
-        # A token that lives in this process and its children alone: no file to leak.
+        # The token exists only in this process and its children: there is no file to leak.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     elif (Path.home() / ".ray" / "auth_token").is_file():
-        # That of a Ray which this user started, `snellen serve` for example; a cluster without
-        # authentication does not look at it.
+        # The token of a Ray that this user started, with `snellen serve` for example. A cluster
+        # without authentication ignores it.
         os.environ["RAY_AUTH_MODE"] = "token"
 
 
 def _tell_imported_ray() -> None:
-    """A Ray that was imported before has read the environment already; as Ray does itself."""
+    """Apply the switches to a Ray that was imported before and has read its environment."""
     if "ray" not in sys.modules:
         return
     from ray._private import ray_constants

@@ -1,8 +1,8 @@
-"""Check, rather than assume, that every node sees the run's folder and its files.
+"""Check that every node of a cluster sees the run's folder and its files.
 
-With one node there is nothing to check. With several, a task on each writes a file under the
-run's folder that the driver must be able to read back, and says whether it sees the manifest and
-the checkpoint. A node-local path is refused here, before hours of work vanish on other disks.
+A task on each node writes a file into the run's folder that the driver must be able to read, and
+looks for the manifest, the dataset and the checkpoint. A node-local path is rejected here, before
+hours of work are lost on other disks. With one node there is nothing to check.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from snellen.pipelines.storage.remote_path import Place
 
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What a node found: its name, the paths that it cannot see, and the error of its write."""
+    """The answer of a node: its name, the paths that it cannot see, the error of its write."""
 
     node: str
     unseen: tuple[str, ...]
@@ -29,7 +29,7 @@ class ProbeAnswer:
 
 
 def answer_probe(folder: str, token: str, places: Iterable[Place]) -> ProbeAnswer:
-    """Run on a node: write ``token`` into the folder and look at the places."""
+    """Write ``token`` into the folder and look for the places; runs on a node."""
     unseen = tuple(str(place) for place in places if not _sees(place))
     error = None
     try:
@@ -43,13 +43,13 @@ def _sees(place: Place) -> bool:
     try:
         return place.exists()
     except SnellenError:
-        return False  # remote storage for which this node lacks credentials, say
+        return False  # for example remote storage for which this node lacks credentials
 
 
 def check_answers(
     folder: Path, answers: Iterable[tuple[str, ProbeAnswer]], *, forget: Callable[[Path], None]
 ) -> None:
-    """Compare what the nodes wrote with what the driver can read.
+    """Check that the driver can read what the nodes wrote.
 
     Raises:
         InputError: STORAGE_NOT_SHARED, naming node and path.
@@ -69,14 +69,14 @@ def check_answers(
         if answer.unseen:
             raise InputError(
                 "STORAGE_NOT_SHARED",
-                f"node {answer.node} does not see {', '.join(answer.unseen)}. Checkpoint, data "
-                "set and output must lie on storage that every node mounts at the same path; for "
-                "a data set at an address such as s3:// every node needs credentials of its own.",
+                f"node {answer.node} does not see {', '.join(answer.unseen)}. Checkpoint, "
+                "dataset and output must lie on storage that every node mounts at the same path; "
+                "for a dataset at an address such as s3:// every node needs its own credentials.",
             )
 
 
 def probe_nodes(spec: ScoringSpec) -> None:
-    """Probe every other node of the Ray cluster.
+    """Check the storage of every node of the Ray cluster.
 
     Raises:
         InputError: STORAGE_NOT_SHARED.
