@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -63,6 +63,20 @@ class Prediction(InferenceResultResponse):
         return base64.b64decode(self.visualization.partition(",")[2])
 
 
+class InferOptions(TypedDict, total=False):
+    """Options of `Client.infer`.
+
+    Attributes:
+        confidence: minimum confidence of a detection; default the service's setting.
+        visualize: also return the annotated image, as ``picture``; default False.
+        record: store the request in the run tables; default the service's setting.
+    """
+
+    confidence: float | None
+    visualize: bool
+    record: bool | None
+
+
 class Client:
     """Client of one service. Thread-safe; use it as a context manager, or call ``close``.
 
@@ -95,9 +109,7 @@ class Client:
         *,
         job: int | str | None = None,
         checkpoint: str | int = "best",
-        confidence: float | None = None,
-        visualize: bool = False,
-        record: bool | None = None,
+        **options: Unpack[InferOptions],
     ) -> Prediction:
         """Predict for one image.
 
@@ -106,9 +118,7 @@ class Client:
                 a Pillow image.
             job: id or name of a training job; None if the service has only one.
             checkpoint: ``best``, ``last`` or an epoch number.
-            confidence: minimum confidence of a detection; None takes the service's setting.
-            visualize: also return the annotated image, as ``picture``.
-            record: store the request in the run tables; None takes the service's setting.
+            options: see `InferOptions`.
 
         Raises:
             ServiceError: an error response of the service; SERVICE_UNREACHABLE.
@@ -118,10 +128,12 @@ class Client:
         fields: dict[str, Any] = {
             "training_job_id": self._job_id(job),
             "checkpoint": checkpoint,
-            "confidence": confidence,
-            "visualize": visualize or None,
-            "record": record,
+            "confidence": options.pop("confidence", None),
+            "visualize": options.pop("visualize", None) or None,
+            "record": options.pop("record", None),
         }
+        if options:
+            raise TypeError(f"infer() got an unexpected keyword argument '{next(iter(options))}'")
         form = {key: _word(value) for key, value in fields.items() if value is not None}
         answer = self._ask("POST", "/inference/single", files={"image": (name, data)}, data=form)
         return _parsed(Prediction, answer)

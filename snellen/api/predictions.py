@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from snellen.analysis.predictions import draw_image, job_files, open_job_results
 from snellen.api.base import Stored
 from snellen.api.opened import opened
+from snellen.api.options import PredictOptions, check_keywords
 from snellen.pipelines.config.predict import Images, PredictConfig, predict_config_of
-from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_inference_job
@@ -56,13 +56,7 @@ class InferenceJob(Stored[InferenceJobView]):
 def predict(
     config: str | Path | Mapping[str, Any] | PredictConfig | None = None,
     images: Images | None = None,
-    *,
-    job: str | int | None = None,
-    checkpoint: str | Path | int | None = None,
-    adapter: str | None = None,
-    confidence: float | None = None,
-    overrides: Sequence[str] = (),
-    reporter: Reporter | None = None,
+    **options: Unpack[PredictOptions],
 ) -> InferenceJob:
     """Predict images without labels and return the completed inference job.
 
@@ -72,29 +66,27 @@ def predict(
     Args:
         config: a YAML file, a nested mapping of the same keys, or a PredictConfig.
         images: a folder, an image, a manifest, or several paths; replaces ``dataset.path``.
-        job, checkpoint, adapter: the model; replace ``model.job``, ``model.checkpoint`` and
-            ``model.adapter``.
-        confidence: minimum confidence of a detection; replaces ``model.min_confidence``.
-        overrides: ``key.sub=value`` strings that override keys of the configuration.
-        reporter: receives progress; None is silent.
+        options: see `snellen.api.options.PredictOptions`.
 
     Raises:
         ConfigError, InputError: nothing was started.
         RunError, RunInterrupted: the job can be resumed.
     """
+    check_keywords("predict", options, PredictOptions)
     given = config.model_dump(mode="json") if isinstance(config, PredictConfig) else config
+    checkpoint = options.get("checkpoint")
     parsed = predict_config_of(
         given,
         images,
         settings={
-            "model.job": job,
+            "model.job": options.get("job"),
             "model.checkpoint": str(checkpoint) if isinstance(checkpoint, Path) else checkpoint,
-            "model.adapter": adapter,
-            "model.min_confidence": confidence,
+            "model.adapter": options.get("adapter"),
+            "model.min_confidence": options.get("confidence"),
         },
-        overrides=overrides,
+        overrides=options.get("overrides", ()),
     )
-    view = InferenceRunner(parsed, reporter=reporter).run_inference()
+    view = InferenceRunner(parsed, reporter=options.get("reporter")).run_inference()
     return InferenceJob(view, parsed.database)
 
 

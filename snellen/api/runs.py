@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec
@@ -12,12 +11,12 @@ from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
 from snellen.api.opened import opened
+from snellen.api.options import AdapterKeywords, InstanceOptions, ParityOptions, check_keywords
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.metrics.parity.differences import Tolerance
 from snellen.pipelines.model_tools.parity import compare_models
 from snellen.pipelines.model_tools.parity_check import ParitySettings
-from snellen.pipelines.progress import Reporter
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
@@ -78,29 +77,20 @@ class TestRun(Stored[RunView]):
         with opened(self._database) as db:
             return ErrorAnalysis(db, self._view).summary(min_confidence=min_confidence, top=top)
 
-    def instances(
-        self,
-        *,
-        bucket: str | None = None,
-        true: int | str | None = None,
-        predicted: int | str | None = None,
-        min_confidence: float = 0.0,
-        sort: str = "image",
-        offset: int = 0,
-        limit: int = 100,
-    ) -> InstancePage:
+    def instances(self, **options: Unpack[InstanceOptions]) -> InstancePage:
         """List the errors in a bucket, or the instances that a confusion matrix cell counts.
 
         ``run.instances(bucket="Loc")``; ``run.instances(true="cat", predicted="dog")``;
         ``run.instances(true="cat", predicted="background")`` lists the cats that were missed.
-        `snellen.analysis.error_analysis.InstanceQuery` describes the arguments.
+
+        Args:
+            options: see `snellen.analysis.error_analysis.InstanceQuery`.
 
         Raises:
             ConfigError, InputError: see `snellen.analysis.error_analysis.ErrorAnalysis.instances`.
         """
         with opened(self._database) as db:
-            query = InstanceQuery(bucket, true, predicted, min_confidence, sort, offset, limit)
-            return ErrorAnalysis(db, self._view).instances(query)
+            return ErrorAnalysis(db, self._view).instances(InstanceQuery(**options))
 
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
@@ -121,58 +111,32 @@ def open_run(reference: int | str = "latest", *, database: str | None = None) ->
         return TestRun(get_test_run(db, reference), database)
 
 
-def load_adapter(
-    adapter: str = "timm",
-    *,
-    checkpoint: str | Path | None = None,
-    architecture: str | None = None,
-    class_names: Sequence[str] | None = None,
-    device: str | None = None,
-    precision: str = "fp32",
-    preprocess: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> Adapter:
+def load_adapter(adapter: str = "timm", **options: Any) -> Adapter:
     """Load a model: ``load_adapter("timm", checkpoint=...).infer_single("cat.jpg")``.
 
     Args:
         adapter: registry name or ``module:Class``.
-        checkpoint: path of a local file.
-        architecture: name of the architecture, if the checkpoint does not contain it.
-        class_names: class names in output order.
-        device: ``cpu`` or ``cuda``; None takes a GPU if one is available.
-        precision: ``fp32``, ``fp16`` or ``bf16``.
-        preprocess: overrides of the preprocessing, with the keys of the configuration.
-        options: further options of the adapter.
+        options: see `snellen.api.options.AdapterKeywords`; all others are options of the adapter.
 
     Raises:
         ConfigError, InputError: the checkpoint or an option is invalid.
     """
+    given = {key: options.pop(key) for key in AdapterKeywords.__annotations__ if key in options}
+    checkpoint, names = given.get("checkpoint"), given.get("class_names")
     spec = AdapterSpec(
         adapter=adapter,
         checkpoint=str(Path(checkpoint).expanduser().absolute()) if checkpoint else None,
-        architecture=architecture,
-        class_names=tuple(class_names) if class_names else None,
-        precision=precision,
-        preprocess=dict(preprocess or {}),
+        architecture=given.get("architecture"),
+        class_names=tuple(names) if names else None,
+        precision=given.get("precision", "fp32"),
+        preprocess=dict(given.get("preprocess") or {}),
         options=options,
     )
-    return load_adapter_class(adapter).from_spec(spec, device=device)
+    return load_adapter_class(adapter).from_spec(spec, device=given.get("device"))
 
 
 def parity(
-    a: str | Path,
-    b: str | Path,
-    dataset: str | Path,
-    *,
-    dataset_format: str = "auto",
-    limit: int | None = None,
-    tolerance: float = 1e-4,
-    pixels: float = 1e-2,
-    confidence: float = 0.25,
-    device: str = "cpu",
-    trust: bool = False,
-    database: str | None = None,
-    reporter: Reporter | None = None,
+    a: str | Path, b: str | Path, dataset: str | Path, **options: Unpack[ParityOptions]
 ) -> dict[str, Any]:
     """Compare the predictions of two models image by image, such as a checkpoint and its export.
 
@@ -180,15 +144,7 @@ def parity(
         a, b: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
             or a YAML configuration with a model section.
         dataset: dataset with the images; labels are used if they match the models' classes.
-        dataset_format: format of the dataset, as in ``dataset.format``.
-        limit: maximum number of images, evenly spaced over the dataset; None takes all.
-        tolerance: maximum difference between confidences.
-        pixels: maximum difference between box sides or keypoint coordinates, in pixels.
-        confidence: detections below this confidence in both models are ignored.
-        device: ``cpu`` or ``cuda``; rounding on ``cuda`` may exceed the tolerance.
-        trust: allow TorchScript files, which can execute arbitrary code.
-        database: URL of the run tables with the training jobs; None takes the default.
-        reporter: receives progress; None is silent.
+        options: see `snellen.api.options.ParityOptions`.
 
     Returns:
         The document of ``snellen parity --json``; ``verdict`` is ``equivalent`` or
@@ -197,10 +153,25 @@ def parity(
     Raises:
         ConfigError, InputError: a model or the dataset cannot be used.
     """
+    check_keywords("parity", options, ParityOptions)
     settings = ParitySettings(
-        dataset={"path": str(dataset), "format": dataset_format, "limit": limit},
-        tolerance=Tolerance(tolerance, pixels, compared_from=confidence),
-        device=device,
-        trust=trust,
+        dataset={
+            "path": str(dataset),
+            "format": options.get("dataset_format", "auto"),
+            "limit": options.get("limit"),
+        },
+        tolerance=Tolerance(
+            options.get("tolerance", 1e-4),
+            options.get("pixels", 1e-2),
+            compared_from=options.get("confidence", 0.25),
+        ),
+        device=options.get("device", "cpu"),
+        trust=options.get("trust", False),
     )
-    return compare_models(str(a), str(b), settings, database=database, reporter=reporter)
+    return compare_models(
+        str(a),
+        str(b),
+        settings,
+        database=options.get("database"),
+        reporter=options.get("reporter"),
+    )

@@ -183,7 +183,7 @@ def test_the_command_line_says_the_same(
     assert {one["predicted"] for one in page["instances"]} <= {None}
     for table, expected in (
         (printed("errors", "detect"), "Dupe"),
-        (printed("errors", "detect", "--bucket", "Bkg"), "errors in the bucket Bkg"),
+        (printed("errors", "detect", "--bucket", "Bkg"), "errors in bucket Bkg"),
         (printed(*words), "true circle, predicted background"),
         (printed("show", "detect", "--confusion"), "background"),
         (printed("show", "detect"), "by object_count"),

@@ -115,3 +115,10 @@ def test_a_submitted_run_is_executed_and_a_cancelled_one_is_not(config: dict[str
     assert snellen.cancel(second, database=url).status == "cancelled"
     with pytest.raises(InputError, match="is cancelled"):
         snellen.execute(second, database=url)
+
+
+def test_an_unknown_keyword_is_rejected_as_by_any_function(config: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"predict\(\) got an unexpected keyword argument 'jobs'"):
+        snellen.predict(images="data", jobs="digits")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"parity\(\) got an unexpected keyword argument 'limits'"):
+        snellen.parity("a.pt", "b.onnx", "data", limits=3)  # type: ignore[call-arg]

@@ -1,0 +1,94 @@
+"""Keyword options of the public functions that take many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from snellen.pipelines.progress import Reporter
+
+
+class PredictOptions(TypedDict, total=False):
+    """Options of `snellen.predict`.
+
+    Attributes:
+        job, checkpoint, adapter: the model; replace ``model.job``, ``model.checkpoint`` and
+            ``model.adapter``.
+        confidence: minimum confidence of a detection; replaces ``model.min_confidence``.
+        overrides: ``key.sub=value`` strings that override keys of the configuration.
+        reporter: receives progress; silent by default.
+    """
+
+    job: str | int | None
+    checkpoint: str | Path | int | None
+    adapter: str | None
+    confidence: float | None
+    overrides: Sequence[str]
+    reporter: Reporter | None
+
+
+class InstanceOptions(TypedDict, total=False):
+    """Options of `TestRun.instances`; see `snellen.analysis.error_analysis.InstanceQuery`."""
+
+    bucket: str | None
+    true: int | str | None
+    predicted: int | str | None
+    min_confidence: float
+    sort: str
+    offset: int
+    limit: int
+
+
+class ParityOptions(TypedDict, total=False):
+    """Options of `snellen.parity`.
+
+    Attributes:
+        dataset_format: format of the dataset, as in ``dataset.format``; default ``auto``.
+        limit: maximum number of images, evenly spaced over the dataset; default all.
+        tolerance: maximum difference between confidences; default 1e-4.
+        pixels: maximum difference between box sides or keypoint coordinates, in pixels; default
+            0.01.
+        confidence: detections below this confidence in both models are ignored; default 0.25.
+        device: ``cpu`` (default) or ``cuda``, where rounding may exceed the tolerance.
+        trust: allow TorchScript files, which can execute arbitrary code; default False.
+        database: URL of the run tables with the training jobs.
+        reporter: receives progress; silent by default.
+    """
+
+    dataset_format: str
+    limit: int | None
+    tolerance: float
+    pixels: float
+    confidence: float
+    device: str
+    trust: bool
+    database: str | None
+    reporter: Reporter | None
+
+
+class AdapterKeywords(TypedDict, total=False):
+    """Options of `snellen.load_adapter` that every adapter has.
+
+    Attributes:
+        checkpoint: path of a local file.
+        architecture: name of the architecture, if the checkpoint does not contain it.
+        class_names: class names in output order.
+        device: ``cpu`` or ``cuda``; default a GPU if one is available.
+        precision: ``fp32`` (default), ``fp16`` or ``bf16``.
+        preprocess: overrides of the preprocessing, with the keys of the configuration.
+    """
+
+    checkpoint: str | Path | None
+    architecture: str | None
+    class_names: Sequence[str] | None
+    device: str | None
+    precision: str
+    preprocess: Mapping[str, Any] | None
+
+
+def check_keywords(function: str, given: Mapping[str, Any], known: type) -> None:
+    """Raise TypeError for a keyword that the function does not take, as Python itself does."""
+    for name in given:
+        if name not in known.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
