@@ -7,9 +7,10 @@ from pathlib import Path
 from snellen.adapters.errors import InputError
 from snellen.pipelines.runs.finish import results_folder
 from snellen.store.kinds import TEST_RUN
-from snellen.store.ledger import UnitRecord, committed_units
+from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import UnitProblem, verify_units
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView

@@ -22,8 +22,6 @@ from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 from snellen.store.sql.models import RunUnit
 
-__all__ = ["UnitRecord", "commit_unit", "commit_units", "committed_units", "drop_units"]
-
 _UNITS: Any = RunUnit.__table__
 _CHUNK = 500
 

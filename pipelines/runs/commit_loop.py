@@ -11,7 +11,8 @@ from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, without
 from snellen.pipelines.runs.ownership import OwnedRun
-from snellen.store.ledger import UnitRecord, commit_unit, committed_units
+from snellen.store.ledger import commit_unit, committed_units
+from snellen.store.parquet.unit_record import UnitRecord
 
 _ALONE_AT_MOST = 4
 """If more units are missing, they are scored together once more first: a node may have died."""
@@ -93,21 +94,7 @@ class CommitLoop:
 
     def _commit(self, outcome: UnitOutcome, tally: Tally, total: int) -> None:
         self.owned.heart.check()
-        if outcome.error is not None:
-            raise RunError(*outcome.error)
-        record = UnitRecord(
-            unit_id=outcome.unit_id,
-            start=outcome.start,
-            stop=outcome.stop,
-            file=outcome.file,
-            sha256=outcome.sha256,
-            rows=outcome.rows,
-            failed=outcome.failed,
-            attempt=outcome.attempt,
-            worker=outcome.worker,
-            timings=dict(outcome.timings),
-            counts=dict(outcome.counts),
-        )
+        record = outcome.result()
         if commit_unit(self.owned.context.db, self.owned.lease, record):
             tally.add(record)
             self.owned.context.reporter.advance(record.rows, tally.failed, tally.metric)

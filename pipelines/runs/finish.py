@@ -13,9 +13,10 @@ from snellen.pipelines.config.sections import OutputConfig
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.store.atomic_file import sweep_temporaries
-from snellen.store.ledger import UnitRecord, committed_units
+from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import sweep_units
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import complete_run
 from snellen.store.views import AnyRun
 

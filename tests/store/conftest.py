@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
-from snellen.store.ledger import UnitRecord
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import write_unit_file
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import create_test_run
 from snellen.store.sql.database import Database
 from tests.store.making import Unit, row, table

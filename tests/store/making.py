@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from snellen.store.ledger import UnitRecord
 from snellen.store.parquet.schema import (
     RESULT_SCHEMA,
     result_schema,
 )
+from snellen.store.parquet.unit_record import UnitRecord
 
 Unit = Callable[..., UnitRecord]
 

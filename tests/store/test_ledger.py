@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from snellen.store.leases import LeaseLost, acquire, release
-from snellen.store.ledger import UnitRecord, commit_unit, commit_units, committed_units, drop_units
+from snellen.store.ledger import commit_unit, commit_units, committed_units, drop_units
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import delete_run
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database

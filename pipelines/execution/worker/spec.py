@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from snellen.adapters.errors import RunError
 from snellen.adapters.types import AdapterSpec, ModelInfo
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.data.class_map import ClassMap
 from snellen.pipelines.storage.address import Options
 from snellen.pipelines.storage.remote_path import Place
+from snellen.store.parquet.unit_record import UnitRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +83,24 @@ class ScoringSpec:
 class UnitOutcome:
     """The outcome of a unit: the record of its file, or the error that stops the run.
 
-    ``error`` is (code, message) of a problem of the run, not of an image: no space left, a model
-    that does not load.
+    Attributes:
+        unit_id: number of the unit in the plan.
+        record: the record for the ledger; None with an error.
+        error: code and message of a problem of the run, not of an image: no space left, a model
+            that does not load.
     """
 
     unit_id: int
-    start: int
-    stop: int
-    file: str = ""
-    sha256: str = ""
-    rows: int = 0
-    failed: int = 0
-    attempt: str = ""
-    worker: str = ""
-    timings: Mapping[str, float] = field(default_factory=dict)
-    counts: Mapping[str, float] = field(default_factory=dict)
+    record: UnitRecord | None = None
     error: tuple[str, str] | None = None
+
+    def result(self) -> UnitRecord:
+        """Return the record.
+
+        Raises:
+            RunError: the error that stops the run.
+        """
+        if self.error is not None:
+            raise RunError(*self.error)
+        assert self.record is not None, "an outcome has a record or an error"
+        return self.record

@@ -24,6 +24,7 @@ from snellen.pipelines.execution.worker.result_rows import result_table
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
 from snellen.pipelines.planning.units import Unit
 from snellen.store.parquet.unit_files import write_unit_file
+from snellen.store.parquet.unit_record import UnitRecord
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
@@ -133,7 +134,7 @@ def write_unit(
     attempt = uuid.uuid4().hex[:12]
     started = time.perf_counter()
     file, sha256 = write_unit_file(table, spec.results_dir, unit.unit_id, attempt)
-    return UnitOutcome(
+    record = UnitRecord(
         unit_id=unit.unit_id,
         start=unit.start,
         stop=unit.stop,
@@ -146,6 +147,7 @@ def write_unit(
         timings={**timings, "write_s": time.perf_counter() - started},
         counts=_counts(table),
     )
+    return UnitOutcome(unit.unit_id, record)
 
 
 def _counts(table: pa.Table) -> dict[str, float]:

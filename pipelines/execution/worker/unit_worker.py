@@ -69,7 +69,7 @@ class UnitWorker:
             notice: is told which images are about to be handled.
 
         Returns:
-            The record for the ledger; with ``error`` where the run has to stop.
+            The record for the ledger, or the error that stops the run.
         """
         try:
             precautions = Precautions(poisoned or {}, notice)
@@ -116,7 +116,7 @@ def limit_threads(spec: ScoringSpec) -> None:
 
 def failed_unit(unit: Unit, problem: tuple[str, str]) -> UnitOutcome:
     """Return the outcome of a unit that stops the run, from the code and message of its error."""
-    return UnitOutcome(unit.unit_id, unit.start, unit.stop, error=problem)
+    return UnitOutcome(unit.unit_id, error=problem)
 
 
 def run_problem(unit: Unit, error: Exception) -> tuple[str, str]:

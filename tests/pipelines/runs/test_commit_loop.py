@@ -20,6 +20,7 @@ from snellen.pipelines.runs.ownership import Heartbeat, OwnedRun
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.leases import Lease, LeaseLost, acquire, release
 from snellen.store.ledger import committed_units
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import create_test_run
 from snellen.store.sql.database import Database
 from tests.pipelines.making import pixel_config
@@ -28,11 +29,14 @@ UNITS = make_units(58, 6)
 
 
 def outcome(unit: Unit, *, failed: int = 0, error: tuple[str, str] | None = None) -> UnitOutcome:
-    return UnitOutcome(
+    if error is not None:
+        return UnitOutcome(unit.unit_id, error=error)
+    record = UnitRecord(
         unit.unit_id, unit.start, unit.stop, file=f"units/{unit.unit_id}.parquet", sha256="0" * 64,
-        rows=unit.rows, failed=failed, attempt="a", worker="w",
-        counts={"labelled": float(unit.rows), "correct": 3.0}, error=error,
+        rows=unit.rows, failed=failed, attempt="a", worker="w", timings={},
+        counts={"labelled": float(unit.rows), "correct": 3.0},
     )  # fmt: skip
+    return UnitOutcome(unit.unit_id, record)
 
 
 class FakeEngine(Engine):

@@ -48,30 +48,32 @@ def scored(spec: ScoringSpec, unit: Unit = WHOLE, **options: Any) -> Scored:
     """The outcome of a unit, its rows, and the sizes of the batches that the model saw."""
     adapter = PixelAdapter.from_spec(spec.adapter)
     outcome = UnitWorker(spec, adapter=adapter).score(unit, **options)
-    rows = pq.read_table(spec.results_dir / outcome.file).to_pylist() if outcome.file else []
+    record = outcome.record
+    rows = pq.read_table(spec.results_dir / record.file).to_pylist() if record else []
     return outcome, rows, adapter.batches
 
 
 def test_a_good_unit(tmp_path: Path, data: Path) -> None:
     spec = scoring_spec(data, tmp_path / "run", batch_size=4)
     outcome, rows, batches = scored(spec)
-    assert (outcome.rows, outcome.failed, outcome.error) == (10, 0, None)
-    assert (outcome.unit_id, outcome.start, outcome.stop) == (0, 0, 10)
+    record = outcome.result()
+    assert (record.rows, record.failed, outcome.error) == (10, 0, None)
+    assert (outcome.unit_id, record.unit_id, record.start, record.stop) == (0, 0, 0, 10)
     assert batches == [4, 4, 2]
     assert [row["image_index"] for row in rows] == list(range(10))
     assert [row["true_label"] for row in rows] == ["0"] * 5 + ["1"] * 5
-    assert outcome.counts["labelled"] == 10
-    assert outcome.counts["correct"] == sum(row["is_correct"] for row in rows)
-    assert outcome.counts["loss"] == pytest.approx(sum(row["loss"] for row in rows))
-    assert outcome.worker.endswith(f"/{os.getpid()}")
-    assert set(outcome.timings) == {"load_s", "score_s", "write_s"}
+    assert record.counts["labelled"] == 10
+    assert record.counts["correct"] == sum(row["is_correct"] for row in rows)
+    assert record.counts["loss"] == pytest.approx(sum(row["loss"] for row in rows))
+    assert record.worker.endswith(f"/{os.getpid()}")
+    assert set(record.timings) == {"load_s", "score_s", "write_s"}
 
 
 def test_the_schema_is_exact_and_absent_values_are_null(tmp_path: Path, data: Path) -> None:
     write_image(data / "0" / "02.png", marker=RAISE_IN_PREPROCESS)
     spec = scoring_spec(data, tmp_path / "run")
     outcome, rows, _ = scored(spec)
-    table = pq.read_table(spec.results_dir / outcome.file)
+    table = pq.read_table(spec.results_dir / outcome.result().file)
     assert table.schema.equals(RESULT_SCHEMA)
     assert (table.schema.metadata or {})[VERSION_KEY] == SCHEMA_VERSION.encode()
     for name in ("predicted_boxes", "true_masks", "matches", "tp", "iou", "predicted_mask_path"):
@@ -132,7 +134,7 @@ def test_bad_images_become_typed_rows_and_their_neighbours_are_scored(
         if row["status"] == "failed"
     }
     assert found == expected
-    assert outcome.failed == 5
+    assert outcome.result().failed == 5
     for index in set(range(10)) - set(expected):
         for name in rows[index]:
             if name not in TIMES:
@@ -147,7 +149,7 @@ def test_batches_are_made_of_good_images_in_order(tmp_path: Path, data: Path) ->
     assert scored(spec)[2] == [3, 3, 2]
     assert scored(spec, batch_size=1)[2] == [1] * 8
     assert scored(spec, Unit(1, 1, 2))[2] == []
-    assert scored(spec, Unit(2, 9, 10))[0].failed == 1
+    assert scored(spec, Unit(2, 9, 10))[0].result().failed == 1
 
 
 def test_both_layouts_cut_the_same_batches(tmp_path: Path, data: Path) -> None:
@@ -190,7 +192,7 @@ def test_labels_that_are_missing_or_out_of_range(tmp_path: Path, data: Path) -> 
     assert rows[0]["true_label"] == "a"
     assert {row["error_stage"] for row in rows} == {None, "label"}
     assert batches == [2]
-    assert outcome.failed == 3
+    assert outcome.result().failed == 3
 
 
 def test_without_a_class_map_there_is_no_truth(tmp_path: Path, data: Path) -> None:
@@ -198,11 +200,11 @@ def test_without_a_class_map_there_is_no_truth(tmp_path: Path, data: Path) -> No
 
     spec = replace(scoring_spec(data, tmp_path / "run"), class_map=None)
     outcome, rows, _ = scored(spec)
-    assert outcome.failed == 0
+    assert outcome.result().failed == 0
     for row in rows:
         assert (row["true_label"], row["is_correct"], row["loss"]) == (None, None, None)
         assert row["predicted_label"] is not None
-    assert outcome.counts["labelled"] == 0
+    assert outcome.result().counts["labelled"] == 0
 
 
 def test_poisoned_images_are_not_touched(tmp_path: Path, data: Path) -> None:
@@ -213,7 +215,7 @@ def test_poisoned_images_are_not_touched(tmp_path: Path, data: Path) -> None:
     assert rows[3]["error_code"] == "WORKER_DIED"
     assert "3" not in ",".join(notices).split(",")
     assert notices[:4] == ["0", "1", "2", "0,1,2"]
-    assert outcome.failed == 1
+    assert outcome.result().failed == 1
 
 
 def test_a_file_changed_since_the_manifest(tmp_path: Path, data: Path) -> None:
@@ -241,8 +243,8 @@ def test_a_wrong_extension_is_decoded_and_noted(tmp_path: Path, data: Path) -> N
 
 def test_attempts_never_share_a_file(tmp_path: Path, data: Path) -> None:
     spec = scoring_spec(data, tmp_path / "run")
-    outcomes = [scored(spec)[0] for _ in range(2)]
-    assert [len({one.file for one in outcomes}), len({one.attempt for one in outcomes})] == [2, 2]
+    records = [scored(spec)[0].result() for _ in range(2)]
+    assert [len({one.file for one in records}), len({one.attempt for one in records})] == [2, 2]
 
 
 def test_problems_of_the_run_come_back_as_outcomes(tmp_path: Path, data: Path) -> None:
@@ -278,8 +280,8 @@ def test_an_adapter_that_reads_no_images_needs_no_files(tmp_path: Path, data: Pa
     for file in data.rglob("*.png"):
         file.unlink()
     outcome = UnitWorker(spec).score(Unit(0, 0, 10))
-    rows = pq.read_table(spec.results_dir / outcome.file).to_pylist()
-    assert outcome.failed == 0
+    rows = pq.read_table(spec.results_dir / outcome.result().file).to_pylist()
+    assert outcome.result().failed == 0
     assert rows[0]["width"] is None
     assert [row["is_correct"] for row in rows] == [True] * 5 + [False] * 5
 
