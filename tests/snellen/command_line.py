@@ -14,7 +14,7 @@ from tests.pipelines.pixel_adapter import NAME
 
 
 class Cli:
-    """Runs commands in this process; remembers what they printed."""
+    """Runs commands in this process and returns their output."""
 
     def __init__(self, place: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.place = place

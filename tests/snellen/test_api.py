@@ -1,4 +1,4 @@
-"""``import snellen``: what notebooks and scripts use."""
+"""The Python API that ``import snellen`` exposes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_wrong_mapping(config: dict[str, Any]) -> None:
         snellen.evaluate({**config, "run": {"batchsize": 3}})
 
 
-def test_one_image_without_any_run(tmp_path: Path) -> None:
+def test_one_image_without_a_run(tmp_path: Path) -> None:
     save_timm(tmp_path / "m.pth", num_classes=3)
     adapter = snellen.load_adapter(
         checkpoint=tmp_path / "m.pth", class_names=["a", "b", "c"], device="cpu"

@@ -166,7 +166,7 @@ def test_errors_are_documents_too(cli: Cli, words: tuple[str, ...], code: int, e
     assert document["error"]["code"] == error
 
 
-def test_errors_for_people_are_one_paragraph_on_stderr(cli: Cli) -> None:
+def test_errors_are_one_paragraph_on_stderr(cli: Cli) -> None:
     code, out, err = cli("eval", cli.config(), "run.batchsize=2")
     assert (code, out) == (2, "")
     assert "Did you mean 'run.batch_size'?" in err
@@ -226,7 +226,7 @@ def test_the_option_wins_over_the_environment_and_that_over_the_default(
     assert (cli.place / "file.db").is_file()
 
 
-def test_tables_for_people(cli: Cli, done: dict[str, Any]) -> None:
+def test_tables(cli: Cli, done: dict[str, Any]) -> None:
     for words, expected in (
         (("runs",), "first"),
         (("show", "1", "--per-class", "--confusion"), "accuracy"),
@@ -242,7 +242,7 @@ def test_tables_for_people(cli: Cli, done: dict[str, Any]) -> None:
         assert expected in out, words
 
 
-def test_names_from_the_data_cannot_draw_in_the_terminal(cli: Cli) -> None:
+def test_markup_in_names_is_printed_literally(cli: Cli) -> None:
     (cli.place / "data" / "0").rename(cli.place / "data" / "[red]x")
     done = cli.json("eval", cli.config(name="[bold]", model={"class_names": ["[red]x", "1", "2"]}))
     assert done["name"] == "[bold]"

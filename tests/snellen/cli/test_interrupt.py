@@ -43,7 +43,7 @@ def finished(place: Path, *words: str) -> dict[str, Any]:
 
 
 def left_running(place: Path) -> list[str]:
-    """Processes that inherited the mark of this test's commands."""
+    """Find processes that inherited the environment marker of this test."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -108,7 +108,7 @@ def test_ctrl_c_and_resume(
     assert 2 <= len(before) < 15
     resumed = finished(tmp_path, "resume", "1")
     assert resumed["status"] == "completed"
-    # What was committed before the interrupt was not done again.
+    # Units that were committed before the interrupt were not scored again.
     after = {record.attempt for record in committed_units(db, "test_run", run.id)}
     assert {record.attempt for record in before} <= after
     db.close()

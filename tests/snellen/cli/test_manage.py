@@ -55,7 +55,7 @@ def test_a_training_job_is_renamed_unless_the_name_is_taken(evaluated: Cli) -> N
     "words", [("rename", "only"), ("rename", "1", "a", "--inference", "1"),
               ("delete",), ("delete", "1", "--inference", "1"), ("cancel",)]
 )  # fmt: skip
-def test_what_is_meant_must_be_clear(evaluated: Cli, words: tuple[str, ...]) -> None:
+def test_ambiguous_arguments_are_rejected(evaluated: Cli, words: tuple[str, ...]) -> None:
     assert evaluated.json(*words, code=2)["error"]["code"] == "USAGE"
     assert len(evaluated.json("runs")) == 1
 
@@ -69,9 +69,7 @@ def test_a_run_is_deleted_with_its_files(evaluated: Cli) -> None:
     assert folders(evaluated) == []
 
 
-def test_it_asks_first_and_a_no_changes_nothing(
-    evaluated: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deletion_asks_for_confirmation(evaluated: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     import io
 
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
@@ -85,19 +83,19 @@ def test_it_asks_first_and_a_no_changes_nothing(
     assert evaluated.json("runs") == []
 
 
-def test_files_that_another_run_reads_stay(evaluated: Cli) -> None:
+def test_files_of_a_rescored_run_are_kept(evaluated: Cli) -> None:
     evaluated.json("rescore", "1", "metrics.ece_bins=5")
     error = evaluated.json("delete", "1", "--yes", code=2)["error"]
     assert error["code"] == "RUN_IS_READ"
     assert "snellen delete 1 --cascade" in error["message"]
-    assert evaluated.json("delete", "2", "--yes")["folders"] == [], "it has none of its own"
+    assert evaluated.json("delete", "2", "--yes")["folders"] == [], "a rescored run has no folder"
     assert folders(evaluated) == ["1-first"]
     evaluated.json("rescore", "1", "metrics.ece_bins=5")
     assert evaluated.json("delete", "1", "--yes", "--cascade")["runs"] == [3, 1]
     assert folders(evaluated) == []
 
 
-def test_a_training_job_is_deleted_with_everything_of_it(evaluated: Cli) -> None:
+def test_a_training_job_is_deleted_with_its_runs(evaluated: Cli) -> None:
     evaluated.json("rescore", "1", "metrics.ece_bins=5")
     evaluated.json("predict", "data", "--adapter", NAME, "output.dir=out", "run.engine=inline",
                    )  # fmt: skip
@@ -116,7 +114,7 @@ def test_an_inference_job_is_deleted(evaluated: Cli) -> None:
     assert folders(evaluated) == ["1-first"]
 
 
-def test_nothing_is_left_to_cancel_of_a_completed_run(evaluated: Cli) -> None:
+def test_a_completed_run_cannot_be_cancelled(evaluated: Cli) -> None:
     assert evaluated.json("cancel", "1", code=2)["error"]["code"] == "RUN_COMPLETED"
 
 

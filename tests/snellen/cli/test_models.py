@@ -1,4 +1,4 @@
-"""``snellen export-model`` and ``snellen parity``: documents, tables, exit codes, one paragraph."""
+"""``snellen export-model`` and ``snellen parity``: documents, tables, exit codes, errors."""
 
 from __future__ import annotations
 

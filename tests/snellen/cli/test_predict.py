@@ -1,4 +1,4 @@
-"""``snellen predict`` and ``snellen predictions``: words, documents, tables, errors."""
+"""``snellen predict`` and ``snellen predictions``: arguments, documents, tables, errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = {
 
 
 class PredictCli(Cli):
-    """With the configuration of a prediction."""
+    """Command line with the configuration of a prediction."""
 
     def config(self, **sections: Any) -> str:
         data = {
@@ -46,7 +46,7 @@ def cli(
     return PredictCli(tmp_path, capfd)
 
 
-def test_words_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_are_sorted_by_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert sort_words(["a.yaml", "b.jpg", "run.engine=ray", "c/"]) == (
         "a.yaml", ["b.jpg", "c/"], ["run.engine=ray"])  # fmt: skip
@@ -67,7 +67,7 @@ def test_a_configuration(cli: PredictCli) -> None:
     assert document["config"]["dataset"]["path"] == str(cli.place / "data")
 
 
-def test_images_on_the_command_line_take_the_place_of_the_files(cli: PredictCli) -> None:
+def test_images_on_the_command_line_replace_those_of_the_file(cli: PredictCli) -> None:
     config = cli.config(dataset={"path": "elsewhere"})
     document = cli.json("predict", config, "data/1/00.png", "data/0/01.png")
     assert [row["image_id"] for row in document["results"]] == ["1/00.png", "0/01.png"]
@@ -103,7 +103,7 @@ def test_options_without_a_configuration(cli: PredictCli) -> None:
     assert picture.is_relative_to(cli.place / "mine")
 
 
-def test_rows_of_large_jobs_are_left_to_the_files(
+def test_rows_of_large_jobs_are_not_printed(
     cli: PredictCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snellen.analysis.documents.RESULTS_SHOWN", 11)
@@ -122,7 +122,7 @@ def test_one_image_is_shown_in_full(cli: PredictCli) -> None:
     assert "ms" in out
 
 
-def test_several_images_are_shown_a_line_each(cli: PredictCli) -> None:
+def test_several_images_are_shown_one_per_line(cli: PredictCli) -> None:
     (cli.place / "data" / "0" / "02.png").write_bytes(b"")
     code, out, err = cli("predict", "--adapter", NAME, "data")
     assert code == 0, err
@@ -153,7 +153,7 @@ def test_predictions_lists_and_shows(cli: PredictCli) -> None:
         assert "b" in out
 
 
-def test_damaged_files_are_found_and_only_they_are_made_again(cli: PredictCli) -> None:
+def test_damaged_files_are_found_and_only_their_units_scored_again(cli: PredictCli) -> None:
     done = cli.json("predict", cli.config(dataset={"path": "data"}))
     whole = {"id": 1, "files": 3, "ok": True, "problems": []}
     assert cli.json("predictions", "1", "--verify") == whole

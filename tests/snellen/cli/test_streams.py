@@ -1,4 +1,4 @@
-"""What goes to stderr, how soon, and that it is given back."""
+"""Output streams: progress on stderr, within two seconds, and stderr restored afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from tests.snellen.command_line import Cli
 
 
-def test_stderr_is_given_back(cli: Cli) -> None:
+def test_stderr_is_restored(cli: Cli) -> None:
     before = (sys.stderr, os.fstat(2), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
     for _ in range(3):
         assert cli("eval", cli.config())[0] == 0
@@ -38,7 +38,7 @@ def start(cli: Cli, *words: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_something_is_said_within_two_seconds_and_help_is_quick(cli: Cli, importable: None) -> None:
+def test_output_starts_soon_and_help_imports_nothing_heavy(cli: Cli, importable: None) -> None:
     process = start(cli, "eval", cli.config())
     began = time.monotonic()
     assert process.stderr is not None
