@@ -1,8 +1,8 @@
-"""An adapter called directly, in a process of its own: what the model costs without a service.
+"""Direct calls of an adapter in a separate process: the time of the model without a service.
 
     python -m benchmarks.direct SPEC IMAGES
 
-reads lines ``BATCH SECONDS`` and answers each with a line of JSON.
+reads lines ``BATCH SECONDS`` and responds to each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.load import quantile
 
 
 def measure(adapter: Any, images: list[bytes], batch: int, seconds: float) -> dict[str, float]:
-    """Call the adapter for a while with ``batch`` images at a time, from one thread."""
+    """Call the adapter from one thread for ``seconds``, with ``batch`` images per call."""
     taken: list[float] = []
     begin = now = time.perf_counter()
     while now - begin < seconds:
@@ -40,7 +40,7 @@ def measure(adapter: Any, images: list[bytes], batch: int, seconds: float) -> di
 
 
 class Direct:
-    """The process, from outside."""
+    """Handle of the process."""
 
     def __init__(self, spec: Path, images: Path) -> None:
         self._process = subprocess.Popen(
@@ -52,7 +52,7 @@ class Direct:
         )
 
     def measure(self, batch: int, seconds: float) -> dict[str, float]:
-        """As the function."""
+        """Run `measure` in the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(batch, seconds, file=self._process.stdin, flush=True)
@@ -68,7 +68,7 @@ class Direct:
 
 
 def main() -> None:
-    """Load the model as the service does, and answer lines."""
+    """Load the model as the service does, and process lines from stdin."""
     from snellen.adapters.registry import load_adapter_class
     from snellen.adapters.runtime.threads import let_threads_sleep, set_compute_threads
 

@@ -1,4 +1,4 @@
-"""Write the real weights of EfficientNet-Lite0, which are in a package, as a timm run directory.
+"""Write the real weights of EfficientNet-Lite0, from a package, as a timm run directory.
 
 python -m benchmarks.lite0 FOLDER
 """
@@ -26,7 +26,7 @@ ARGUMENTS = {
 
 
 def write_run(folder: Path) -> None:
-    """Make the folder, with ``args.yaml`` and ``model_best.pth.tar``."""
+    """Create the folder with ``args.yaml`` and ``model_best.pth.tar``."""
     folder.mkdir(parents=True)
     spec = AdapterSpec(
         "timm",

@@ -1,8 +1,8 @@
-"""LitServe around one of our adapters, as its documentation shows it: decode, batch, predict.
+"""LitServe with one of our adapters, as in its documentation: decode, batch, predict.
 
     python -m benchmarks.litserve_app SPEC PORT BATCH
 
-No postponed annotations here: LitServe looks at the one of ``decode_request``.
+Without ``from __future__ import annotations``: LitServe inspects that of ``decode_request``.
 """
 
 import os
@@ -24,16 +24,16 @@ BATCH_TIMEOUT_S = 0.002
 """With 0 its loop never sleeps and takes a core from the model, which makes it slower."""
 
 
-class Api(litserve.LitAPI):
-    """Our adapter behind LitServe's hooks."""
+class Api(litserve.LitAPI):  # type: ignore[misc]
+    """Our adapter behind the hooks of LitServe."""
 
     def __init__(self, spec: AdapterSpec, batch: int) -> None:
         super().__init__(max_batch_size=batch, batch_timeout=BATCH_TIMEOUT_S, api_path="/predict")
         self._model_spec = spec
-        self._most = batch
+        self._max_batch = batch
 
     def setup(self, device: str) -> None:
-        """Load the model, in the worker."""
+        """Load the model in the worker."""
         set_compute_threads(min(len(os.sched_getaffinity(0)), 4))
         self._adapter = load_adapter_class(self._model_spec.adapter).from_spec(
             self._model_spec, device="cpu"
@@ -41,24 +41,24 @@ class Api(litserve.LitAPI):
         self._adapter.warmup(1)
 
     def decode_request(self, request: Request) -> Preprocessed:
-        """From a form to a prepared image."""
+        """Decode and preprocess the image of a form."""
         return self._adapter.preprocess_image(request["image"].file.read())
 
     def batch(self, inputs: Sequence[Preprocessed]) -> Sequence[Preprocessed]:
-        """Our adapter makes its batches itself."""
+        """Return the inputs unchanged; our adapter forms batches itself."""
         return inputs
 
     def predict(self, x: Any) -> Any:
         """Run the model."""
         items = x if isinstance(x, Sequence) else [x]
-        return self._adapter.infer_preprocessed(list(items), batch_size=self._most)
+        return self._adapter.infer_preprocessed(list(items), batch_size=self._max_batch)
 
     def unbatch(self, output: Any) -> Any:
-        """One answer a request."""
+        """Return one output per request."""
         return output
 
     def encode_response(self, output: InferenceResult | list[InferenceResult]) -> dict[str, Any]:
-        """The result as JSON."""
+        """Convert a result to JSON."""
         result = output[0] if isinstance(output, list) else output
         body = asdict(result)
         body.pop("predicted_masks", None)
@@ -67,7 +67,7 @@ class Api(litserve.LitAPI):
 
 def main() -> None:
     """Serve until it is killed."""
-    let_threads_sleep()  # as the service does: what is compared is the way to the model
+    let_threads_sleep()  # as the service does: only the way to the model is compared
     path, port, batch = sys.argv[1:]
     spec = pickle.loads(Path(path).read_bytes())
     server = litserve.LitServer(Api(spec, int(batch)), accelerator="cpu", timeout=120)

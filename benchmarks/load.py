@@ -1,11 +1,11 @@
-"""Load for an HTTP service: one request after another, or at a rate that waits for nobody.
+"""Load generator for an HTTP service: closed loops, and open loops with a fixed rate.
 
-Open loop: requests are sent at the moments of a Poisson process, whether earlier ones were answered
-or not, and a latency counts from the moment at which the request was to be sent. So a service that
-stalls cannot hide it by keeping the generator waiting (coordinated omission).
+In an open loop requests are sent at the times of a Poisson process, whether or not earlier ones
+are finished, and latency counts from the time at which a request was due. A service that stalls
+cannot hide it by slowing the generator down (coordinated omission).
 
-Plain asyncio protocols with keep-alive: the generator shares the cores with what it measures, so it
-costs as little as it can.
+Plain asyncio protocols with keep-alive: the generator shares the cores with the service, so it uses
+as little CPU as possible.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 HANG_S = 90.0
-"""A request without an answer for so long hangs."""
+"""Time after which a request without a response counts as hanging, in seconds."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one request.
+    """Outcome of one request.
 
     Attributes:
-        intended: when it was to be sent (``time.monotonic``).
-        sent, done: when it was, and when its answer was whole or its connection lost.
-        status: of the answer; 0 where there was none.
-        error: why there was none, such as ``hang`` or ``ConnectionRefusedError``.
-        retry_after: the header, or an empty text.
-        whole: the answer has all the bytes that it announced.
+        intended: time at which it was due (``time.monotonic``).
+        sent: time at which it was sent.
+        done: time at which the response was complete or the connection was lost.
+        status: HTTP status; 0 without a response.
+        error: reason for status 0, such as ``hang`` or ``ConnectionRefusedError``.
+        retry_after: Retry-After header, or an empty text.
+        complete: the response has all the bytes that it announced.
     """
 
     intended: float
@@ -40,61 +41,61 @@ class Outcome:
     status: int = 0
     error: str = ""
     retry_after: str = ""
-    whole: bool = False
+    complete: bool = False
 
     @property
     def latency(self) -> float:
-        """Seconds since it was to be sent."""
+        """Time from when it was due until it was done, in seconds."""
         return self.done - self.intended
 
 
 class Connection(asyncio.Protocol):
-    """A keep-alive connection with one request at a time."""
+    """A keep-alive connection for one request at a time."""
 
     def __init__(self) -> None:
         self.closed = False
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._answer: asyncio.Future[tuple[int, str]] | None = None
+        self._response: asyncio.Future[tuple[int, str]] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         self.closed = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionResetError("closed before the answer"))
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(exc or ConnectionResetError("closed before the response"))
 
     def data_received(self, data: bytes) -> None:
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         self._buffer += data
         split = self._buffer.find(b"\r\n\r\n")
-        if split < 0 or self._answer is None or self._answer.done():
+        if split < 0 or self._response is None or self._response.done():
             return
         head = self._buffer[:split].decode("latin-1").lower().split("\r\n")
         headers = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
         if "content-length" in headers:
-            whole = len(self._buffer) >= split + 4 + int(headers["content-length"])
+            complete = len(self._buffer) >= split + 4 + int(headers["content-length"])
         else:
-            whole = self._buffer.endswith(b"0\r\n\r\n")
-        if whole:
+            complete = self._buffer.endswith(b"0\r\n\r\n")
+        if complete:
             self._buffer.clear()
             if headers.get("connection") == "close":
                 self.close()
-            self._answer.set_result((int(head[0].split(" ")[1]), headers.get("retry-after", "")))
+            self._response.set_result((int(head[0].split(" ")[1]), headers.get("retry-after", "")))
 
-    async def ask(self, request: bytes) -> tuple[int, str]:
-        """Send a request; the status and the Retry-After of its answer, once it is whole."""
+    async def send(self, request: bytes) -> tuple[int, str]:
+        """Send a request; return status and Retry-After when the response is complete."""
         assert self._transport is not None
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        return await self._answer
+        return await self._response
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
@@ -102,21 +103,21 @@ class Connection(asyncio.Protocol):
 
 @dataclass(slots=True)
 class Client:
-    """Connections to one address; a request takes an idle one or opens another."""
+    """Connections to one address; a request uses an idle one or opens another."""
 
     url: str
     idle: list[Connection] = field(default_factory=list)
 
-    async def ask(self, request: bytes, intended: float) -> Outcome:
-        """Send a request and wait for its answer."""
+    async def send(self, request: bytes, intended: float) -> Outcome:
+        """Send a request and wait for its response."""
         outcome = Outcome(intended)
         connection: Connection | None = None
         try:
             async with asyncio.timeout(HANG_S):
                 connection = await self._connection()
                 outcome.sent = time.monotonic()
-                outcome.status, outcome.retry_after = await connection.ask(request)
-            outcome.whole = True
+                outcome.status, outcome.retry_after = await connection.send(request)
+            outcome.complete = True
             if not connection.closed:
                 self.idle.append(connection)
         except TimeoutError:
@@ -125,7 +126,7 @@ class Client:
             outcome.error = type(error).__name__
         outcome.sent = outcome.sent or time.monotonic()
         outcome.done = time.monotonic()
-        if connection is not None and not outcome.whole:
+        if connection is not None and not outcome.complete:
             connection.close()
         return outcome
 
@@ -137,11 +138,11 @@ class Client:
         parts = urlsplit(self.url)
         loop = asyncio.get_running_loop()
         host, port = parts.hostname or "", parts.port or 80
-        _, made = await loop.create_connection(Connection, host, port)
-        return made
+        _, opened = await loop.create_connection(Connection, host, port)
+        return opened
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close idle connections."""
         for connection in self.idle:
             connection.close()
         self.idle.clear()
@@ -155,59 +156,84 @@ async def closed_loop(
     seconds: float = float("inf"),
     count: int | None = None,
 ) -> list[Outcome]:
-    """``concurrency`` clients that send their next request when the last one is answered.
+    """Run clients that each send their next request when the last one is finished.
 
-    It ends after ``seconds``, or ``count`` requests.
+    Args:
+        url: address of the service.
+        requests: sent in turn.
+        concurrency: number of clients.
+        seconds: duration.
+        count: total number of requests after which it stops earlier.
     """
     client = Client(url)
     outcomes: list[Outcome] = []
     end = time.monotonic() + seconds
     left = float("inf") if count is None else count
 
-    async def ask() -> None:
+    async def run() -> None:
         nonlocal left
         while time.monotonic() < end and left > 0:
             left -= 1
             request = requests[len(outcomes) % len(requests)]
-            outcomes.append(await client.ask(request, time.monotonic()))
+            outcomes.append(await client.send(request, time.monotonic()))
 
-    await asyncio.gather(*(ask() for _ in range(concurrency)))
+    await asyncio.gather(*(run() for _ in range(concurrency)))
     client.close()
     return outcomes
 
 
-async def open_loop(
-    url: str,
-    requests: Sequence[bytes],
-    *,
-    rate: float,
-    seconds: float,
-    seed: int = 0,
-    stop: asyncio.Event | None = None,
-) -> list[Outcome]:
-    """Requests at ``rate`` a second on average for ``seconds``, or until ``stop``.
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """A Poisson process.
 
-    It returns when all of them are answered.
+    Attributes:
+        rate: requests per second on average.
+        seconds: duration.
+        seed: the same seed gives the same times.
+    """
+
+    rate: float
+    seconds: float
+    seed: int = 0
+
+    def times(self) -> Iterator[float]:
+        """Yield the times of arrival, in seconds from the start."""
+        gaps, at = random.Random(self.seed), 0.0
+        while (at := at + gaps.expovariate(self.rate)) <= self.seconds:
+            yield at
+
+
+async def open_loop(
+    url: str, requests: Sequence[bytes], arrivals: Arrivals, *, stop: asyncio.Event | None = None
+) -> list[Outcome]:
+    """Send requests at given times, whether or not earlier ones are finished.
+
+    Args:
+        url: address of the service.
+        requests: sent in turn.
+        arrivals: times at which requests are due.
+        stop: ends the loop earlier.
+
+    Returns:
+        The outcomes, when all requests are finished.
     """
     client = Client(url)
-    gaps = random.Random(seed)
     tasks: list[asyncio.Task[Outcome]] = []
-    begin = intended = time.monotonic()
-    while stop is None or not stop.is_set():
-        intended += gaps.expovariate(rate)
-        if intended > begin + seconds:
+    begin = time.monotonic()
+    for at in arrivals.times():
+        if stop is not None and stop.is_set():
             break
-        # Even when it is late, others get their turn.
-        await asyncio.sleep(max(0.0, intended - time.monotonic()))
+        # Even when the generator is late, other tasks get their turn.
+        await asyncio.sleep(max(0.0, begin + at - time.monotonic()))
         request = requests[len(tasks) % len(requests)]
-        tasks.append(asyncio.create_task(client.ask(request, intended)))
+        tasks.append(asyncio.create_task(client.send(request, begin + at)))
     outcomes = await asyncio.gather(*tasks)
     client.close()
     return list(outcomes)
 
 
 def multipart(path: str, host: str, image: bytes, fields: dict[str, str]) -> bytes:
-    """A POST request with a form, whole."""
+    """Create a complete POST request with a form."""
     boundary = "snellen-benchmark"
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
@@ -229,12 +255,12 @@ def multipart(path: str, host: str, image: bytes, fields: dict[str, str]) -> byt
 
 
 def get(path: str, host: str) -> bytes:
-    """A GET request, whole."""
+    """Create a complete GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least ``share`` of all do not exceed; NaN of none."""
+    """Return the smallest value that a ``share`` of all does not exceed; NaN without values."""
     ordered = sorted(values)
     if not ordered:
         return float("nan")

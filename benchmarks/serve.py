@@ -1,11 +1,12 @@
-"""``POST /inference/single`` beside the adapter itself and beside LitServe around it.
+"""Compare ``POST /inference/single`` with direct calls of the adapter and with LitServe.
 
-The three are measured in turn, round after round, with the same images on the same cores, so that
-ratios hold on a noisy machine although milliseconds do not. Closed loops of 1, 8 and 32 clients;
-directly, batches of as many images. Then open loops at 0.3 and 0.7 of the capacity that the service
-had with 32 clients: requests come at random and wait for nobody, as those of strangers do.
+The three are measured in turn, in several rounds, with the same images on the same cores, so that
+ratios are stable on a noisy machine even if milliseconds are not. First closed loops with 1, 8 and
+32 clients, and direct calls with batches of the same sizes. Then open loops at 0.3 and 0.7 of the
+capacity of the service with 32 clients: requests arrive at random, whether or not earlier ones are
+finished.
 
-Gates: at most 100 ms an image beside the model (median over HTTP of one client, less that of
+Gates: at most 100 ms overhead per image (median over HTTP with one client, minus the median of
 direct calls), and more than 10 images/s with 32 clients.
 """
 
@@ -17,27 +18,28 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.direct import Direct
-from benchmarks.load import Outcome, closed_loop, open_loop, quantile
-from benchmarks.service import MODELS, Bench, bench, litserved, served
+from benchmarks.load import Arrivals, Outcome, closed_loop, open_loop, quantile
+from benchmarks.service import MODELS, Bench, Lit, Served, litserved, make_bench, served
 
 MAX_OVERHEAD_S = 0.1
 MIN_RATE = 10.0
 CONCURRENCY = (1, 8, 32)
 BATCH = 8
-"""Of the service on CPUs; LitServe gets the same."""
+"""Maximum batch size of the service on CPUs; LitServe gets the same."""
 SHARES = (0.3, 0.7)
-"""Of the capacity, in the open loops."""
+"""Rates of the open loops, as shares of the capacity."""
 Figures = dict[str, float]
 
 
 def figures(outcomes: Sequence[Outcome], seconds: float) -> Figures:
-    """Median and 99th percentile of good answers, their rate, and how many were not good."""
+    """Return median and 99th percentile of the latency (s), rate (1/s), and number of errors."""
     good = [one.latency for one in outcomes if one.status == 200]
     return {
         "p50": quantile(good, 0.5),
@@ -47,53 +49,88 @@ def figures(outcomes: Sequence[Outcome], seconds: float) -> Figures:
     }
 
 
-def ask(url: str, requests: Sequence[bytes], concurrency: int, seconds: float) -> Figures:
-    """A closed loop."""
+def run_closed(url: str, requests: Sequence[bytes], concurrency: int, seconds: float) -> Figures:
+    """Run a closed loop and return its figures."""
     outcomes = asyncio.run(closed_loop(url, requests, concurrency=concurrency, seconds=seconds))
     begin = min(one.sent for one in outcomes)
     return figures(outcomes, max(one.done for one in outcomes) - begin)
 
 
-def ask_openly(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> Figures:
-    """An open loop."""
-    return figures(asyncio.run(open_loop(url, requests, rate=rate, seconds=seconds)), seconds)
+def run_open(url: str, requests: Sequence[bytes], rate: float, seconds: float) -> Figures:
+    """Run an open loop and return its figures."""
+    return figures(asyncio.run(open_loop(url, requests, Arrivals(rate, seconds))), seconds)
+
+
+Measured = dict[tuple[str, str], list[Figures]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The services to compare, with the requests for each.
+
+    Attributes:
+        rounds: number of rounds that count.
+        seconds: duration of each measurement.
+    """
+
+    direct: Direct
+    lit: Lit
+    lit_requests: list[bytes]
+    service: Served
+    requests: list[bytes]
+    rounds: int
+    seconds: float
+
+    def closed_loops(self, found: Measured) -> None:
+        """Measure direct calls and closed loops; the first round warms up and does not count."""
+        for number in range(self.rounds + 1):
+            seconds = self.seconds if number else min(self.seconds, 2.0)
+            for clients in CONCURRENCY:
+                once = {"direct": self.direct.measure(clients, seconds)}
+                once["snellen serve"] = run_closed(
+                    self.service.url, self.requests, clients, seconds
+                )
+                self.lit.pause(on=False)
+                once["LitServe"] = run_closed(self.lit.url, self.lit_requests, clients, seconds)
+                self.lit.pause(on=True)
+                for kind, one in once.items():
+                    if number:
+                        found.setdefault((kind, str(clients)), []).append(one)
+
+    def open_loops(self, found: Measured, rate: float) -> None:
+        """Measure open loops with ``rate`` requests per second."""
+        for _ in range(self.rounds):
+            once = {"snellen serve": run_open(self.service.url, self.requests, rate, self.seconds)}
+            self.lit.pause(on=False)
+            once["LitServe"] = run_open(self.lit.url, self.lit_requests, rate, self.seconds)
+            self.lit.pause(on=True)
+            for kind, one in once.items():
+                found.setdefault((kind, f"open, {rate:.0f}/s"), []).append(one)
 
 
 def measure(
-    made: Bench, model: str, rounds: int, seconds: float, words: Sequence[str]
+    bench: Bench, model: str, rounds: int, seconds: float, words: Sequence[str]
 ) -> dict[str, dict[str, Figures]]:
-    """Figures by kind and concurrency: medians over the rounds."""
-    found: dict[tuple[str, str], list[Figures]] = {}
+    """Measure a model; return figures by kind and concurrency, medians over the rounds."""
+    found: Measured = {}
     with (
-        Direct(made.spec_file(model), made.folder / "images") as direct,
-        litserved(made, model, BATCH) as lit,
-        served(made, model, *words) as service,
+        Direct(bench.spec_file(model), bench.folder / "images") as direct,
+        litserved(bench, model, BATCH) as lit,
+        served(bench, model, *words) as service,
     ):
-        ours = made.requests(model, service.port)
-        theirs = made.requests(model, lit.port, "/predict")
-        for number in range(rounds + 1):
-            # The first round warms everything up and does not count.
-            lasting = seconds if number else min(seconds, 2.0)
-            for concurrency in CONCURRENCY:
-                once = {"direct": direct.measure(concurrency, lasting)}
-                once["snellen serve"] = ask(service.url, ours, concurrency, lasting)
-                lit.halt(on=False)
-                once["LitServe"] = ask(lit.url, theirs, concurrency, lasting)
-                lit.halt(on=True)
-                for kind, one in once.items():
-                    if number:
-                        found.setdefault((kind, str(concurrency)), []).append(one)
+        contest = Contest(
+            direct,
+            lit,
+            bench.requests(model, lit.port, "/predict"),
+            service,
+            bench.requests(model, service.port),
+            rounds,
+            seconds,
+        )
+        contest.closed_loops(found)
         capacity = _median(found["snellen serve", "32"])["rate"]
         for share in SHARES:
-            rate = share * capacity
-            name = f"open, {rate:.0f}/s"
-            for _ in range(rounds):
-                once = {"snellen serve": ask_openly(service.url, ours, rate, seconds)}
-                lit.halt(on=False)
-                once["LitServe"] = ask_openly(lit.url, theirs, rate, seconds)
-                lit.halt(on=True)
-                for kind, one in once.items():
-                    found.setdefault((kind, name), []).append(one)
+            contest.open_loops(found, share * capacity)
     table: dict[str, dict[str, Figures]] = {}
     for (kind, clients), many in found.items():
         table.setdefault(kind, {})[clients] = _median(many)
@@ -105,7 +142,7 @@ def _median(many: Sequence[Figures]) -> Figures:
 
 
 def show(console: Console, model: str, found: dict[str, dict[str, Figures]]) -> list[str]:
-    """Print the table; return the gates that do not hold."""
+    """Print the table, and return the gates that failed."""
     table = Table(title=f"{model}: milliseconds and images/s")
     for name in ("", "clients", "p50", "p99", "images/s", "x direct", "not 200"):
         table.add_column(name, justify="right" if name else "left")
@@ -125,7 +162,7 @@ def show(console: Console, model: str, found: dict[str, dict[str, Figures]]) -> 
     overhead = found["snellen serve"]["1"]["p50"] - found["direct"]["1"]["p50"]
     rate = found["snellen serve"]["32"]["rate"]
     gates = {
-        f"{1000 * overhead:.1f} ms beside the model (less than 100)": overhead < MAX_OVERHEAD_S,
+        f"{1000 * overhead:.1f} ms overhead (less than 100)": overhead < MAX_OVERHEAD_S,
         f"{rate:.1f} images/s with 32 clients (more than 10)": rate > MIN_RATE,
     }
     for text, holds in gates.items():
@@ -134,20 +171,29 @@ def show(console: Console, model: str, found: dict[str, dict[str, Figures]]) -> 
 
 
 def main() -> int:
-    """Measure, print the tables, and return 1 if a gate does not hold."""
+    """Measure, print the tables, and return 1 if a gate failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS[1:]))
-    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each (%(default)s)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="number of rounds (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=6.0,
+        help="duration of each measurement (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="for serve")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="configuration of the service"
+    )
     arguments = parser.parse_args()
     console = Console()
     failed: list[str] = []
     found = {}
-    with bench() as made:
+    with make_bench() as bench:
         for model in arguments.models:
-            found[model] = measure(made, model, arguments.rounds, arguments.seconds, arguments.set)
+            found[model] = measure(bench, model, arguments.rounds, arguments.seconds, arguments.set)
             failed += show(console, model, found[model])
     if arguments.json:
         arguments.json.write_text(json.dumps({"figures": found, "failed": failed}, indent=1))

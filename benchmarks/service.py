@@ -1,4 +1,4 @@
-"""``snellen serve`` as a user starts it, with models to ask; and LitServe beside it."""
+"""Start ``snellen serve`` as a user does, with models to run; and LitServe for comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from snellen.pipelines.models.training_jobs import register_directory
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.config import ServedModelConfig
 from snellen.store.sql.database import Database
-from tests.serve.local import fixture_job
-from tests.serve.service import Process, free_port
+from tests.serve.local_service import fixture_job
+from tests.serve.serve_process import Process, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH = "/inference/single"
@@ -34,7 +34,7 @@ _IMAGES = 8
 
 
 class Bench:
-    """A folder with run tables, the models in them, and images to send."""
+    """A folder with run tables, models and images to send."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,58 +53,60 @@ class Bench:
         self.images = [path.read_bytes() for path in sorted((folder / "images").rglob("*.jpg"))]
 
     def requests(self, model: str, port: int, path: str = PATH) -> list[bytes]:
-        """One request for each image."""
+        """Create one request per image."""
         fields = {"training_job_id": str(self.jobs[model])}
         return [multipart(path, f"127.0.0.1:{port}", image, fields) for image in self.images]
 
     def spec_file(self, model: str) -> Path:
-        """How another process builds the model."""
+        """Write the file from which another process builds the model."""
         path = self.folder / f"{model}.spec"
         path.write_bytes(pickle.dumps(self.specs[model]))
         return path
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
-    """A folder that is removed at the end; its name is short, since sockets lie below it."""
+def make_bench() -> Iterator[Bench]:
+    """Create a temporary folder; its name is short because paths of sockets are limited."""
     with tempfile.TemporaryDirectory(prefix="sb-", ignore_cleanup_errors=True) as name:
         yield Bench(Path(name))
 
 
 def imagenet() -> list[str]:
-    """The names of the 1,000 classes."""
+    """Return the names of the 1,000 classes."""
     from snellen.adapters.timm.imagenet import imagenet_class_names
 
     return list(imagenet_class_names())
 
 
 def write_lite0(folder: Path) -> Path:
-    """A run directory with real weights, written by another process, since it needs torch."""
+    """Write a run directory with real weights, in another process because it imports torch."""
     command = [sys.executable, "-m", "benchmarks.lite0", str(folder)]
     subprocess.run(command, check=True, cwd=ROOT)
     return folder
 
 
 class Served:
-    """The running command and everything that it started."""
+    """The running command and all of its child processes."""
 
-    def __init__(self, made: Bench, *words: str, **environment: str) -> None:
-        # Temporary files of its own, so that what is left behind can be seen.
-        self.temporary = made.folder / "t"
+    def __init__(
+        self, bench: Bench, *words: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        # A separate folder for temporary files, so that leftovers can be detected.
+        self.temporary = bench.folder / "t"
         self.temporary.mkdir(exist_ok=True)
-        environment["TMPDIR"] = str(self.temporary)
-        self.command = Process(made.folder, *words, **environment)
+        variables = {**(environment or {}), "TMPDIR": str(self.temporary)}
+        self.command = Process(bench.folder, *words, environment=variables)
         self.url, self.port = self.command.url, self.command.port
 
     def processes(self) -> list[psutil.Process]:
-        """The command and all below it."""
+        """Return the command and all of its descendants."""
         with suppress(psutil.Error):
             root = psutil.Process(self.command.process.pid)
             return [root, *root.children(recursive=True)]
         return []
 
     def memory(self) -> dict[str, int]:
-        """Bytes by process, without pages that it shares with others."""
+        """Return the memory of each process without shared pages, in bytes."""
         found: dict[str, int] = {}
         for process in self.processes():
             with suppress(psutil.Error):
@@ -113,7 +115,7 @@ class Served:
         return found
 
     def descriptors(self) -> int:
-        """Open files and sockets of all processes."""
+        """Count the open files and sockets of all processes."""
         total = 0
         for process in self.processes():
             with suppress(psutil.Error):
@@ -121,7 +123,7 @@ class Served:
         return total
 
     def files(self) -> set[str]:
-        """Temporary files, without the logs and sockets of Ray's session."""
+        """Return temporary files, without the logs and sockets of Ray."""
         return {
             str(path.relative_to(self.temporary))
             for path in self.temporary.rglob("*")
@@ -129,13 +131,13 @@ class Served:
         }
 
     def end(self) -> tuple[int, float]:
-        """SIGTERM, as a process manager does; the exit code and the seconds until then."""
+        """Send SIGTERM; return the exit code and the time until exit in seconds."""
         begin = time.monotonic()
         return self.command.end(), time.monotonic() - begin
 
 
 def _short(words: list[str]) -> str:
-    """What a process is called: Ray's say it themselves, others by their program or module."""
+    """Return a short name: the title of a Ray process, else the program or module."""
     name = words[0].strip() if words else ""
     if name.startswith("ray::"):
         return name.split(".")[0]
@@ -146,9 +148,11 @@ def _short(words: list[str]) -> str:
 
 
 @contextmanager
-def served(made: Bench, model: str, *words: str, **environment: str) -> Iterator[Served]:
-    """The service with one model loaded; it is ended in any case."""
-    running = Served(made, f"preload=[{{job: {model}}}]", *words, **environment)
+def served(
+    bench: Bench, model: str, *words: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """Start the service with one model loaded, and stop it at the end."""
+    running = Served(bench, f"preload=[{{job: {model}}}]", *words, environment=environment)
     try:
         running.command.wait_ready()
         yield running
@@ -162,15 +166,16 @@ def served(made: Bench, model: str, *words: str, **environment: str) -> Iterator
 
 
 class Lit:
-    """LitServe with the same adapter. It is halted while others are measured, since its workers
-    look for requests a thousand times a second.
+    """LitServe with the same adapter.
+
+    It is paused while others are measured: its workers poll for requests 1,000 times per second.
     """
 
-    def __init__(self, made: Bench, model: str, batch: int) -> None:
+    def __init__(self, bench: Bench, model: str, batch: int) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = (made.folder / "litserve.log").open("a")
-        spec = str(made.spec_file(model))
+        self._log = (bench.folder / "litserve.log").open("a")
+        spec = str(bench.spec_file(model))
         words = ["-m", "benchmarks.litserve_app", spec, str(self.port), str(batch)]
         self._process = subprocess.Popen(
             [sys.executable, *words], cwd=ROOT, stdout=self._log, stderr=self._log,
@@ -178,21 +183,21 @@ class Lit:
         )  # fmt: skip
 
     def wait_ready(self, seconds: float = 120.0) -> None:
-        """Until it answers."""
+        """Wait until it responds."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             with suppress(urllib.error.URLError, OSError):
                 urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
                 return
             time.sleep(0.2)
-        raise RuntimeError("LitServe does not start; see litserve.log")
+        raise RuntimeError("LitServe did not start; see litserve.log")
 
-    def halt(self, *, on: bool) -> None:
-        """Stop all of its processes, or let them go on."""
+    def pause(self, *, on: bool) -> None:
+        """Pause all of its processes, or resume them."""
         os.killpg(self._process.pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     def end(self) -> None:
-        """End all of its processes."""
+        """Kill all of its processes."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -200,12 +205,12 @@ class Lit:
 
 
 @contextmanager
-def litserved(made: Bench, model: str, batch: int) -> Iterator[Lit]:
-    """LitServe, halted; it is ended in any case."""
-    running = Lit(made, model, batch)
+def litserved(bench: Bench, model: str, batch: int) -> Iterator[Lit]:
+    """Start LitServe, paused, and kill it at the end."""
+    running = Lit(bench, model, batch)
     try:
         running.wait_ready()
-        running.halt(on=True)
+        running.pause(on=True)
         yield running
     finally:
         running.end()

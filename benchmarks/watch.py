@@ -1,4 +1,4 @@
-"""Run a command and measure it from outside: memory of driver, workers and object store."""
+"""Run a command and sample its memory: driver, workers and object store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MB = 2**20
 
 @dataclass
 class Watched:
-    """What was seen of one run; memory in MB, times in seconds since the command's start."""
+    """Measurements of one run; memory in MB, times in seconds since the start of the command."""
 
     seconds: float = 0.0
     driver_mb: float = 0.0
@@ -31,12 +31,12 @@ class Watched:
 
     @property
     def first_commit(self) -> float:
-        """When the first unit was in the ledger."""
+        """Time of the first unit in the ledger."""
         return self.commits[0][0] if self.commits else float("nan")
 
     @property
     def steady_rate(self) -> float:
-        """Images a second between the first and the last commit that were seen."""
+        """Images per second between the first and the last commit."""
         if len(self.commits) < 2:
             return float("nan")
         (begin, first), (end, last) = self.commits[0], self.commits[-1]
@@ -46,10 +46,10 @@ class Watched:
 def watch(
     command: Sequence[str], *, cwd: Path, database: Path, env: Mapping[str, str] | None = None
 ) -> Watched:
-    """Run ``command`` (which prints one JSON document) and sample it every 50 ms.
+    """Run a command that prints one JSON document, and sample it every 50 to 100 ms.
 
-    The driver is the process itself; workers are the ``ray::`` processes below it; the object
-    store is the shared memory that the raylet has touched.
+    The driver is the process itself; workers are its ``ray::`` descendants; the object store is
+    the shared memory that the raylet has touched.
     """
     found = Watched()
     started = time.monotonic()

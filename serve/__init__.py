@@ -1,1 +1,1 @@
-"""The HTTP service on the same adapters."""
+"""HTTP service: predictions for single images, with the same adapters as in batch."""

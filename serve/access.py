@@ -1,20 +1,21 @@
-"""Who has to show an API key; refused before anything is started."""
+"""API key policy: who needs a key, checked before anything is started."""
 
 from __future__ import annotations
 
 from snellen.adapters.errors import ConfigError
-from snellen.serve.api.middleware import KEYS_VARIABLE, api_keys, is_loopback
+from snellen.serve.api.middleware.api_keys import KEYS_VARIABLE, api_keys
+from snellen.serve.api.middleware.hosts import is_loopback
 from snellen.serve.config import ServeConfig
 
 
 def needs_keys(config: ServeConfig) -> bool:
-    """Whether callers must show a key: always, unless only this machine can reach the service."""
-    wanted = config.security.require_keys
-    return not is_loopback(config.host) if wanted == "auto" else wanted
+    """Return True if requests need a key; by default, unless only this machine can connect."""
+    required = config.security.require_keys
+    return not is_loopback(config.host) if required == "auto" else required
 
 
 def check_keys(config: ServeConfig) -> None:
-    """Refuse to serve strangers without keys.
+    """Check that keys are set if requests need one.
 
     Raises:
         ConfigError: API_KEYS_MISSING.
@@ -22,6 +23,7 @@ def check_keys(config: ServeConfig) -> None:
     if needs_keys(config) and not api_keys():
         raise ConfigError(
             "API_KEYS_MISSING",
-            f"host: others can reach '{config.host}', so callers need API keys. Set "
-            f"{KEYS_VARIABLE} to one or several keys, separated by commas; or listen on 127.0.0.1.",
+            f"host: other machines can reach '{config.host}', and no API keys are set. Expected "
+            f"one or more keys, separated by commas. Set {KEYS_VARIABLE}=KEY, or listen on "
+            "127.0.0.1.",
         )

@@ -1,7 +1,7 @@
-"""The configuration of the HTTP service: one frozen object, parsed once at the edge.
+"""Configuration of the HTTP service: one frozen object, parsed once.
 
-``snellen schema serve`` prints its JSON Schema. API keys are never part of it: they come from the
-environment (``SNELLEN_API_KEYS``), so that no file holds them.
+``snellen schema serve`` prints its JSON Schema. API keys are not part of it: they come from the
+environment (``SNELLEN_API_KEYS``), so that no file contains them.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 NotNegativeInt = Annotated[StrictInt, Field(ge=0)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 FORM_OVERHEAD = 64 * 1024
-"""Bytes that a multipart body may have beside its image."""
+"""Bytes that a multipart body may have in addition to its image."""
 
 
 class PreloadConfig(Section):
-    """A model that is loaded before the service calls itself ready."""
+    """A model to load before the service is ready."""
 
-    job: StrictStr | StrictInt = Field(description="A training job, by id or name.")
-    checkpoint: StrictStr | StrictInt = Field("best", description="best, last or an epoch number.")
+    job: StrictStr | StrictInt = Field(description="Id or name of a training job.")
+    checkpoint: StrictStr | StrictInt = Field(
+        "best", description="Checkpoint: best, last or an epoch number."
+    )
 
 
 class ReplicasConfig(Section):
-    """Processes that hold models: between ``min`` and ``max``, by the load."""
+    """Number of model processes, scaled between ``min`` and ``max`` with the load."""
 
-    min: PositiveInt = 1
-    max: PositiveInt = 1
+    min: PositiveInt = Field(1, description="Minimum number of model processes.")
+    max: PositiveInt = Field(1, description="Maximum number of model processes.")
     target_ongoing: PositiveFloat = Field(
-        8.0, description="Requests at work in one replica above which another one is started."
+        8.0, description="Requests per replica above which another replica is started."
     )
 
     @model_validator(mode="after")
@@ -45,91 +47,111 @@ class ReplicasConfig(Section):
 
 
 class ServedModelConfig(Section):
-    """How models are loaded and run; the same for every checkpoint that is asked for."""
+    """Settings with which every model is loaded and run."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a GPU for each replica where Ray has one."
+        "auto", description="Device; auto: a GPU for each replica if Ray has one, else CPUs."
     )
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        "fp32", description="Floating-point precision of the forward pass."
+    )
     min_confidence: Auto | Fraction = Field(
-        "auto", description="Of detections, where a request does not say: 0.25."
+        "auto", description="Confidence threshold of requests without one; auto: 0.25."
     )
-    trust: StrictBool = Field(False, description="Also run TorchScript files, which are code.")
+    trust: StrictBool = Field(False, description="Also load TorchScript files, which are code.")
     max_loaded: PositiveInt = Field(
-        3, description="Models that a replica holds; the one not used for longest makes room."
+        3, description="Maximum number of models per replica; the least recently used is unloaded."
     )
-    max_batch_size: AutoInt = Field("auto", description="auto: 8 on CPUs, 32 on a GPU.")
+    max_batch_size: AutoInt = Field(
+        "auto", description="Maximum images per forward pass; auto: 8 on CPUs, 32 on a GPU."
+    )
     batch_window_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = Field(
-        0.0, description="Also wait this long for company; 0: a free model starts at once."
+        0.0,
+        description="Maximum time to wait for a batch to fill (ms); 0: do not wait.",
     )
-    threads: AutoInt = Field("auto", description="Of one forward pass on CPUs; auto: at most 4.")
+    threads: AutoInt = Field(
+        "auto", description="Threads of one forward pass on CPUs; auto: at most 4."
+    )
     num_cpus: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="CPUs that a replica reserves in Ray; 0 leaves them to evaluations."
+        0.0, description="CPUs that each replica reserves in Ray; 0 leaves them to evaluations."
     )
     replicas: ReplicasConfig = ReplicasConfig()
 
 
 class LimitsConfig(Section):
-    """What one client, and all together, may ask for."""
+    """Limits per request and for all requests together."""
 
-    max_image_bytes: PositiveInt = MAX_BYTES
-    max_pixels: PositiveInt = MAX_PIXELS
+    max_image_bytes: PositiveInt = Field(
+        MAX_BYTES, description="Maximum size of an image file (bytes)."
+    )
+    max_pixels: PositiveInt = Field(
+        MAX_PIXELS, description="Maximum width x height of an image (pixels)."
+    )
     max_mask_pixels: PositiveInt = Field(
         2_000_000_000,
-        description="Masks of an image times its pixels; what is over it, the least sure, is left "
-        "out: making masks keeps all other requests waiting.",
+        description="Maximum number of masks x pixels of an image; the least confident masks above "
+        "it are dropped, since computing masks delays all other requests.",
     )
     max_queued: PositiveInt = Field(
-        64, description="Requests at work or waiting; further ones get 503 with Retry-After."
+        64, description="Maximum requests queued or running; others get 503 with Retry-After."
     )
     max_connections: PositiveInt = Field(
-        1000, description="Of clients, open at a time in each process; further ones get 503."
+        1000, description="Maximum open connections per HTTP process; others get 503."
     )
     max_buffered_bytes: PositiveInt = Field(
-        256 * 2**20, description="Bytes of uploads held at a time, those still arriving included."
+        256 * 2**20,
+        description="Maximum bytes of uploads in memory, including those still arriving.",
     )
-    body_timeout_s: PositiveFloat = Field(20.0, description="For a request to arrive: then 408.")
-    request_timeout_s: PositiveFloat = Field(60.0, description="For its answer: then 503.")
-    retry_after_s: PositiveInt = Field(1, description="What Retry-After says.")
+    body_timeout_s: PositiveFloat = Field(
+        20.0, description="Maximum time for a request to arrive (s); exceeding it returns 408."
+    )
+    request_timeout_s: PositiveFloat = Field(
+        60.0, description="Inference timeout (s); exceeding it returns 503."
+    )
+    retry_after_s: PositiveInt = Field(1, description="Value of the Retry-After header (s).")
     drain_timeout_s: PositiveFloat = Field(
-        20.0, description="When it is stopped: for accepted requests to be answered."
+        20.0, description="Maximum time to finish accepted requests when stopping (s)."
     )
 
 
 class SecurityConfig(Section):
-    """Who may ask."""
+    """Access control."""
 
     require_keys: Auto | StrictBool = Field(
-        "auto", description="auto: an API key is needed unless the host is this machine alone."
+        "auto", description="Require an API key; auto: unless only this machine can connect."
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Host names that requests may name; empty: on loopback its own, else any."
+        (), description="Accepted Host headers; empty: the loopback names on loopback, else any."
     )
     cors_origins: tuple[str, ...] = Field(
-        (), description="Origins of web pages that may ask, such as https://app.example.com."
+        (), description="Origins of pages that may send requests: https://app.example.com."
     )
 
 
 class ServeConfig(Section):
-    """The service, whole."""
+    """Configuration of the service."""
 
-    host: str = Field("127.0.0.1", description="Address that it listens on.")
-    port: Port = 8000
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8000, description="Port to listen on.")
     database: str | None = Field(
         None, description="Run tables; default SNELLEN_DATABASE or sqlite:///runs/snellen.db."
     )
-    output_dir: str = Field("auto", description="Where recorded pictures go; auto: runs/.")
-    roots: tuple[str, ...] = Field(
-        (), description="Folders in which training jobs may be registered over HTTP; none: off."
+    output_dir: str = Field(
+        "auto", description="Folder of the log and of recorded images; auto: runs/."
     )
-    preload: tuple[PreloadConfig, ...] = ()
+    roots: tuple[str, ...] = Field(
+        (), description="Folders whose run directories may be registered over HTTP; empty: none."
+    )
+    preload: tuple[PreloadConfig, ...] = Field(
+        (), description="Models to load before the service is ready."
+    )
     record: StrictBool = Field(
-        False, description="Keep requests in the run tables where they do not say."
+        False, description="Record requests in the run tables unless they set record=false."
     )
     cache_bytes: NotNegativeInt = Field(
-        0, description="Memory for answers to identical requests; 0: none are kept."
+        0, description="Maximum size of the prediction cache (bytes); 0: no cache."
     )
-    ingress_replicas: PositiveInt = Field(1, description="Processes that speak HTTP.")
+    ingress_replicas: PositiveInt = Field(1, description="Number of HTTP processes.")
     model: ServedModelConfig = ServedModelConfig()
     limits: LimitsConfig = LimitsConfig()
     security: SecurityConfig = SecurityConfig()

@@ -1,1 +1,1 @@
-"""The HTTP side: routes, schemas, problems, and what keeps strangers within bounds."""
+"""The HTTP API: routes, schemas, problem documents, and middleware."""

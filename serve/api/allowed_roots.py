@@ -1,4 +1,4 @@
-"""Keep paths that come over HTTP inside of the configured folders."""
+"""Keep paths that come over HTTP inside the configured root folders."""
 
 from __future__ import annotations
 
@@ -11,82 +11,85 @@ from snellen.adapters.checkpoints.run_directory import RunDirectory
 from snellen.serve.api.problems import Problem
 
 
-def folder_inside(text: str, roots: Sequence[str]) -> Path:
-    """The real folder that ``text`` names, absolute or relative to a root, links resolved.
+def resolve_inside(text: str, roots: Sequence[str]) -> Path:
+    """Resolve a folder inside one of the roots, links included.
+
+    Args:
+        text: absolute path, or relative to a root.
+        roots: folders below which paths are allowed.
 
     Raises:
-        Problem: 403, where it is not inside of a root; whether it exists is not told then. 404,
-            where it is and there is no such folder.
-        InputError: REMOTE_REFUSED, an address.
+        Problem: 403, the path is outside the roots, whether it exists or not; 404, it is inside
+            and does not exist.
+        InputError: REMOTE_REFUSED, the path is an address.
     """
     check_not_remote(text, "output_dir")
     if "\0" in text:
-        raise Problem(422, "VALIDATION", "The path holds a NUL character.")
+        raise Problem(422, "VALIDATION", "The path contains a NUL character.")
     for root in roots:
         base = Path(root).expanduser().resolve()
         try:
             real = (base / text).resolve()
-        except (OSError, RuntimeError):  # a loop of links
+        except (OSError, RuntimeError):  # a cycle of links
             continue
         if real == base or base in real.parents:
             return _existing(real)
     raise _forbidden(
-        "The path is not inside of a configured root."
+        "The path is outside the configured roots."
         if roots
-        else "Registering over HTTP is off: the service has no roots configured."
+        else "Registering over HTTP is disabled: the service has no roots configured."
     )
 
 
-class Inside:
-    """Whether paths are inside of a root, links resolved; whether they exist is all the same.
+class InsideRoots:
+    """Predicate: is a path inside one of the roots? Links are resolved; paths need not exist.
 
     Attributes:
-        refused: one was not.
+        rejected: True once a path was outside.
     """
 
     def __init__(self, roots: Sequence[str]) -> None:
         self._bases = [Path(root).expanduser().resolve() for root in roots]
-        self.refused = False
+        self.rejected = False
 
     def __call__(self, path: Path) -> bool:
-        """Whether this one is."""
+        """Return True if ``path`` is inside."""
         try:
             real = path.resolve()
         except (OSError, RuntimeError):
             real = Path("/")
         inside = any(base in (real, *real.parents) for base in self._bases)
-        self.refused |= not inside
+        self.rejected |= not inside
         return inside
 
 
-def check_files_inside(folder: Path, roots: Sequence[str]) -> None:
-    """Refuse a run directory whose files are links that lead out of the roots.
+def check_links(folder: Path, roots: Sequence[str]) -> None:
+    """Reject a run directory with links that lead out of the roots.
 
     Raises:
         Problem: 403.
     """
-    inside = Inside(roots)
+    inside = InsideRoots(roots)
     for place in (folder, *(folder / name for name in CHECKPOINT_FOLDERS)):
         entries = place.iterdir() if place.is_dir() else ()
         if not all(inside(entry) for entry in entries if entry.is_symlink()):
-            raise _forbidden("The directory has links that lead out of the configured roots.")
+            raise _forbidden("The directory contains links that lead out of the configured roots.")
 
 
-def check_names_inside(run: RunDirectory, inside: Inside) -> None:
-    """Refuse a run directory whose class names would be read from outside of the roots: answers
-    would tell them.
+def check_class_names(run: RunDirectory, inside: InsideRoots) -> None:
+    """Reject a run directory whose class names lie outside the roots: responses contain them.
 
     Args:
-        run: read with ``inside``.
-        inside: what was asked while it was read.
+        run: a run directory that was read with ``inside``.
+        inside: the predicate that was used to read it.
 
     Raises:
         Problem: 403.
     """
-    if inside.refused and run.class_names is None:
+    if inside.rejected and run.class_names is None:
         raise _forbidden(
-            "The run's arguments name class names outside of the configured roots. Send them as "
-            "class_names, or put a file class_names.txt into the directory."
+            "The arguments of the run refer to class names outside the configured roots. Send "
+            "them as class_names, or add a file class_names.txt to the directory."
         )
 
 
@@ -97,7 +100,7 @@ def _forbidden(detail: str) -> Problem:
 def _existing(folder: Path) -> Path:
     try:
         found = folder.is_dir()
-    except OSError:  # a name that is too long
+    except OSError:  # the name is too long
         found = False
     if not found:
         raise Problem(404, "RUN_DIRECTORY_NOT_FOUND", "There is no such directory.")

@@ -1,46 +1,45 @@
-"""The FastAPI application: the same on Ray Serve and in a test without Ray."""
+"""The FastAPI application, used on Ray Serve and in tests without Ray."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from operator import not_
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from tenacity import AsyncRetrying, retry_if_result, wait_fixed
 
 from snellen.adapters.errors import SnellenError
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
 from snellen.serve.api.backend import Busy, Unavailable
-from snellen.serve.api.middleware import (
-    Check,
-    Guard,
-    HeadAsGet,
-    HostCheck,
-    JsonLimit,
-    KeyCheck,
-    RoomCheck,
-    loopback_hosts,
-)
-from snellen.serve.api.openapi import complete
-from snellen.serve.api.prometheus import Measure
+from snellen.serve.api.middleware.admission import AdmissionCheck
+from snellen.serve.api.middleware.api_keys import ApiKeyCheck
+from snellen.serve.api.middleware.body_limit import BodyLimit
+from snellen.serve.api.middleware.guard import Check, Guard
+from snellen.serve.api.middleware.head_requests import HeadAsGet
+from snellen.serve.api.middleware.headers import SecurityHeaders
+from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
+from snellen.serve.api.middleware.request_metrics import RequestMetrics
+from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.routes import health, pages, single, training_jobs
 from snellen.serve.api.state import State
 
 _DESCRIPTION = (
-    "Predictions of trained vision models, one image a request. Errors are problem documents "
-    "(RFC 9457) whose `code` is stable."
+    "Predictions of trained vision models, one image per request. Errors are problem documents "
+    "(RFC 9457) with a stable `code`."
 )
-_PAUSE = 1.0
+_RETRY_PRELOAD_S = 1.0
 
 
 def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
-    """Put the application together.
+    """Create the application.
 
     Args:
-        state: what the routes share.
-        keys: API keys; none lets everybody in.
+        state: objects that the routes share.
+        keys: API keys; empty accepts every request.
         loopback: only this machine can reach the listener.
     """
     config = state.config
@@ -57,10 +56,10 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
     for module in (single, training_jobs, health, pages):
         app.include_router(module.router)
     problems.install(app, config.limits.retry_after_s)
-    complete(app, keys=bool(keys))
-    # The last one added is the first one that a request meets.
+    customize_openapi(app, keys=bool(keys))
+    # Middleware added last runs first.
     timeout_s = config.limits.body_timeout_s
-    app.add_middleware(JsonLimit, uploads=(single.PATH,), timeout_s=timeout_s)
+    app.add_middleware(BodyLimit, uploads=(single.PATH,), timeout_s=timeout_s)
     if config.security.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -69,7 +68,8 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
             allow_headers=["Authorization", "X-API-Key"],
         )
     app.add_middleware(Guard, checks=_checks(state, keys, loopback=loopback))
-    app.add_middleware(Measure, metrics=state.metrics, uploads=(single.PATH,))
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestMetrics, metrics=state.metrics, uploads=(single.PATH,))
     app.add_middleware(HeadAsGet)
     return app
 
@@ -78,9 +78,9 @@ def _checks(state: State, keys: Sequence[str], *, loopback: bool) -> list[Check]
     security = state.config.security
     hosts: tuple[str, ...] = security.allowed_hosts
     if hosts or loopback:
-        hosts = (*hosts, *loopback_hosts())  # by which health is asked for on this machine
-    room = RoomCheck(state.admission, (single.PATH,))
-    return [HostCheck(hosts, security.cors_origins), KeyCheck(keys), room]
+        hosts = (*hosts, *LOOPBACK_HOSTS)  # health checks on this machine use them
+    admission = AdmissionCheck(state.admission, (single.PATH,))
+    return [HostCheck(hosts, security.cors_origins), ApiKeyCheck(keys), admission]
 
 
 def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -94,27 +94,28 @@ def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[N
 
 
 async def preload(state: State) -> None:
-    """Load what the configuration names; until all of it is there the service is not ready."""
-    for wanted in state.config.preload:
-        while not await _loaded(state, wanted.job, str(wanted.checkpoint)):
-            await asyncio.sleep(_PAUSE)
+    """Load the models of ``preload``, retrying until all are loaded; then the service is ready."""
+    retrying = AsyncRetrying(wait=wait_fixed(_RETRY_PRELOAD_S), retry=retry_if_result(not_))
+    for model in state.config.preload:
+        await retrying(_try_preload, state, model.job, str(model.checkpoint))
     state.preloaded = True
 
 
-async def _loaded(state: State, job: int | str, checkpoint: str) -> bool:
+async def _try_preload(state: State, job: int | str, checkpoint: str) -> bool:
+    """Load one model; return True if it is loaded."""
     try:
         resolved = await asyncio.to_thread(state.resolver.resolve, job, checkpoint)
-        answer = await state.backend.preload(resolved.model)
+        reply = await state.backend.preload(resolved.model)
     except SnellenError as error:
-        return _failed(state, job, error.code, error.message)
+        return _preload_failed(state, job, error.code, error.message)
     except (Unavailable, Busy):
         return False
-    if answer.failure is not None:
-        return _failed(state, job, answer.failure.code, answer.failure.message)
+    if reply.failure is not None:
+        return _preload_failed(state, job, reply.failure.code, reply.failure.message)
     return True
 
 
-def _failed(state: State, job: int | str, code: str, message: str) -> bool:
+def _preload_failed(state: State, job: int | str, code: str, message: str) -> bool:
     if state.preload_failure is None:
         problems.log.error("preload of job %s: %s: %s", job, code, message)
     state.preload_failure = code

@@ -1,14 +1,14 @@
-"""Where the HTTP side finds its models; Ray Serve's handles are one way, a test's host another."""
+"""Interface between HTTP and the models: handles of Ray Serve, or a model host in a test."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from snellen.serve.inference.messages import Answer, ModelRef, Query
+from snellen.serve.inference.messages import InferenceReply, InferenceRequest, ModelRef
 
 
 class Unavailable(Exception):  # noqa: N818 - a state, read as one
-    """No process answers for the model now: it died, or is being started."""
+    """No process serves the model now: it died, or it is starting."""
 
 
 class Busy(Exception):  # noqa: N818 - a state, read as one
@@ -18,14 +18,22 @@ class Busy(Exception):  # noqa: N818 - a state, read as one
 class Backend(Protocol):
     """Models behind one method."""
 
-    async def answer(self, query: Query) -> Answer:
-        """Answer a query. Raises Unavailable or Busy."""
+    async def infer(self, request: InferenceRequest) -> InferenceReply:
+        """Run a model on one image.
+
+        Raises:
+            Unavailable, Busy: the request was not run.
+        """
         ...
 
-    async def preload(self, model: ModelRef) -> Answer:
-        """Load a model before anybody asks; the answer holds only a failure, if there is one."""
+    async def preload(self, model: ModelRef) -> InferenceReply:
+        """Load a model before it is requested; the reply contains only a failure, if any."""
         ...
 
     async def ping(self) -> None:
-        """Return if a process answers. Raises Unavailable."""
+        """Return if a model process responds.
+
+        Raises:
+            Unavailable: none does.
+        """
         ...

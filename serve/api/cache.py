@@ -1,58 +1,61 @@
-"""Answers to identical requests, kept in bounded memory; off unless it is given some."""
+"""Cache of predictions for identical requests; disabled by default."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
-from collections import OrderedDict
 
-from snellen.serve.inference.messages import Answer, Query
+from cachetools import LRUCache
+
+from snellen.serve.inference.messages import InferenceReply, InferenceRequest
+
+_KEY_BYTES = hashlib.sha256().digest_size
 
 
-class AnswerCache:
-    """The least recently used answers go first. Belongs to one event loop.
+class ReplyCache:
+    """Least recently used cache of replies, bounded in bytes. Belongs to one event loop.
 
-    Answers are kept pickled: their size is known, and nobody can change one that is shared.
+    Replies are stored pickled: their size is known, and callers cannot change a shared one.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._answers: OrderedDict[bytes, bytes] = OrderedDict()
-        self.bytes = 0
+        """Create the cache; 0 disables it."""
+        self._replies: LRUCache[bytes, bytes] = LRUCache(
+            max_bytes, getsizeof=lambda packed: len(packed) + _KEY_BYTES
+        )
 
     @property
     def enabled(self) -> bool:
-        """Whether anything is kept."""
-        return self._max_bytes > 0
+        """True if anything can be stored."""
+        return self._replies.maxsize > 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in use."""
+        return int(self._replies.currsize)
 
     @staticmethod
-    def key(query: Query) -> bytes:
-        """Equal for equal image bytes, name, model and options.
+    def key(request: InferenceRequest) -> bytes:
+        """Return the sha256 of everything that a reply depends on.
 
-        The model's key changes with the checkpoint's file.
+        That is the bytes and name of the image, the model and the options. The model's key changes
+        with the checkpoint file.
         """
-        options = f"{query.model.key}|{query.confidence}|{query.visualize}|{query.name}"
-        digest = hashlib.sha256(hashlib.sha256(query.data).digest())
+        options = f"{request.model.key}|{request.confidence}|{request.visualize}|{request.name}"
+        digest = hashlib.sha256(hashlib.sha256(request.data).digest())
         digest.update(options.encode("utf-8", "surrogatepass"))
         return digest.digest()
 
-    def get(self, key: bytes) -> Answer | None:
-        """A copy of the answer that was kept, or None."""
-        found = self._answers.get(key)
-        if found is None:
+    def get(self, key: bytes) -> InferenceReply | None:
+        """Return a copy of the stored reply, or None."""
+        packed = self._replies.get(key)
+        if packed is None:
             return None
-        self._answers.move_to_end(key)
-        answer: Answer = pickle.loads(found)
-        return answer
+        reply: InferenceReply = pickle.loads(packed)
+        return reply
 
-    def put(self, key: bytes, answer: Answer) -> None:
-        """Keep an answer, unless it is larger than all that may be kept."""
-        packed = pickle.dumps(answer)
-        size = len(packed) + len(key)
-        if size > self._max_bytes or key in self._answers:
-            return
-        self._answers[key] = packed
-        self.bytes += size
-        while self.bytes > self._max_bytes:
-            old, gone = self._answers.popitem(last=False)
-            self.bytes -= len(gone) + len(old)
+    def put(self, key: bytes, reply: InferenceReply) -> None:
+        """Store a reply, unless it is larger than the whole cache."""
+        packed = pickle.dumps(reply)
+        if key not in self._replies and len(packed) + _KEY_BYTES <= self._replies.maxsize:
+            self._replies[key] = packed

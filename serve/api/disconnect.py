@@ -1,4 +1,4 @@
-"""Stop working for a client that has gone."""
+"""Cancel work when the client disconnects."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 Result = TypeVar("Result")
+CLIENT_CLOSED_REQUEST = 499
+"""Status in the metrics for a client that disconnected before its response, as in nginx."""
 
 
-async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of ``work``, which is cancelled when the client hangs up.
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """Await ``work`` and cancel it if the client disconnects first.
 
     Args:
         receive: of a request whose body has been read.
-        work: not begun yet.
+        work: a coroutine that has not started.
+
+    Returns:
+        The result of ``work``.
 
     Raises:
-        ClientDisconnect: the client hung up; ``work`` has ended.
+        ClientDisconnect: the client disconnected; ``work`` has ended.
     """
     working = asyncio.create_task(work)
-    watching = asyncio.create_task(_hung_up(receive))
+    watching = asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -32,10 +37,10 @@ async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, Result]) ->
     finally:
         for task in (working, watching):
             task.cancel()
-        # What it holds is free only when it has ended.
+        # Slots and bytes that the work holds are released only when it has ended.
         await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def _hung_up(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

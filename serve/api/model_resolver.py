@@ -1,7 +1,8 @@
-"""Which model a request means: a training job and a checkpoint, looked up and remembered a while.
+"""Find the model of a request by training job and checkpoint; lookups are cached briefly.
 
-The key of a model holds its file's size and time and every setting: a checkpoint that training
-has replaced is another model, and a changed setting never meets one that is loaded already.
+The key of a model covers the size and modification time of its file and every setting: a
+checkpoint that training has overwritten is a different model, and a changed setting never meets a
+model that was loaded with the old one.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import hashlib
 import json
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from cachetools import TTLCache
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.base import PREDICTION
@@ -23,13 +25,13 @@ from snellen.serve.inference.messages import ModelRef
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 
-_SECONDS = 1.0
-_MOST = 256
+_TTL_S = 1.0
+_MAX_CACHED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
-    """A checkpoint of a training job."""
+class ResolvedModel:
+    """A checkpoint of a training job, and how to load it."""
 
     job: JobView
     checkpoint: str
@@ -37,42 +39,41 @@ class Resolved:
 
 
 class ModelResolver:
-    """Finds models by job and checkpoint; threads may share it."""
+    """Resolve models by training job and checkpoint. Safe to share between threads."""
 
     def __init__(self, db: Database, settings: ServedModelConfig) -> None:
         self._db = db
         self._settings = settings
         self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[int | str, str], tuple[float, Resolved]] = OrderedDict()
+        self._cache: TTLCache[tuple[int | str, str], ResolvedModel] = TTLCache(
+            _MAX_CACHED, _TTL_S, timer=time.monotonic
+        )
 
-    def resolve(self, job: int | str, checkpoint: str) -> Resolved:
-        """The model of a job (id, or name) and ``best``, ``last`` or an epoch.
+    def resolve(self, job: int | str, checkpoint: str) -> ResolvedModel:
+        """Return the model, looked up in the run tables unless it is cached.
+
+        Args:
+            job: id or name of a training job.
+            checkpoint: ``best``, ``last`` or an epoch number.
 
         Raises:
             InputError: JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND.
-            RunError: the database does not answer.
+            RunError: the database does not respond.
         """
-        known = self.known(job, checkpoint)
-        if known is not None:
-            return known
-        key = (job, checkpoint)
+        cached = self.cached(job, checkpoint)
+        if cached is not None:
+            return cached
         resolved = self._look_up(job, checkpoint)
         with self._lock:
-            self._known[key] = (time.monotonic(), resolved)
-            self._known.move_to_end(key)
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            self._cache[job, checkpoint] = resolved
         return resolved
 
-    def known(self, job: int | str, checkpoint: str) -> Resolved | None:
-        """What was looked up within the last second; takes no time, and so needs no thread."""
+    def cached(self, job: int | str, checkpoint: str) -> ResolvedModel | None:
+        """Return a model that was looked up within the last second; never blocks on I/O."""
         with self._lock:
-            known = self._known.get((job, checkpoint))
-        if known is None or time.monotonic() - known[0] >= _SECONDS:
-            return None
-        return known[1]
+            return self._cache.get((job, checkpoint))
 
-    def _look_up(self, job: int | str, checkpoint: str) -> Resolved:
+    def _look_up(self, job: int | str, checkpoint: str) -> ResolvedModel:
         settings = self._settings
         model = ModelConfig(
             job=job,
@@ -89,8 +90,11 @@ class ModelResolver:
             stat = Path(spec.checkpoint or "").stat()
         except OSError:
             raise InputError(
-                "CHECKPOINT_NOT_FOUND", f"'{spec.checkpoint}' is not there any more."
+                "CHECKPOINT_NOT_FOUND",
+                f"checkpoint: '{spec.checkpoint}' does not exist any more. Expected a checkpoint "
+                "file of the training job. Restore it, or register the run directory again with "
+                "`snellen register`.",
             ) from None
         text = json.dumps([asdict(spec), stat.st_size, stat.st_mtime_ns], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-        return Resolved(located.job, checkpoint, ModelRef(f"{located.job.id}-{digest}", spec))
+        return ResolvedModel(located.job, checkpoint, ModelRef(f"{located.job.id}-{digest}", spec))

@@ -1,4 +1,4 @@
-"""The error answers that a route may give, for the OpenAPI document."""
+"""The OpenAPI document: error responses, API keys, and parameters without null."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from snellen.serve.api.middleware import OPEN_PATHS
+from snellen.serve.api.middleware.api_keys import OPEN_PATHS
 from snellen.serve.api.problems import MEDIA_TYPE
 from snellen.serve.api.schemas import ProblemDocument
 
 _MEANINGS = {
-    400: "Malformed, or a host name that is not served here.",
-    401: "An API key is needed.",
-    403: "Not allowed: outside of the configured roots, or a page of another origin.",
-    404: "There is no such training job, checkpoint or page.",
+    400: "Malformed request, or an unknown host name.",
+    401: "An API key is required.",
+    403: "Not allowed: a path outside the configured roots, or a page of another origin.",
+    404: "No such training job, checkpoint or page.",
     408: "The request did not arrive in time.",
-    409: "The class names do not fit the checkpoint.",
-    413: "Too many bytes, or too many pixels.",
-    415: "Not an image of a format that is read.",
-    422: "A parameter, the image or the checkpoint cannot be used.",
-    500: "The model's output is not finite, or an unforeseen error.",
-    503: "Overloaded, being stopped, or not available; Retry-After says when to ask again.",
+    409: "The class names do not match the checkpoint.",
+    413: "Too many bytes or pixels.",
+    415: "Not an image in a supported format.",
+    422: "Invalid parameters, or an image or checkpoint that cannot be used.",
+    500: "Model output that is not finite, or an internal error.",
+    503: "Overloaded, stopping or not available. Retry-After says when to try again.",
     507: "No space left to record the request.",
 }
 _ALWAYS = (400, 401, 403, 500)
@@ -29,7 +29,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
     503: {
         "Retry-After": {
-            "description": "Seconds.",
+            "description": "Time to wait before the next attempt (s).",
             "required": True,
             "schema": {"type": "integer", "minimum": 1},
         }
@@ -41,8 +41,8 @@ _SCHEMES: dict[str, Any] = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """``responses`` of a route that may answer so, besides what every route may."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the ``responses`` of a route: these statuses and those of every route."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
     return {
         status: {
@@ -54,8 +54,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema of what travels as text, where null is said by leaving it out."""
+def drop_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove null from the schema of a text parameter: absent parameters are omitted."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema
@@ -63,12 +63,12 @@ def without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**kinds[0], **rest}
 
 
-def complete(app: FastAPI, *, keys: bool) -> None:
-    """Let the OpenAPI document tell what FastAPI does not see.
+def customize_openapi(app: FastAPI, *, keys: bool) -> None:
+    """Add to the OpenAPI document what FastAPI does not generate.
 
     Args:
-        app: with all of its routes.
-        keys: callers need an API key.
+        app: the application, with all of its routes.
+        keys: requests need an API key.
     """
     build = app.openapi
 
@@ -80,7 +80,9 @@ def complete(app: FastAPI, *, keys: bool) -> None:
             for path in document["paths"].values():
                 for operation in path.values():
                     for parameter in operation.get("parameters", ()):
-                        parameter["schema"] = without_null(parameter["schema"])
+                        schema = parameter["schema"] = drop_null(parameter["schema"])
+                        if "description" in schema:
+                            parameter.setdefault("description", schema["description"])
             if keys:
                 components["securitySchemes"] = _SCHEMES
                 document["security"] = [{name: []} for name in _SCHEMES]
@@ -94,5 +96,5 @@ def complete(app: FastAPI, *, keys: bool) -> None:
 def _problem_schema() -> dict[str, Any]:
     schema = ProblemDocument.model_json_schema()
     for one in schema["properties"].values():
-        one.pop("default", None)  # left out where there is nothing to say, never null
+        one.pop("default", None)  # omitted when absent, never null
     return schema

@@ -1,7 +1,7 @@
-"""Errors as RFC 9457 problem documents: a status, a code, and a sentence that names no path.
+"""Errors as RFC 9457 problem documents: a status, a code, and a detail that names no path.
 
-Messages of the command line name files and databases; a stranger must not learn those. So what an
-answer says is written here, by code, and the full message goes to the log.
+Messages of the command line name files and databases, which clients must not learn. The detail of
+a response is therefore chosen here, by code; the full message goes to the log.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("snellen.serve")
 
 
 class _OneLine(logging.Filter):
-    """Messages quote what clients sent: a line break in it must not begin a line of the log."""
+    """Escape line breaks in messages: they quote client input, which must not forge log lines."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
@@ -49,32 +49,32 @@ _IMAGE_STATUS: dict[ErrorCode, int] = {
     ErrorCode.NONFINITE: 500,
     ErrorCode.INTERNAL: 500,
 }
-_RETRY = "The service cannot do this now; try again later."
-_CHECKPOINT = "The checkpoint cannot be used; the operator's log says why."
+_RETRY = "The service cannot do this now. Try again later."
+_CHECKPOINT = "The checkpoint cannot be used. See the log of the service for the reason."
 _KNOWN: dict[str, tuple[int, str]] = {
     "JOB_NOT_FOUND": (404, "There is no such training job."),
     "CHECKPOINT_NOT_FOUND": (404, "The training job has no such checkpoint."),
     "CHECKPOINT_MISSING": (404, "The training job has no such checkpoint."),
-    "CLASS_COUNT": (409, "The class names do not fit the checkpoint's outputs."),
-    "CLASS_NAMES_DUPLICATE": (409, "Class names stand more than once."),
-    "REMOTE_REFUSED": (403, "Addresses are refused: nothing is downloaded."),
+    "CLASS_COUNT": (409, "The number of class names does not match the outputs of the checkpoint."),
+    "CLASS_NAMES_DUPLICATE": (409, "Duplicate class names."),
+    "REMOTE_REFUSED": (403, "Remote addresses are rejected: the service downloads nothing."),
     "DATABASE_LOCKED": (503, _RETRY),
     "DATABASE_CONNECTION": (503, _RETRY),
     "DATABASE_UNREACHABLE": (503, _RETRY),
     "DATABASE_READONLY": (503, _RETRY),
     "OUTPUT_NOT_WRITABLE": (503, _RETRY),
-    "DISK_FULL": (507, "There is no space left to record the request."),
-    "OUT_OF_MEMORY": (503, "The image does not fit the device's memory now."),
-    "MODEL_ERROR": (500, "The model failed on this request."),
+    "DISK_FULL": (507, "No space left to record the request."),
+    "OUT_OF_MEMORY": (503, "The device has not enough free memory for this image."),
+    "MODEL_ERROR": (500, "The model raised an error on this request."),
 }
-_RETRIED = 503
+_UNAVAILABLE = 503
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Problem(HTTPException):
-    """An answer that is an error; raised anywhere below a route.
+    """An error response; raised anywhere below a route.
 
-    It is an HTTPException, since FastAPI lets only those through while it reads a body.
+    It is an HTTPException because FastAPI propagates only those while it reads a body.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Problem(HTTPException):
         self.members = members
 
     def document(self) -> dict[str, Any]:
-        """The body."""
+        """Return the body of the response."""
         return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -103,37 +103,37 @@ class Problem(HTTPException):
         }
 
     def response(self) -> Response:
-        """The answer."""
+        """Return the response."""
         return JSONResponse(
             self.document(), self.status, headers=self.headers, media_type=MEDIA_TYPE
         )
 
 
 def overloaded(retry_after_s: int, code: str, detail: str) -> Problem:
-    """503 with an integer ``Retry-After``."""
+    """Create a 503 problem with an integer ``Retry-After`` (s)."""
     return Problem(503, code, detail, headers={"Retry-After": str(retry_after_s)})
 
 
-def problem_of(error: SnellenError, retry_after_s: int = 1) -> Problem:
-    """What an error of ours is over HTTP; unknown codes of wrong checkpoints are 422."""
-    return problem_of_code(error.code, error.message, retry_after_s)
+def problem_from_error(error: SnellenError, retry_after_s: int = 1) -> Problem:
+    """Convert an error to a problem and log its message; codes not listed here are 422."""
+    return problem_from_code(error.code, error.message, retry_after_s)
 
 
-def problem_of_code(code: str, message: str, retry_after_s: int = 1) -> Problem:
-    """As ``problem_of``, for an error that came from another process."""
+def problem_from_code(code: str, message: str, retry_after_s: int = 1) -> Problem:
+    """Convert the code and message of an error from another process, as `problem_from_error`."""
     log.warning("%s: %s", code, message)
     status, detail = _KNOWN.get(code, (422, _CHECKPOINT))
-    if status == _RETRIED:
+    if status == _UNAVAILABLE:
         return overloaded(retry_after_s, code, detail)
     return Problem(status, code, detail)
 
 
-def problem_of_image(result: InferenceResult) -> Problem:
-    """What a failed image is over HTTP."""
+def problem_from_image(result: InferenceResult) -> Problem:
+    """Convert the result of an image that failed."""
     code = result.error_code or ErrorCode.INTERNAL
     status = _IMAGE_STATUS.get(code, 422)
     name = "MODEL_NONFINITE" if code is ErrorCode.NONFINITE else str(code)
-    # Decoders print their objects with an address.
+    # Decoders print objects with their memory address.
     detail = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "the file", result.error_message or "")
     if code is ErrorCode.INTERNAL:
         log.error("image failed: %s", result.error_message)
@@ -142,23 +142,23 @@ def problem_of_image(result: InferenceResult) -> Problem:
 
 
 def validation_problem(errors: list[Any]) -> Problem:
-    """422 with what is wrong with which parameter."""
+    """Create a 422 problem from pydantic's errors: which parameters are invalid, and why."""
     shown = [
         {"loc": [_short(part) for part in one["loc"]], "msg": str(one["msg"])}
         for one in errors[:20]
     ]
     words = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in shown[:3])
-    return Problem(422, "VALIDATION", words or "The request is not valid.", errors=shown)
+    return Problem(422, "VALIDATION", words or "The request is invalid.", errors=shown)
 
 
 def _short(part: object) -> str:
-    """A key that a client chose may be megabytes long."""
+    """Shorten a part of a location: a key chosen by a client may be megabytes long."""
     text = str(part)
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
 def install(app: FastAPI, retry_after_s: int) -> None:
-    """Let every error of ``app`` be answered by a problem document."""
+    """Install exception handlers that turn every error of ``app`` into a problem document."""
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, error: Problem) -> Response:
@@ -166,7 +166,7 @@ def install(app: FastAPI, retry_after_s: int) -> None:
 
     @app.exception_handler(SnellenError)
     async def _snellen(_: Request, error: SnellenError) -> Response:
-        return problem_of(error, retry_after_s).response()
+        return problem_from_error(error, retry_after_s).response()
 
     @app.exception_handler(RequestValidationError)
     async def _request(_: Request, error: RequestValidationError) -> Response:
@@ -182,13 +182,13 @@ def install(app: FastAPI, retry_after_s: int) -> None:
         headers = dict(error.headers or {})
         if error.status_code == 405:
             headers["Allow"] = _allowed(app, request.scope)
-        detail = {404: "There is no such page.", 405: "This page takes other methods."}
+        detail = {404: "There is no such page.", 405: "Method not allowed; see the Allow header."}
         text = detail.get(error.status_code, HTTPStatus(error.status_code).phrase)
         return Problem(error.status_code, code, text, headers=headers).response()
 
 
 def _allowed(app: FastAPI, scope: Scope) -> str:
-    """The methods of a path; the router names those of its first route alone."""
+    """Return the methods of a path; the router lists only those of its first route."""
     found = {
         method
         for method in _METHODS
@@ -199,6 +199,6 @@ def _allowed(app: FastAPI, scope: Scope) -> str:
     return ", ".join(method for method in _METHODS if method in found)
 
 
-def unforeseen() -> Problem:
-    """500 for a fault of ours; the log has the traceback."""
-    return Problem(500, "INTERNAL", "An unforeseen error; the operator's log has the details.")
+def internal_error() -> Problem:
+    """Create a 500 problem; the traceback is in the log."""
+    return Problem(500, "INTERNAL", "Internal error. See the log of the service for details.")

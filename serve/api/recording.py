@@ -1,50 +1,53 @@
-"""Keep a request in the run tables: an inference job of type ``single`` and its one result."""
+"""Record a request in the run tables: an inference job of type ``single`` with one result."""
 
 from __future__ import annotations
 
-import errno
-import os
 import uuid
 from pathlib import Path
 
 from snellen.adapters.errors import RunError
 from snellen.adapters.types import ImageStatus
 from snellen.pipelines.planning.fingerprint import snellen_version
-from snellen.serve.api.model_resolver import Resolved
-from snellen.serve.api.responses import row_of
-from snellen.serve.inference.messages import Answer
+from snellen.serve.api.model_resolver import ResolvedModel
+from snellen.serve.api.responses import RecordedRequest, result_row
+from snellen.serve.inference.messages import InferenceReply
+from snellen.store.atomic_file import write_atomically
 from snellen.store.image_rows import record_request
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 
 FOLDER = "requests"
-"""Where pictures of recorded requests lie, below the folder of the runs."""
+"""Folder of the annotated images of recorded requests, below the folder of the runs."""
 
 
 class Recorder:
-    """Writes requests to the run tables; threads may share it."""
+    """Write requests to the run tables. Safe to share between threads."""
 
     def __init__(self, db: Database, root: Path) -> None:
-        """Take the run tables, and the folder of the runs, which need not exist yet."""
+        """Create a recorder.
+
+        Args:
+            db: the run tables.
+            root: folder of the runs; it is created when needed.
+        """
         self._db = db
         self._root = root
 
-    def record(
-        self, answer: Answer, resolved: Resolved, name: str
-    ) -> tuple[tuple[int, int], str | None]:
-        """Store a request, whether its image could be used or not.
+    def record(self, reply: InferenceReply, resolved: ResolvedModel, name: str) -> RecordedRequest:
+        """Store a request; one whose image could not be used, too.
 
-        Returns:
-            Ids of the inference job and of its result, and the picture's path below the folder
-            of the runs.
+        Args:
+            reply: with a result.
+            resolved: the model.
+            name: display name of the image.
 
         Raises:
-            RunError: DATABASE_LOCKED, DISK_FULL, OUTPUT_NOT_WRITABLE and their like; nothing was
-                stored.
+            RunError: DATABASE_LOCKED, DISK_FULL, OUTPUT_NOT_WRITABLE and the like; nothing is
+                stored then.
         """
-        result = answer.result
+        result = reply.result
         assert result is not None
-        path = self._write(answer.picture) if answer.picture else None
+        path = self._write(reply.picture) if reply.picture else None
         failed = result.status is ImageStatus.FAILED
         job = {
             "training_job_id": resolved.job.id,
@@ -60,31 +63,25 @@ class Recorder:
             "failed_images": 1 if failed else 0,
             "total_inference_time_ms": result.inference_time_ms,
             "avg_inference_time_ms": result.inference_time_ms,
-            "fingerprint": {"checkpoint_sha256": answer.sha256},
+            "fingerprint": {"checkpoint_sha256": reply.sha256},
             "snellen_version": snellen_version(),
             "started_at": utc_now(),
             "completed_at": utc_now(),
         }
         try:
-            ids = record_request(self._db, job, row_of(result, name, path))
+            job_id, result_id = record_request(self._db, job, result_row(result, name, path))
         except BaseException:
             if path is not None:
                 (self._root / path).unlink(missing_ok=True)
             raise
-        return ids, path
+        return RecordedRequest(job_id, result_id, path)
 
     def _write(self, picture: bytes) -> str:
         relative = f"{FOLDER}/{uuid.uuid4().hex}.jpg"
-        target = self._root / relative
-        temporary = target.with_suffix(".part")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(picture)
-            os.replace(temporary, target)  # noqa: PTH105 (what pathlib calls, too)
-        except OSError as error:
-            Path(temporary).unlink(missing_ok=True)
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            raise RunError(
-                "DISK_FULL" if full else "OUTPUT_NOT_WRITABLE", f"'{target}': {error}"
-            ) from error
+            write_atomically(self._root / relative, picture)
+        except RunError as error:
+            # Clients need not know whether the folder is read-only.
+            code = "DISK_FULL" if error.code == "DISK_FULL" else "OUTPUT_NOT_WRITABLE"
+            raise RunError(code, error.message) from error
         return relative

@@ -1,14 +1,15 @@
-"""From a model's answer to the body of a response and the row of a table."""
+"""Convert the reply of a model to the body of a response, and to a row of the run tables."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from snellen.adapters.types import Box, InferenceResult
-from snellen.serve.api.model_resolver import Resolved
+from snellen.serve.api.model_resolver import ResolvedModel
 from snellen.serve.api.schemas import (
     BoxResponse,
     ClassScoreResponse,
@@ -17,36 +18,49 @@ from snellen.serve.api.schemas import (
     MaskResponse,
     PoseResponse,
 )
-from snellen.serve.inference.messages import Answer
+from snellen.serve.inference.messages import InferenceReply
 
 
-def response_of(
-    answer: Answer,
-    resolved: Resolved,
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """A request in the run tables.
+
+    Attributes:
+        inference_job_id: id of its inference job.
+        result_id: id of its result.
+        picture_path: annotated image, relative to the folder of the runs; None without one.
+    """
+
+    inference_job_id: int
+    result_id: int
+    picture_path: str | None
+
+
+def build_response(
+    reply: InferenceReply,
+    resolved: ResolvedModel,
     name: str,
     *,
     created_at: datetime,
-    ids: tuple[int, int] | None = None,
-    picture_path: str | None = None,
+    recorded: RecordedRequest | None = None,
 ) -> InferenceResultResponse:
-    """The body for a prediction.
+    """Build the response for a prediction.
 
     Args:
-        answer: with a result whose status is ok.
-        resolved: the model that was asked.
-        name: display name of the image, which is its id too.
-        created_at: when.
-        ids: of the job and of the result, where the request was recorded.
-        picture_path: of the recorded picture, relative to where such are kept.
+        reply: with a result whose status is ok.
+        resolved: the model.
+        name: display name of the image, which is also its id.
+        created_at: time of the prediction (UTC).
+        recorded: the request in the run tables, if it was recorded.
     """
-    result = answer.result
+    result = reply.result
     assert result is not None
     return InferenceResultResponse(
-        id=ids[1] if ids else None,
-        inference_job_id=ids[0] if ids else None,
+        id=recorded and recorded.result_id,
+        inference_job_id=recorded and recorded.inference_job_id,
         training_job_id=resolved.job.id,
         checkpoint=resolved.checkpoint,
-        checkpoint_sha256=answer.sha256,
+        checkpoint_sha256=reply.sha256,
         task_type=str(result.task_type),
         image_path=name,
         image_name=name,
@@ -57,14 +71,14 @@ def response_of(
         predicted_label_id=result.predicted_label_id,
         confidence=result.confidence,
         top5_predictions=_top5(result),
-        predicted_boxes=_boxes(result, answer.labels),
+        predicted_boxes=_boxes(result, reply.labels),
         predicted_masks=_masks(result),
         predicted_keypoints=_poses(result),
         inference_time_ms=result.inference_time_ms,
         preprocessing_time_ms=result.preprocessing_time_ms,
         postprocessing_time_ms=result.postprocessing_time_ms,
-        visualization=_data_url(answer.picture),
-        visualization_path=picture_path,
+        visualization=_data_url(reply.picture),
+        visualization_path=recorded and recorded.picture_path,
         extra_data=result.extra_data or None,
         created_at=created_at,
     )
@@ -115,8 +129,8 @@ def _data_url(picture: bytes | None) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode('ascii')}"
 
 
-def row_of(result: InferenceResult, name: str, picture_path: str | None) -> dict[str, Any]:
-    """The columns of ``inference_results``, in the shapes of a result row."""
+def result_row(result: InferenceResult, name: str, picture_path: str | None) -> dict[str, Any]:
+    """Build a row of ``inference_results``, with values as in result files."""
     return {
         "image_index": 0,
         "image_path": name,

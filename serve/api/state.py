@@ -1,4 +1,4 @@
-"""What the routes of one process share."""
+"""Objects that the routes of one process share."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from pathlib import Path
 from anyio import CapacityLimiter
 from starlette.requests import Request
 
-from snellen.serve.api.admission import Admission
 from snellen.serve.api.backend import Backend
-from snellen.serve.api.cache import AnswerCache
+from snellen.serve.api.cache import ReplyCache
+from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.api.prometheus import Metrics
 from snellen.serve.api.recording import Recorder
 from snellen.serve.config import ServeConfig
 from snellen.store.sql.database import Database
 
-_RECORDING = 4
-"""Who waits for a locked database must not take the threads that other requests need. SQLite
-takes one writer at a time anyway."""
+_RECORDING_THREADS = 4
+"""Requests that wait for a locked database must not take the threads that others need. SQLite
+has one writer at a time anyway."""
 
 
 @dataclass(slots=True)
 class State:
     """Everything below the routes.
 
-    ``preloaded`` turns true once, when all that is to be loaded is; until then
-    ``preload_failure`` is the code of the last attempt that failed. ``recording`` are the threads
-    that write to the run tables, ``probe`` is the look at them that ``/health/ready`` has under
-    way.
+    Attributes:
+        preloaded: all models of ``preload`` are loaded; never turns false again.
+        preload_failure: code of the last failed attempt to preload.
+        recording: limits the threads that write to the run tables.
+        probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
     """
 
     config: ServeConfig
@@ -40,21 +41,21 @@ class State:
     metrics: Metrics
     resolver: ModelResolver
     recorder: Recorder
-    cache: AnswerCache
+    cache: ReplyCache
     preloaded: bool = False
     preload_failure: str | None = None
-    recording: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_RECORDING))
+    recording: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_RECORDING_THREADS))
     probe: asyncio.Task[None] | None = None
 
 
 def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:
-    """The state of a process.
+    """Create the state of a process.
 
     Args:
-        config: of the service.
+        config: configuration of the service.
         db: the open run tables.
         backend: the models.
-        root: folder of the runs, for recorded pictures.
+        root: folder of the runs, for annotated images of recorded requests.
     """
     admission = Admission(config.limits)
     return State(
@@ -65,11 +66,11 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         metrics=Metrics(admission),
         resolver=ModelResolver(db, config.model),
         recorder=Recorder(db, root),
-        cache=AnswerCache(config.cache_bytes),
+        cache=ReplyCache(config.cache_bytes),
     )
 
 
-async def state_of(request: Request) -> State:
-    """The state, for ``Depends``, which would give a plain function a thread for each request."""
+async def get_state(request: Request) -> State:
+    """Return the state, as a dependency; FastAPI would run a plain function in a thread."""
     state: State = request.app.state.snellen
     return state

@@ -1,1 +1,1 @@
-"""The socket of a process that speaks HTTP itself, and what its connections may do."""
+"""The HTTP server of a process: its socket, and limits on its connections."""

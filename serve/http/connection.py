@@ -1,7 +1,7 @@
-"""A connection of a client: uvicorn's, with bounds on its number, its heads and its slowness.
+"""Client connections: uvicorn's, with limits on their number, header size and duration.
 
-uvicorn waits for ever for a client that begins a request and does not end it, and takes heads of
-any size; behind a reverse proxy that is the proxy's business, here there may be none.
+uvicorn waits forever for a client that does not finish a request, and accepts headers of any size.
+A reverse proxy would enforce these limits, but there may be none.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from snellen.serve.api.problems import MEDIA_TYPE, Problem, overloaded
 from snellen.serve.config import LimitsConfig
 
 MAX_HEAD = 64 * 1024
-"""Bytes of a request line and its headers."""
+"""Maximum size of a request line with its headers, in bytes."""
 _GRACE_S = 5.0
-"""In which the application itself may say 408, with reasons."""
+"""Additional time in which the application itself can respond with 408, in seconds."""
 
 
 class Connection(HttpToolsProtocol):
-    """One of at most ``limits.max_connections`` of this process.
+    """One of at most ``limits.max_connections`` connections of this process.
 
-    A request that is not whole ``limits.body_timeout_s`` and a grace after its first byte ends its
-    connection, whether it was answered meanwhile or not; so does a connection without a request.
+    The connection is closed if a request is not complete ``limits.body_timeout_s`` plus a grace
+    period after its first byte, whether or not a response was sent; or if no request arrives.
     """
 
     limits = LimitsConfig()
@@ -38,34 +38,34 @@ class Connection(HttpToolsProtocol):
         self._messages = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections:
             after = self.limits.retry_after_s
-            self._refuse(overloaded(after, "OVERLOADED", "Too many connections are open."))
+            self._reject(overloaded(after, "OVERLOADED", "Too many connections are open."))
             return
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         super().connection_lost(exc)
         self._expect_nothing()
 
     def data_received(self, data: bytes) -> None:
-        """asyncio."""
+        """Implement asyncio.Protocol."""
         if self.transport.is_closing():
             return
         before = self._messages
         super().data_received(data)
-        # What began within these bytes is not counted: most of them may be the body before it.
+        # Bytes of the call in which a head began are not counted: most may be the body before it.
         if self._in_head and self._messages == before:
             self._head += len(data)
             if self._head > MAX_HEAD:
-                detail = f"The request's head is larger than {MAX_HEAD} bytes."
-                self._refuse(Problem(431, "HEAD_LIMIT", detail))
+                detail = f"The request headers are larger than {MAX_HEAD} bytes."
+                self._reject(Problem(431, "HEAD_LIMIT", detail))
 
     def on_message_begin(self) -> None:
-        """httptools: the first byte of a request."""
+        """Handle the first byte of a request (httptools)."""
         super().on_message_begin()
         self._in_head, self._head = True, 0
         self._messages += 1
@@ -73,18 +73,18 @@ class Connection(HttpToolsProtocol):
             self._expect_request()
 
     def on_headers_complete(self) -> None:
-        """httptools."""
+        """Handle the end of the headers (httptools)."""
         self._in_head = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """httptools: the last byte of a request."""
+        """Handle the last byte of a request (httptools)."""
         super().on_message_complete()
         self._expect_nothing()
 
     def send_400_response(self, msg: str) -> None:
-        """uvicorn: what came is no HTTP."""
-        self._refuse(Problem(400, "BAD_REQUEST", msg))
+        """Respond to data that is not HTTP (uvicorn)."""
+        self._reject(Problem(400, "BAD_REQUEST", msg))
 
     def _expect_request(self) -> None:
         seconds = self.limits.body_timeout_s + _GRACE_S
@@ -100,8 +100,8 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse(self, problem: Problem) -> None:
-        """Answer below the application, and hang up."""
+    def _reject(self, problem: Problem) -> None:
+        """Respond without the application, and close the connection."""
         body = json.dumps(problem.document()).encode()
         headers = {
             **(problem.headers or {}),
@@ -113,16 +113,16 @@ class Connection(HttpToolsProtocol):
         }
         lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         self._expect_nothing()
-        if not self._answering():
+        if not self._responding():
             self.transport.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
         self.transport.close()
 
-    def _answering(self) -> bool:
-        """Whether another answer would stand in the middle of one."""
+    def _responding(self) -> bool:
+        """Return True while the application is sending a response."""
         cycle = self.cycle
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
 
 def bounded(limits: LimitsConfig) -> type[Connection]:
-    """Connections with the limits of a configuration, for uvicorn, which makes them by class."""
+    """Create a connection class with these limits; uvicorn takes a class, not a factory."""
     return type("BoundedConnection", (Connection,), {"limits": limits})

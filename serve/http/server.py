@@ -9,24 +9,27 @@ import socket
 
 import uvicorn
 from starlette.types import ASGIApp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http.connection import bounded
 
 _KEEP_ALIVE_S = 75
-"""For an idle connection. Above the minute for which usual reverse proxies keep theirs: the one
-that closes first must not be the server, or the next request meets a closed connection."""
-_BIND_S, _POLL_S = 30.0, 0.05
+"""Time that an idle connection is kept, in seconds. Longer than the 60 s of common reverse proxies:
+if the server closed first, the proxy's next request would meet a closed connection."""
+_BIND_TIMEOUT_S, _POLL_S = 30.0, 0.05
 
 
 class Listener:
-    """Serves an application at a host and port. Belongs to one event loop.
+    """Serve an application at a host and port. Belongs to one event loop.
 
     Args:
-        app: ASGI, with its lifespan.
-        limits: of its connections.
-        shared: other processes of this user listen on the same port, and connections are spread
-            over them by the operating system.
+        app: ASGI application, with its lifespan.
+        host: address to listen on.
+        port: port to listen on.
+        limits: limits on its connections.
+        shared: other processes of this user listen on the same port; the operating system
+            distributes connections among them.
     """
 
     def __init__(
@@ -51,14 +54,20 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Return when it accepts connections.
+        """Start the server, and return when it accepts connections.
 
         Raises:
-            OSError: the port is still taken after half a minute: a process that was replaced may
-                take a while to end.
+            OSError: the port is still in use after 30 s; a process that is being replaced may
+                need a while to stop.
         """
-        sock = await self._bound()
-        # What clients send must not fill the log.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_port_in_use),
+            wait=wait_fixed(_POLL_S),
+            stop=stop_after_delay(_BIND_TIMEOUT_S),
+            reraise=True,
+        )
+        sock: socket.socket = await retrying(self._bind)
+        # Malformed requests of clients must not fill the log.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._task = asyncio.create_task(self._server.serve(sockets=[sock]))
         while not self._server.started and not self._task.done():
@@ -68,28 +77,17 @@ class Listener:
 
     @property
     def alive(self) -> bool:
-        """Whether it accepts connections."""
+        """True while it accepts connections."""
         return self._task is not None and not self._task.done()
 
     async def close(self) -> None:
-        """Accept nothing more, end idle connections and, after a second, all others."""
+        """Stop accepting; close idle connections, and all others after one second."""
         if self._task is None:
             return
         self._server.should_exit = True
         await asyncio.wait((self._task,))
 
-    async def _bound(self) -> socket.socket:
-        end = asyncio.get_running_loop().time() + _BIND_S
-        while True:
-            try:
-                return self._bind()
-            except OSError as error:
-                late = asyncio.get_running_loop().time() > end
-                if error.errno != errno.EADDRINUSE or late:
-                    raise
-            await asyncio.sleep(_POLL_S)
-
-    def _bind(self) -> socket.socket:
+    async def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.address[0] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -102,3 +100,7 @@ class Listener:
             sock.close()
             raise
         return sock
+
+
+def _port_in_use(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE

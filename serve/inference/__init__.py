@@ -1,1 +1,1 @@
-"""Running models for single requests; no HTTP and no Ray in here."""
+"""Inference for single requests; independent of HTTP and Ray."""

@@ -1,8 +1,9 @@
-"""Gather requests while the model is busy, and give them to it together when it is free.
+"""Continuous batching: queue requests while the model is busy, and run them together.
 
-A batch is formed when the model can take it, not when a clock says so: a lone request starts at
-once, and under load the requests that came meanwhile go together. (``ray.serve.batch`` closes a
-batch when its timeout is over, also while the model is busy; see docs/decisions/0008.)
+A batch is formed when the model is free, not when a timer fires: a single request starts
+immediately, and under load the requests that arrived in the meantime share a batch.
+(``ray.serve.batch`` closes a batch when its timeout expires, even while the model is busy; see
+docs/decisions/0008.)
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ Out = TypeVar("Out")
 
 
 class Batcher(Generic[Item, Out]):
-    """Items in, one by one; answers back, batch by batch. Belongs to one event loop.
+    """Process single items in batches. Belongs to one event loop.
 
     Args:
-        work: turns at most ``max_size`` items into as many answers, in order.
-        max_size: items of one batch.
-        window_s: how long a batch that is not full waits for company.
+        work: returns one output per item, in order.
+        max_size: maximum number of items in a batch.
+        window_s: maximum time to wait for a batch to fill, in seconds.
     """
 
     def __init__(
@@ -40,12 +41,15 @@ class Batcher(Generic[Item, Out]):
         self._task: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> tuple[Out, int]:
-        """The answer to ``item``, and how many items its batch had.
+        """Process an item in a batch.
 
-        A caller that is cancelled takes its item back if its batch has not begun.
+        Cancelling the call removes the item from the queue, unless its batch has started.
+
+        Returns:
+            The output for ``item``, and the number of items in its batch.
 
         Raises:
-            whatever ``work`` raised for the batch.
+            Exception: the exception that ``work`` raised for the batch.
         """
         future: asyncio.Future[tuple[Out, int]] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
@@ -54,7 +58,7 @@ class Batcher(Generic[Item, Out]):
         return await future
 
     async def close(self) -> None:
-        """Stop; what waits is cancelled."""
+        """Stop, and cancel queued items."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -64,15 +68,15 @@ class Batcher(Generic[Item, Out]):
             self._waiting.popleft()[1].cancel()
 
     async def _run(self) -> None:
-        # It ends when nothing waits: a task that waited on would keep a model that has made room
-        # for another in memory.
+        # The task ends when the queue is empty: a waiting task would keep an unloaded model in
+        # memory.
         try:
             while self._waiting:
                 if self._window_s and len(self._waiting) < self._max_size:
                     await asyncio.sleep(self._window_s)
                 batch = self._take()
                 if batch:
-                    await self._answer(batch)
+                    await self._process(batch)
         finally:
             self._task = None
 
@@ -84,11 +88,11 @@ class Batcher(Generic[Item, Out]):
                 batch.append(entry)
         return batch
 
-    async def _answer(self, batch: list[tuple[Item, asyncio.Future[tuple[Out, int]]]]) -> None:
+    async def _process(self, batch: list[tuple[Item, asyncio.Future[tuple[Out, int]]]]) -> None:
         try:
-            answers = await self._work([item for item, _ in batch])
-            if len(answers) != len(batch):
-                raise RuntimeError(f"{len(answers)} answers for a batch of {len(batch)}")
+            outputs = await self._work([item for item, _ in batch])
+            if len(outputs) != len(batch):
+                raise RuntimeError(f"{len(outputs)} outputs for a batch of {len(batch)}")
         except asyncio.CancelledError:
             for _, future in batch:
                 future.cancel()
@@ -98,6 +102,6 @@ class Batcher(Generic[Item, Out]):
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future), output in zip(batch, outputs, strict=True):
             if not future.done():
-                future.set_result((answer, len(batch)))
+                future.set_result((output, len(batch)))

@@ -1,49 +1,63 @@
-"""Remember for a while which models could not be loaded.
+"""Cache of models that failed to load.
 
-Loading takes seconds and one model is loaded at a time: requests for a broken checkpoint would
-keep everybody else's models from being loaded.
+Loading takes seconds, and models are loaded one at a time: without the cache, requests for a broken
+checkpoint would block the loading of all other models.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
+
+from cachetools import TTLCache
 
 from snellen.adapters.errors import SnellenError
 
-SECONDS = 60.0
-_MOST = 256
+TTL_S = 60.0
+_MAX_CACHED = 256
 Model = TypeVar("Model")
 
 
-class KnownFailures:
-    """Keys of models with the error that loading them gave. Belongs to one event loop."""
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """An error to raise again. The exception itself would hold the frames of every request."""
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[float, type[SnellenError], str, str]] = OrderedDict()
+    kind: type[SnellenError]
+    code: str
+    message: str
+
+
+class LoadFailures:
+    """Errors of models that failed to load, by key of the model. Belongs to one event loop."""
+
+    def __init__(self, ttl_s: float = TTL_S) -> None:
+        """Create the cache; errors expire after ``ttl_s`` seconds."""
+        self._errors: TTLCache[str, _Error] = TTLCache(_MAX_CACHED, ttl_s, timer=time.monotonic)
 
     def add(self, key: str, error: SnellenError) -> None:
-        """Remember an error."""
-        # Not the object: each time that it is raised it would take hold of one more request.
-        self._known[key] = (time.monotonic(), type(error), error.code, error.message)
-        while len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        """Remember the error of a model."""
+        self._errors[key] = _Error(type(error), error.code, error.message)
 
     def check(self, key: str) -> None:
-        """Raise the error that is remembered of a model, if there is one."""
-        known = self._known.get(key)
-        if known is None:
-            return
-        since, kind, code, message = known
-        if time.monotonic() - since < SECONDS:
-            raise kind(code, message)
-        del self._known[key]
+        """Raise the error of a model, if one is remembered.
+
+        Raises:
+            SnellenError: a new exception with the same class, code and message.
+        """
+        error = self._errors.get(key)
+        if error is not None:
+            raise error.kind(error.code, error.message)
 
     async def load(self, key: str, load: Callable[[], Awaitable[Model]]) -> Model:
-        """Load a model unless that is known to fail. To be called where one loads at a time:
-        those who waited for the first to fail do not try again.
+        """Load a model, unless it is known to fail.
+
+        Call it where models are loaded one at a time: requests that waited for a failed attempt
+        do not try again.
+
+        Raises:
+            SnellenError: the model cannot be loaded.
         """
         self.check(key)
         try:

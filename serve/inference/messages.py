@@ -1,4 +1,4 @@
-"""What goes to a model and what comes back; both travel between processes."""
+"""Messages between the HTTP processes and the model processes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from snellen.adapters.types import AdapterSpec, InferenceResult
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """Which model: a key that changes with the checkpoint's file and every setting, and how to
-    build it.
+    """A model and how to build it.
+
+    Attributes:
+        key: changes with the checkpoint file and with every setting.
+        spec: how to build the adapter.
     """
 
     key: str
@@ -18,13 +21,14 @@ class ModelRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class InferenceRequest:
     """One image for one model.
 
     Attributes:
+        model: the model to run.
         data: bytes of the image file.
         name: display name, for messages.
-        confidence: detections below it are left out; None keeps the model's setting.
+        confidence: confidence threshold of detections; None keeps the model's setting.
         visualize: also draw the result.
     """
 
@@ -37,22 +41,23 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a model gave no answer at all: the code and message of a SnellenError."""
+    """The code and message of an error that prevented a prediction."""
 
     code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a query: ``result`` or ``failure`` is set, never both.
+class InferenceReply:
+    """Reply to a request: either ``result`` or ``failure`` is set.
 
     Attributes:
-        result: the prediction, or the failure of this image alone (``status`` failed).
-        labels: class id -> name, of the classes in ``result.predicted_boxes``.
-        sha256: of the checkpoint.
-        picture: JPEG of the annotated image, where it was asked for.
-        batch_size: images that shared the forward pass.
+        result: the prediction, or the failure of this image alone (``status`` is failed).
+        failure: the model could not be loaded or run.
+        labels: class id -> name, for the classes in ``result.predicted_boxes``.
+        sha256: sha256 of the checkpoint (hexadecimal).
+        picture: annotated image (JPEG), if requested.
+        batch_size: number of images in the forward pass.
     """
 
     result: InferenceResult | None = None

@@ -1,6 +1,6 @@
-"""Holds models and answers queries: decode and check first, then share a forward pass.
+"""Load models and run them on single images, in shared batches.
 
-An image is decoded and prepared in a pool of threads before it joins a batch, so that a corrupt
+An image is decoded and preprocessed in a thread pool before it joins a batch, so that a corrupt
 upload fails alone and the model never waits for a decoder. One thread runs the forward passes.
 """
 
@@ -29,30 +29,31 @@ from snellen.adapters.types import (
     Preprocessed,
 )
 from snellen.serve.inference.batcher import Batcher
-from snellen.serve.inference.messages import Answer, Failure, Query
+from snellen.serve.inference.messages import Failure, InferenceReply, InferenceRequest
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
 
-_MOST_THREADS = 4
-"""Above it a forward pass of one image gains little and takes much from its neighbours."""
+_MAX_THREADS = 4
+"""More threads hardly speed up the forward pass of one image, and slow down other processes."""
 CPU_BATCH, GPU_BATCH = 8, 32
-_KEPT_PIXELS = 4_000_000
-"""Larger images are decoded again to be drawn on: 200 KB of PNG can be 190 MB of pixels, and as
-many of them as may wait would be kept."""
+_MAX_KEPT_PIXELS = 4_000_000
+"""Larger images are decoded again for drawing: 200 KB of PNG can be 190 MB of pixels, and every
+queued request would keep them in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """How a host runs its models; None leaves the choice to the host.
+    """Settings of a host; None lets the host choose.
 
     Attributes:
         device: ``cpu``, ``cuda`` or None: a GPU if this process has one.
-        max_batch_size: images of one forward pass.
-        batch_window_s: seconds that a batch which is not full waits for company.
-        threads: of one forward pass on CPUs.
-        max_pixels, max_bytes: of an image.
-        max_mask_pixels: of all masks of an image.
+        max_batch_size: maximum number of images per forward pass.
+        batch_window_s: maximum time to wait for a batch to fill, in seconds.
+        threads: threads of one forward pass on CPUs.
+        max_pixels: maximum width x height of an image.
+        max_bytes: maximum size of an image file.
+        max_mask_pixels: maximum number of masks x pixels of an image.
     """
 
     device: str | None
@@ -66,7 +67,7 @@ class HostSettings:
 
 @dataclass(slots=True)
 class LoadedModel:
-    """A model and the queue in front of it."""
+    """A model, its class names and the queue in front of it."""
 
     adapter: Adapter
     names: tuple[str, ...]
@@ -74,22 +75,22 @@ class LoadedModel:
 
 
 class ModelHost:
-    """Loads models and answers queries. Belongs to one event loop."""
+    """Load models and run them on single images. Belongs to one event loop."""
 
     def __init__(self, settings: HostSettings) -> None:
         self._settings = settings
         cpus = len(os.sched_getaffinity(0))
-        self._threads = settings.threads or min(cpus, _MOST_THREADS)
+        self._threads = settings.threads or min(cpus, _MAX_THREADS)
         self._decoders = ThreadPoolExecutor(max(1, min(cpus, 8)), "snellen-decode")
         self._runner = ThreadPoolExecutor(1, "snellen-infer")
-        # Python remembers each text that it has warned with, and these hold numbers of the upload.
+        # Python stores every distinct warning, and these contain numbers from the uploads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     async def load(self, spec: AdapterSpec) -> LoadedModel:
-        """Load a model and run it once, so that the first request is not slower.
+        """Load a model and warm it up with one forward pass.
 
         Raises:
-            ConfigError, InputError: what is wrong with the checkpoint or a setting.
+            ConfigError, InputError: the checkpoint or a setting cannot be used.
         """
         loop = asyncio.get_running_loop()
         adapter = await loop.run_in_executor(self._runner, self._load, spec)
@@ -108,7 +109,7 @@ class ModelHost:
     def _load(self, spec: AdapterSpec) -> Adapter:
         from snellen.adapters.runtime.threads import let_threads_sleep, set_compute_threads
 
-        # The processes that speak HTTP want the same cores.
+        # The HTTP processes share these cores.
         let_threads_sleep()
         set_compute_threads(self._threads)
         loaded = load_adapter_class(spec.adapter).from_spec(spec, device=self._settings.device)
@@ -116,14 +117,14 @@ class ModelHost:
             loaded.warmup(1)
         return loaded
 
-    async def answer(self, model: LoadedModel, query: Query) -> Answer:
-        """Answer one query; whatever is wrong with its image or the model is in the answer."""
+    async def infer(self, model: LoadedModel, request: InferenceRequest) -> InferenceReply:
+        """Run a model on one image; errors of the image or the model are in the reply."""
         loop = asyncio.get_running_loop()
         adapter = model.adapter
         begin = time.perf_counter()
         size = 0
         try:
-            prepare = partial(self._prepare, adapter, query)
+            prepare = partial(self._prepare, adapter, request)
             image, item = await loop.run_in_executor(self._decoders, prepare)
             prepared_ms = (time.perf_counter() - begin) * 1000
             result, size = await model.batcher.submit(item)
@@ -131,13 +132,13 @@ class ModelHost:
         except ImageError as error:
             result = failed_result(error, adapter.info.task_type)
         except SnellenError as error:
-            return Answer(failure=Failure(error.code, error.message))
-        result.image_path = result.image_name = query.name
+            return InferenceReply(failure=Failure(error.code, error.message))
+        result.image_path = result.image_name = request.name
         picture = None
-        if query.visualize and result.status is ImageStatus.OK:
-            draw = partial(self._draw, image, query, result, model.names)
+        if request.visualize and result.status is ImageStatus.OK:
+            draw = partial(self._draw, image, request, result, model.names)
             picture = await loop.run_in_executor(self._decoders, draw)
-        return Answer(
+        return InferenceReply(
             result=result,
             labels=_labels(result, model.names),
             sha256=adapter.info.checkpoint_sha256,
@@ -145,28 +146,31 @@ class ModelHost:
             batch_size=size,
         )
 
-    def _prepare(self, adapter: Adapter, query: Query) -> tuple[DecodedImage | None, Preprocessed]:
-        image = self._decode(query)
+    def _prepare(
+        self, adapter: Adapter, request: InferenceRequest
+    ) -> tuple[DecodedImage | None, Preprocessed]:
+        """Decode and preprocess an image; it is also returned if it is small and to be drawn."""
+        image = self._decode(request)
         try:
             item = adapter.preprocess(image)
         except ImageError:
             raise
-        except Exception as error:  # one odd image must not look like a fault of the service
+        except Exception as error:  # one odd image must not look like an internal error
             raise ImageError(
                 ErrorStage.PREPROCESS,
                 ErrorCode.INTERNAL,
                 f"preprocessing failed: {type(error).__name__}",
             ) from error
-        item.min_confidence = query.confidence
+        item.min_confidence = request.confidence
         item.max_mask_pixels = self._settings.max_mask_pixels
-        small = image.width * image.height <= _KEPT_PIXELS
-        return image if query.visualize and small else None, item
+        small = image.width * image.height <= _MAX_KEPT_PIXELS
+        return image if request.visualize and small else None, item
 
-    def _decode(self, query: Query) -> DecodedImage:
+    def _decode(self, request: InferenceRequest) -> DecodedImage:
         settings = self._settings
         return decode_image(
-            query.data,
-            name=query.name,
+            request.data,
+            name=request.name,
             max_pixels=settings.max_pixels,
             max_bytes=settings.max_bytes,
         )
@@ -174,18 +178,18 @@ class ModelHost:
     def _draw(
         self,
         image: DecodedImage | None,
-        query: Query,
+        request: InferenceRequest,
         result: InferenceResult,
         names: Sequence[str],
     ) -> bytes:
         from snellen.pipelines.tasks.render import draw_result
         from snellen.pipelines.visualization.encode import encode_jpeg
 
-        pixels = (image or self._decode(query)).pixels
+        pixels = (image or self._decode(request)).pixels
         return encode_jpeg(draw_result(pixels, result, names))
 
     async def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._runner.shutdown(wait=False, cancel_futures=True)
 

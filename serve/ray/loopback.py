@@ -1,7 +1,7 @@
-"""Keep what Ray Serve listens on to this machine.
+"""Make Ray Serve's gRPC servers listen on loopback only.
 
-Each process of a deployment has a gRPC server by which others of the cluster could call it. Ray
-binds it to every interface of the machine, whatever address HTTP has, and there is no setting.
+Each process of a deployment has a gRPC server through which other nodes can call it. Ray binds it
+to all interfaces, whatever address HTTP has, and there is no setting for it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ from typing import Any
 _HOST = "127.0.0.1"
 
 
-def keep_to_loopback() -> bool:
-    """Let the server of this process listen on loopback alone; called before Ray starts it.
+def bind_to_loopback() -> bool:
+    """Make the gRPC server of this process listen on loopback; call it before Ray starts it.
 
     Returns:
-        False where this version of Ray starts it in another way.
+        False if this version of Ray starts the server in another way.
     """
     from ray.serve._private import replica
 
     module: Any = replica
     bind = getattr(module, "add_port_to_grpc_server", None)
     if bind is None:
-        logging.getLogger("snellen.serve").warning("Ray's own servers may listen everywhere")
+        logging.getLogger("snellen.serve").warning(
+            "the gRPC servers of Ray may listen on all interfaces"
+        )
         return False
 
     def on_loopback(server: Any, address: str) -> Any:

@@ -1,4 +1,4 @@
-"""What ``snellen serve`` settles before it starts anything: paths, and its port."""
+"""Checks of ``snellen serve`` before anything is started: absolute paths, and a free port."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from snellen.serve.config import ServeConfig
 from snellen.store.sql.urls import resolve_url
 
 
-def absolute(config: ServeConfig) -> ServeConfig:
-    """The configuration with paths from the root: Ray's processes have folders of their own."""
+def with_absolute_paths(config: ServeConfig) -> ServeConfig:
+    """Return the configuration with absolute paths: Ray's processes have other working folders."""
     folder = "runs" if config.output_dir == "auto" else config.output_dir
     roots = tuple(str(Path(root).expanduser().absolute()) for root in config.roots)
     preload = tuple(one.model_copy(update={"job": _job_path(one.job)}) for one in config.preload)
@@ -32,7 +32,11 @@ def _job_path(job: str | int) -> str | int:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise InputError, PORT_TAKEN, where nobody can listen there."""
+    """Check that a port is free.
+
+    Raises:
+        InputError: PORT_TAKEN.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,6 +45,6 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise InputError(
                 "PORT_TAKEN",
-                f"port: cannot listen on {host} port {port}: {error.strerror or error}. Choose "
-                "another with --port, or stop the program that has it.",
+                f"port: cannot listen on {host} port {port}: {error.strerror or error}. Expected a "
+                "free port. Choose another one with --port, or stop the program that uses it.",
             ) from None

@@ -1,7 +1,7 @@
-"""Let other programs of this user join the service's Ray, and nobody else.
+"""Allow other programs of this user, but of no other, to join the Ray of the service.
 
-Ray's own token file is used, so that ``snellen eval CONFIG ray.address=...`` finds it by itself.
-Ray would create it readable by everybody under the usual umask: it is created here, before.
+Ray's own token file is used, so that ``snellen eval CONFIG ray.address=...`` finds it. Ray would
+create it readable by everybody under the usual umask, so it is created here first.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def share_token() -> None:
-    """Use the token file, created where it is missing, unless the environment says otherwise.
+    """Use the token file, and create it if missing, unless the environment configures a token.
 
-    Where it cannot be written, the service gets a token of its own that nobody else knows.
+    If the file cannot be written, the service uses a random token that no other program knows.
     """
     if any(name in os.environ for name in _VARIABLES):
         return

@@ -13,7 +13,7 @@ from snellen.adapters.types import InferenceResult
 from snellen.pipelines.model_tools.export import ExportSettings, export_model
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
-from tests.serve.local import FIXTURES, TASKS, served
+from tests.serve.local_service import FIXTURES, TASKS, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PIXELS, CONFIDENCE = 1e-2, 1e-4

@@ -1,4 +1,4 @@
-"""Run tables with a training job for each tiny checkpoint, and images."""
+"""Fixtures: run tables with a training job for each tiny checkpoint, and images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
-from tests.serve.local import TASKS, fixture_job
+from tests.serve.local_service import TASKS, fixture_job
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def jobs(db: Database) -> dict[str, JobView]:
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (150, 110), **options: object) -> bytes:
-    """A red circle and a blue square on grey, which the tiny checkpoints know something about."""
+    """Draw a red circle and a blue square on grey, which the tiny checkpoints can detect."""
     rows, columns = np.mgrid[: size[1], : size[0]]
     pixels = np.full((size[1], size[0], 3), 128, np.uint8)
     pixels[(rows - 40) ** 2 + (columns - 50) ** 2 < 30**2] = (220, 40, 40)

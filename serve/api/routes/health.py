@@ -11,38 +11,39 @@ from starlette.responses import Response
 
 from snellen.adapters.errors import SnellenError
 from snellen.serve.api.backend import Busy, Unavailable
-from snellen.serve.api.openapi import problems as documented
+from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.problems import overloaded
 from snellen.serve.api.schemas import HealthResponse
-from snellen.serve.api.state import State, state_of
+from snellen.serve.api.state import State, get_state
 from snellen.store.jobs import count_training_jobs
 
 router = APIRouter()
-_SECONDS = 5.0
+_PROBE_TIMEOUT_S = 5.0
 
 
 @router.get(
     "/health/live",
     response_model=HealthResponse,
-    responses=documented(),
+    responses=problem_responses(),
     tags=["health"],
-    summary="Whether the process answers.",
+    summary="Check liveness",
 )
 async def live() -> HealthResponse:
-    """Always `alive`; needs no key."""
+    """Return `alive` if the process responds. Needs no API key."""
     return HealthResponse(status="alive")
 
 
 @router.get(
     "/health/ready",
     response_model=HealthResponse,
-    responses=documented(503),
+    responses=problem_responses(503),
     tags=["health"],
-    summary="Whether requests can be answered.",
+    summary="Check readiness",
 )
-async def ready(state: Annotated[State, Depends(state_of)]) -> HealthResponse:
-    """`ready` when the run tables and a model process answer, and all that is to be preloaded
-    is loaded. Needs no key.
+async def ready(state: Annotated[State, Depends(get_state)]) -> HealthResponse:
+    """Return `ready` if requests can be served. Needs no API key.
+
+    That is, the models of `preload` are loaded, and the run tables and a model process respond.
     """
     after = state.config.limits.retry_after_s
     if state.admission.draining:
@@ -50,30 +51,33 @@ async def ready(state: Annotated[State, Depends(state_of)]) -> HealthResponse:
     if not state.preloaded:
         failure = state.preload_failure
         if failure is not None:
-            raise overloaded(after, "PRELOAD_FAILED", f"A model cannot be loaded: {failure}.")
+            raise overloaded(
+                after, "PRELOAD_FAILED", f"A model of preload cannot be loaded: {failure}."
+            )
         raise overloaded(after, "LOADING", "Models are being loaded.")
     try:
-        async with asyncio.timeout(_SECONDS):
-            await _probed(state)
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            await _probe(state)
     except SnellenError:
-        raise overloaded(after, "DATABASE", "The run tables do not answer.") from None
+        raise overloaded(after, "DATABASE", "The run tables do not respond.") from None
     except (Unavailable, Busy, TimeoutError):
-        raise overloaded(after, "MODELS", "The model process does not answer.") from None
+        raise overloaded(after, "MODELS", "The model process does not respond.") from None
     return HealthResponse(status="ready", checks={"database": "ok", "models": "ok"})
 
 
-async def _probed(state: State) -> None:
-    """One look at a time, however many ask: each takes a thread for as long as a database is
-    locked, and nobody needs a key to ask.
+async def _probe(state: State) -> None:
+    """Probe run tables and models, one probe at a time for all requests.
+
+    A probe holds a thread for as long as the database is locked, and requests for it need no key.
     """
     probe = state.probe
     if probe is None or probe.done():
-        probe = state.probe = asyncio.create_task(_look(state))
+        probe = state.probe = asyncio.create_task(_probe_once(state))
         probe.add_done_callback(lambda task: task.cancelled() or task.exception())
     await asyncio.shield(probe)
 
 
-async def _look(state: State) -> None:
+async def _probe_once(state: State) -> None:
     await asyncio.gather(run_in_threadpool(count_training_jobs, state.db), state.backend.ping())
 
 
@@ -81,13 +85,13 @@ async def _look(state: State) -> None:
     "/metrics",
     response_class=Response,
     responses={
-        **documented(),
-        200: {"content": {"text/plain": {}}, "description": "Prometheus's exposition."},
+        **problem_responses(),
+        200: {"content": {"text/plain": {}}, "description": "Prometheus exposition."},
     },
     tags=["health"],
-    summary="Counters for Prometheus.",
+    summary="Export metrics for Prometheus",
 )
-async def metrics(state: Annotated[State, Depends(state_of)]) -> Response:
-    """Of this process; where several speak HTTP, each has its own."""
+async def metrics(state: Annotated[State, Depends(get_state)]) -> Response:
+    """Return the metrics of this process; with several HTTP processes each has its own."""
     content, media_type = state.metrics.text()
     return Response(content, headers={"Content-Type": media_type})

@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI document in Swagger UI, whose files come from a package, not a CDN."""
+"""``/docs``: Swagger UI for the OpenAPI document, served from a package instead of a CDN."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ _START = """SwaggerUIBundle({
 
 @router.get("/docs")
 async def docs() -> Response:
-    """The page."""
+    """Return the page of Swagger UI."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/assets/start.js")
 async def start() -> Response:
-    """What starts Swagger UI; a file of its own, so that the page needs no inline script."""
+    """Return the script that starts Swagger UI; separate, so that no inline script is needed."""
     return Response(_START, media_type="text/javascript")
 
 
 @router.get("/docs/assets/{name}")
 async def asset(name: str) -> Response:
-    """A file of Swagger UI."""
+    """Return a file of Swagger UI."""
     package = find_spec("fastapi_offline")
     if name not in _FILES or package is None or package.origin is None:
         raise Problem(404, "NOT_FOUND", "There is no such page.")

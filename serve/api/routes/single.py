@@ -13,36 +13,33 @@ from starlette.concurrency import run_in_threadpool
 from snellen.adapters.types import ImageStatus
 from snellen.serve.api import problems
 from snellen.serve.api.backend import Busy, Unavailable
-from snellen.serve.api.disconnect import unless_hung_up
-from snellen.serve.api.filenames import display_name
-from snellen.serve.api.model_resolver import Resolved
-from snellen.serve.api.openapi import problems as documented
-from snellen.serve.api.openapi import without_null
+from snellen.serve.api.disconnect import cancel_on_disconnect
+from snellen.serve.api.model_resolver import ResolvedModel
+from snellen.serve.api.openapi import drop_null, problem_responses
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.responses import response_of
+from snellen.serve.api.responses import build_response
 from snellen.serve.api.schemas import (
-    CHECKPOINT,
-    Id,
     InferenceResultResponse,
+    SingleInferenceQuery,
     SingleInferenceRequest,
 )
-from snellen.serve.api.state import State, state_of
-from snellen.serve.api.upload import Form, Upload, read_form
-from snellen.serve.inference.messages import Answer
-from snellen.serve.inference.messages import Query as ModelQuery
+from snellen.serve.api.state import State, get_state
+from snellen.serve.api.uploads.filenames import display_name
+from snellen.serve.api.uploads.multipart import Form, FormSpec, Upload, read_form
+from snellen.serve.inference.messages import InferenceReply, InferenceRequest
 from snellen.store.sql.columns import utc_now
 
 router = APIRouter(prefix="/inference", tags=["inference"])
 PATH = "/inference/single"
-_PATH = re.compile(r"[/\\:]|\.\.")
-_FIELDS = tuple(SingleInferenceRequest.model_fields)
+_LOOKS_LIKE_PATH = re.compile(r"[/\\:]|\.\.")
+_FORM = FormSpec("image", tuple(SingleInferenceRequest.model_fields))
 
 
 def _form_schema() -> dict[str, Any]:
-    """The multipart body, which FastAPI does not see: it is read by hand, within limits."""
+    """Return the request body of the OpenAPI document; FastAPI does not read this form itself."""
     known = SingleInferenceRequest.model_json_schema()["properties"]
-    fields = {name: without_null(one) for name, one in known.items()}
-    image = {"type": "string", "format": "binary", "description": "The image file."}
+    fields = {name: drop_null(one) for name, one in known.items()}
+    image = {"type": "string", "format": "binary", "description": "Image file."}
     schema = {
         "type": "object",
         "required": ["image"],
@@ -57,81 +54,62 @@ def _form_schema() -> dict[str, Any]:
 @router.post(
     "/single",
     response_model=InferenceResultResponse,
-    responses=documented(404, 408, 409, 413, 415, 422, 503, 507),
+    responses=problem_responses(404, 408, 409, 413, 415, 422, 503, 507),
     openapi_extra={"requestBody": _form_schema()},
-    summary="Predict for one uploaded image.",
+    summary="Predict one image",
 )
 async def infer_single(
     request: Request,
-    state: Annotated[State, Depends(state_of)],
-    training_job_id: Annotated[Id | None, Query()] = None,
-    checkpoint: Annotated[
-        str | None,
-        Query(description="best, last or an epoch", json_schema_extra={"pattern": CHECKPOINT}),
-    ] = None,
-    confidence: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
-    visualize: Annotated[bool | None, Query()] = None,
-    record: Annotated[bool | None, Query()] = None,
+    state: Annotated[State, Depends(get_state)],
+    query: Annotated[SingleInferenceQuery, Query()],
 ) -> InferenceResultResponse:
-    """Each parameter is a form field or a query parameter, not both.
+    """Run a model on one uploaded image.
 
-    - `training_job_id`, `checkpoint` (`best`, `last` or an epoch): the model.
-    - `confidence`: detections below it are left out; of no effect on classification.
-    - `visualize`: also return the annotated image.
-    - `record`: keep the request in the run tables.
+    Send each parameter either as a form field or in the query. `training_job_id` and `checkpoint`
+    select the model.
     """
-    given = {
-        "training_job_id": training_job_id,
-        "checkpoint": checkpoint,
-        "confidence": confidence,
-        "visualize": visualize,
-        "record": record,
-    }
     _check_query(request)
-    with state.admission.request() as holding:
+    with state.admission.request() as reservation:
         state.admission.check()
-        form = await read_form(
-            request,
-            file_field="image",
-            known=_FIELDS,
-            limits=state.config.limits,
-            holding=holding,
-        )
-        asked = _asked({name: value for name, value in given.items() if value is not None}, form)
-        upload = _image_of(form)
+        form = await read_form(request, _FORM, state.config.limits, reservation)
+        parameters = _merge(query.model_dump(exclude_none=True), form)
+        upload = _uploaded_image(form)
         with state.admission.slot():
-            return await unless_hung_up(request.receive, _within(state, asked, upload))
+            return await cancel_on_disconnect(
+                request.receive, _predict_in_time(state, parameters, upload)
+            )
 
 
 def _check_query(request: Request) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
-    unknown = sorted(set(names) - set(_FIELDS))
+    unknown = sorted(set(names) - set(_FORM.fields))
     if unknown:
-        raise Problem(422, "VALIDATION", f"The query has an unknown parameter {unknown[0][:40]!r}.")
-    twice = sorted(name for name in set(names) if names.count(name) > 1)
-    if twice:
-        raise Problem(422, "VALIDATION", f"The query has '{twice[0]}' more than once.")
+        raise Problem(422, "VALIDATION", f"Unknown query parameter {unknown[0][:40]!r}.")
+    repeated = sorted(name for name in set(names) if names.count(name) > 1)
+    if repeated:
+        raise Problem(422, "VALIDATION", f"Duplicate query parameter '{repeated[0]}'.")
 
 
-def _asked(given: dict[str, Any], form: Form) -> SingleInferenceRequest:
-    twice = sorted(set(given) & set(form.fields))
-    if twice:
+def _merge(query: dict[str, Any], form: Form) -> SingleInferenceRequest:
+    """Merge the parameters of query and form; empty form fields count as absent."""
+    repeated = sorted(set(query) & set(form.fields))
+    if repeated:
         raise Problem(
-            422, "VALIDATION", f"'{twice[0]}' was sent both as a form field and in the query."
+            422, "VALIDATION", f"'{repeated[0]}' was sent both as a form field and in the query."
         )
     fields = {name: text for name, text in form.fields.items() if text != ""}
-    asked = {**given, **fields}
-    if _PATH.search(str(asked.get("checkpoint", ""))):
+    merged = {**query, **fields}
+    if _LOOKS_LIKE_PATH.search(str(merged.get("checkpoint", ""))):
         raise Problem(
             403,
             "PATH_FORBIDDEN",
-            "A checkpoint is 'best', 'last' or an epoch of a training job; paths and addresses "
-            "are refused.",
+            "Paths and addresses are not allowed as checkpoint. Expected 'best', 'last' or an "
+            "epoch number.",
         )
-    return SingleInferenceRequest.model_validate(asked)
+    return SingleInferenceRequest.model_validate(merged)
 
 
-def _image_of(form: Form) -> Upload:
+def _uploaded_image(form: Form) -> Upload:
     if form.file is None:
         raise Problem(422, "VALIDATION", "The form has no file in the field 'image'.")
     if not form.file.data:
@@ -139,79 +117,81 @@ def _image_of(form: Form) -> Upload:
     return form.file
 
 
-async def _within(
-    state: State, asked: SingleInferenceRequest, upload: Upload
+async def _predict_in_time(
+    state: State, parameters: SingleInferenceRequest, upload: Upload
 ) -> InferenceResultResponse:
     limits = state.config.limits
     try:
         async with asyncio.timeout(limits.request_timeout_s):
-            return await _predict(state, asked, upload)
+            return await _predict(state, parameters, upload)
     except TimeoutError:
         raise problems.overloaded(
             limits.retry_after_s,
             "REQUEST_TIMEOUT",
-            f"There was no answer within {limits.request_timeout_s:g} s.",
+            f"The prediction took longer than {limits.request_timeout_s:g} s.",
         ) from None
 
 
 async def _predict(
-    state: State, asked: SingleInferenceRequest, upload: Upload
+    state: State, parameters: SingleInferenceRequest, upload: Upload
 ) -> InferenceResultResponse:
-    wanted = (asked.training_job_id, asked.checkpoint)
-    resolved = state.resolver.known(*wanted)
+    wanted = (parameters.training_job_id, parameters.checkpoint)
+    resolved = state.resolver.cached(*wanted)
     if resolved is None:
         resolved = await run_in_threadpool(state.resolver.resolve, *wanted)
     name = display_name(upload.name)
-    query = ModelQuery(
-        resolved.model, bytes(upload.data), name, asked.confidence, visualize=asked.visualize
+    request = InferenceRequest(
+        resolved.model,
+        bytes(upload.data),
+        name,
+        confidence=parameters.confidence,
+        visualize=parameters.visualize,
     )
-    answer = await _answer(state, query)
-    if answer.failure is not None:
-        failure = answer.failure
-        raise problems.problem_of_code(
+    reply = await _infer(state, request)
+    if reply.failure is not None:
+        failure = reply.failure
+        raise problems.problem_from_code(
             failure.code, failure.message, state.config.limits.retry_after_s
         )
-    result = answer.result
+    result = reply.result
     assert result is not None
     created_at = utc_now()
-    record = state.config.record if asked.record is None else asked.record
-    ids, picture_path = None, None
-    if record:
-        ids, picture_path = await to_thread.run_sync(
-            state.recorder.record, answer, resolved, name, limiter=state.recording
+    recorded = None
+    if state.config.record if parameters.record is None else parameters.record:
+        recorded = await to_thread.run_sync(
+            state.recorder.record, reply, resolved, name, limiter=state.recording
         )
     if result.status is ImageStatus.FAILED:
-        raise problems.problem_of_image(result)
-    _measure(state, resolved, answer)
-    return response_of(
-        answer, resolved, name, created_at=created_at, ids=ids, picture_path=picture_path
-    )
+        raise problems.problem_from_image(result)
+    _observe(state, resolved, reply)
+    return build_response(reply, resolved, name, created_at=created_at, recorded=recorded)
 
 
-async def _answer(state: State, query: ModelQuery) -> Answer:
+async def _infer(state: State, request: InferenceRequest) -> InferenceReply:
+    """Return the reply of the cache or of the model."""
     cache = state.cache
-    key = cache.key(query) if cache.enabled else b""
+    key = cache.key(request) if cache.enabled else b""
     known = cache.get(key) if key else None
     if known is not None:
         state.metrics.cache_hits.inc()
         return known
     after = state.config.limits.retry_after_s
     try:
-        answer = await state.backend.answer(query)
+        reply = await state.backend.infer(request)
     except Unavailable:
         raise problems.overloaded(
-            after, "WORKER_DIED", "The process that held the model ended; another one starts."
+            after, "WORKER_DIED", "The process that held the model ended. Another one is starting."
         ) from None
     except Busy:
         raise problems.overloaded(after, "OVERLOADED", "Too many requests are waiting.") from None
-    if key and answer.result is not None and answer.result.status is ImageStatus.OK:
-        cache.put(key, answer)
-    return answer
+    if key and reply.result is not None and reply.result.status is ImageStatus.OK:
+        cache.put(key, reply)
+    return reply
 
 
-def _measure(state: State, resolved: Resolved, answer: Answer) -> None:
-    result = answer.result
+def _observe(state: State, resolved: ResolvedModel, reply: InferenceReply) -> None:
+    result = reply.result
     assert result is not None
     label = str(resolved.job.id)
     state.metrics.model_seconds.labels(label).observe(result.inference_time_ms / 1000)
-    state.metrics.batch_size.observe(answer.batch_size)
+    state.metrics.batch_size.observe(reply.batch_size)

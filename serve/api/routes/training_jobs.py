@@ -1,4 +1,4 @@
-"""``/inference/training-jobs``: which models there are, and registering one inside the roots."""
+"""``/inference/training-jobs``: list models, and register run directories inside the roots."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from snellen.adapters.checkpoints.run_directory import read_run_directory
 from snellen.pipelines.models.training_jobs import describe_job, register_run
 from snellen.serve.api.allowed_roots import (
-    Inside,
-    check_files_inside,
-    check_names_inside,
-    folder_inside,
+    InsideRoots,
+    check_class_names,
+    check_links,
+    resolve_inside,
 )
-from snellen.serve.api.openapi import problems as documented
+from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.schemas import (
     MAX_ID,
     CheckpointListResponse,
@@ -26,7 +26,7 @@ from snellen.serve.api.schemas import (
     TrainingJobRequest,
     TrainingJobResponse,
 )
-from snellen.serve.api.state import State, state_of
+from snellen.serve.api.state import State, get_state
 from snellen.store.jobs import count_training_jobs, get_training_job, list_training_jobs
 from snellen.store.views import JobView
 
@@ -36,15 +36,19 @@ router = APIRouter(prefix="/inference", tags=["training jobs"])
 @router.get(
     "/training-jobs",
     response_model=TrainingJobListResponse,
-    responses=documented(422, 503),
-    summary="List the models.",
+    responses=problem_responses(422, 503),
+    summary="List training jobs",
 )
 async def list_jobs(
-    state: Annotated[State, Depends(state_of)],
-    skip: Annotated[int, Query(ge=0, le=MAX_ID)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    state: Annotated[State, Depends(get_state)],
+    skip: Annotated[
+        int, Query(ge=0, le=MAX_ID, description="Number of training jobs to skip.")
+    ] = 0,
+    limit: Annotated[
+        int, Query(ge=1, le=1000, description="Maximum number of training jobs.")
+    ] = 100,
 ) -> TrainingJobListResponse:
-    """Newest first."""
+    """Return a page of training jobs, newest first."""
 
     def read() -> TrainingJobListResponse:
         jobs = list_training_jobs(state.db, limit=limit, offset=skip)
@@ -58,14 +62,16 @@ async def list_jobs(
 @router.get(
     "/training-jobs/{training_job_id}/checkpoints",
     response_model=CheckpointListResponse,
-    responses=documented(404, 422, 503),
-    summary="List the checkpoints of a model.",
+    responses=problem_responses(404, 422, 503),
+    summary="List the checkpoints of a training job",
 )
 async def list_checkpoints(
-    state: Annotated[State, Depends(state_of)],
-    training_job_id: Annotated[int, PathParameter(ge=1, le=MAX_ID)],
+    state: Annotated[State, Depends(get_state)],
+    training_job_id: Annotated[
+        int, PathParameter(ge=1, le=MAX_ID, description="Id of the training job.")
+    ],
 ) -> CheckpointListResponse:
-    """`name` is what `POST /inference/single` takes as `checkpoint`."""
+    """Return the checkpoints; `name` is a value for `checkpoint` of `POST /inference/single`."""
 
     def read() -> CheckpointListResponse:
         job = describe_job(get_training_job(state.db, training_job_id))
@@ -89,23 +95,23 @@ async def list_checkpoints(
     "/training-jobs",
     response_model=TrainingJobResponse,
     status_code=201,
-    responses=documented(404, 408, 413, 422, 503, 507),
-    summary="Register a run directory inside the configured roots.",
+    responses=problem_responses(404, 408, 413, 422, 503, 507),
+    summary="Register a run directory",
 )
 async def register(
-    state: Annotated[State, Depends(state_of)], body: TrainingJobRequest
+    state: Annotated[State, Depends(get_state)], body: TrainingJobRequest
 ) -> TrainingJobResponse:
-    """A directory that is registered already is read again."""
+    """Register a run directory inside the configured roots; registering again updates it."""
 
     def work() -> TrainingJobResponse:
         roots = state.config.roots
-        folder = folder_inside(body.output_dir, roots)
-        check_files_inside(folder, roots)
+        folder = resolve_inside(body.output_dir, roots)
+        check_links(folder, roots)
         names = body.class_names or None
-        inside = Inside(roots)
+        inside = InsideRoots(roots)
         run = read_run_directory(folder, inside)
         if names is None:
-            check_names_inside(run, inside)
+            check_class_names(run, inside)
         job = register_run(state.db, run, name=body.name, class_names=names)
         return _job(job)
 

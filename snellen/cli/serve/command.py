@@ -54,7 +54,8 @@ def serve_command(
         else:
             parsed = load_as(ServeConfig, config, words)
         _check_installed()
-        from snellen.serve.ray.service import Service, wait_for_signal
+        from snellen.serve.ray.service import Service
+        from snellen.serve.ray.signals import wait_for_signal
 
         with Service(parsed, reporter) as service:
             service.start()

@@ -1,4 +1,4 @@
-"""What comes in broken, and the status and code of its answer."""
+"""Broken inputs, and the status and code of each response."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sqlalchemy.exc import OperationalError
 
 from snellen.adapters.errors import RunError
 from snellen.serve.api.recording import Recorder
-from snellen.store.jobs import TrainingJobRecord, upsert_training_job
+from snellen.store.jobs import TrainingJobRecord, get_training_job, upsert_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local import FIXTURES, served
+from tests.serve.local_service import FIXTURES, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
 
 
 def claiming(width: int, height: int) -> bytes:
-    """A PNG of some bytes whose header claims that many pixels."""
+    """Create a small PNG whose header claims this size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = zlib.crc32(kind + data)
@@ -67,26 +67,25 @@ IMAGES: list[tuple[str, bytes, int, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("data", "status", "code"), [row[1:] for row in IMAGES], ids=[row[0] for row in IMAGES]
-)
+@pytest.mark.parametrize("case", [row[1:] for row in IMAGES], ids=[row[0] for row in IMAGES])
 async def test_images(
-    data: bytes, status: int, code: str | None, db: Database, jobs: Jobs, tmp_path: Path
+    case: tuple[bytes, int, str | None], db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
+    data, status, code = case
     async with served(db, tmp_path) as service:
-        answer = await service.single(data, jobs["detect"].id, "a.png")
-    assert answer.status_code == status, answer.text
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "0x" not in answer.text
+        response = await service.single(data, jobs["detect"].id, "a.png")
+    assert response.status_code == status, response.text
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "0x" not in response.text
     if code is not None:
-        assert answer.json()["code"] == code
-        assert answer.headers["content-type"] == "application/problem+json"
+        assert response.json()["code"] == code
+        assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_file_over_the_limit(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path, limits={"max_image_bytes": 10_000}) as service:
-        answer = await service.single(picture() + bytes(20_000), jobs["detect"].id)
-        assert (answer.status_code, answer.json()["code"]) == (413, "BYTE_LIMIT")
+        response = await service.single(picture() + bytes(20_000), jobs["detect"].id)
+        assert (response.status_code, response.json()["code"]) == (413, "BYTE_LIMIT")
 
         async def endless() -> Any:
             yield b"--x\r\nContent-Disposition: form-data; name=image; filename=a\r\n\r\n"
@@ -99,12 +98,14 @@ async def test_a_file_over_the_limit(db: Database, jobs: Jobs, tmp_path: Path) -
         assert service.state.admission.buffered == 0
 
 
-async def test_names_are_shown_and_never_opened(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+async def test_file_names_are_displayed_and_never_opened(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
     async with served(db, tmp_path) as service:
         for name, shown in (("../../../etc/passwd", "passwd"), ("<script>", "<script>")):
-            answer = await service.single(picture(), jobs["classify"].id, name)
-            assert answer.json()["image_name"] == shown
-            assert "text/html" not in answer.headers["content-type"]
+            response = await service.single(picture(), jobs["classify"].id, name)
+            assert response.json()["image_name"] == shown
+            assert "text/html" not in response.headers["content-type"]
 
 
 def checkpoint(folder: Path, write: Callable[[Path], object]) -> Path:
@@ -114,7 +115,7 @@ def checkpoint(folder: Path, write: Callable[[Path], object]) -> Path:
 
 
 class Payload:
-    """What a pickle would run."""
+    """An object whose unpickling would run code."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, ("payload-ran",)
@@ -151,15 +152,15 @@ async def test_checkpoints(
         ),
     )
     async with served(db, tmp_path) as service:
-        answer = await service.single(picture(), job.id)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["code"].startswith("CHECKPOINT_")
-    assert str(tmp_path) not in answer.text
+        response = await service.single(picture(), job.id)
+    assert response.status_code == 422, response.text
+    assert response.json()["code"].startswith("CHECKPOINT_")
+    assert str(tmp_path) not in response.text
     assert not (tmp_path / "payload-ran").exists()
 
 
-async def test_class_names_that_do_not_fit(db: Database, tmp_path: Path) -> None:
-    """Nothing is scored under shifted names; and a service with such a model is not ready."""
+async def test_class_names_that_do_not_match_the_checkpoint(db: Database, tmp_path: Path) -> None:
+    """No prediction gets a shifted name, and a service that preloads such a model is not ready."""
     job = upsert_training_job(
         db,
         TrainingJobRecord(
@@ -174,16 +175,16 @@ async def test_class_names_that_do_not_fit(db: Database, tmp_path: Path) -> None
         ),
     )
     async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
-        answer = await service.single(picture(), job.id)
+        response = await service.single(picture(), job.id)
         while service.state.preload_failure is None:
             await asyncio.sleep(0.01)
         ready = await service.client.get("/health/ready")
-    assert (answer.status_code, answer.json()["code"]) == (409, "CLASS_COUNT")
+    assert (response.status_code, response.json()["code"]) == (409, "CLASS_COUNT")
     assert (ready.status_code, ready.json()["code"]) == (503, "PRELOAD_FAILED")
     assert "CLASS_COUNT" in ready.json()["detail"]
 
 
-async def test_an_onnx_file_with_data_outside_of_it(db: Database, tmp_path: Path) -> None:
+async def test_an_onnx_file_with_external_data(db: Database, tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
     outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1])
@@ -209,65 +210,84 @@ async def test_an_onnx_file_with_data_outside_of_it(db: Database, tmp_path: Path
         ),
     )
     async with served(db, tmp_path) as service:
-        answer = await service.single(picture(), job.id)
-    assert answer.status_code == 422
-    assert answer.json()["code"].startswith("CHECKPOINT_")
-    assert str(tmp_path) not in answer.text
+        response = await service.single(picture(), job.id)
+    assert response.status_code == 422
+    assert response.json()["code"].startswith("CHECKPOINT_")
+    assert str(tmp_path) not in response.text
 
 
-async def test_a_model_that_is_not_finite(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+async def test_a_model_with_output_that_is_not_finite(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
     async with served(db, tmp_path) as service:
         await service.single(picture(), jobs["classify"].id)
         (model,) = service.backend.loaded.values()
         for parameter in model.adapter._model.parameters():  # type: ignore[attr-defined]
             parameter.data.fill_(float("nan"))
-        answer = await service.single(picture(), jobs["classify"].id)
-    assert (answer.status_code, answer.json()["code"]) == (500, "MODEL_NONFINITE")
+        response = await service.single(picture(), jobs["classify"].id)
+    assert (response.status_code, response.json()["code"]) == (500, "MODEL_NONFINITE")
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"),
+    ("code", "status"),
     [
-        (RunError("DISK_FULL", "/secret/runs.db is full"), 507, "DISK_FULL"),
-        (RunError("DATABASE_LOCKED", "/secret/runs.db"), 503, "DATABASE_LOCKED"),
-        (RunError("DATABASE_CONNECTION", "postgres://secret"), 503, "DATABASE_CONNECTION"),
-        (RunError("DATABASE_READONLY", "/secret"), 503, "DATABASE_READONLY"),
-        (RunError("OUTPUT_NOT_WRITABLE", "/secret"), 503, "OUTPUT_NOT_WRITABLE"),
+        ("DISK_FULL", 507),
+        ("DATABASE_LOCKED", 503),
+        ("DATABASE_CONNECTION", 503),
+        ("DATABASE_READONLY", 503),
+        ("OUTPUT_NOT_WRITABLE", 503),
     ],
 )
+@pytest.mark.usefixtures("jobs")
 async def test_recording_that_fails(
-    error: Exception, status: int, code: str, db: Database, jobs: Jobs, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    code: str, status: int, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RunError(code, "/secret/runs.db, postgres://secret")
+
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(Recorder, "record", fail)
     async with served(db, tmp_path) as service:
-        answer = await service.single(picture(), jobs["classify"].id, record="true")
+        job = get_training_job(db, "tiny-classify").id
+        response = await service.single(picture(), job, record="true")
         live = await service.client.get("/health/live")
-        plain = await service.single(picture(), jobs["classify"].id)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert "secret" not in answer.text
-    assert ("retry-after" in answer.headers) == (status == 503)
+        plain = await service.single(picture(), job)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert "secret" not in response.text
+    assert ("retry-after" in response.headers) == (status == 503)
     assert live.status_code == plain.status_code == 200
 
 
-async def test_a_full_disk_leaves_no_picture(
-    db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, (507, "DISK_FULL")),
+        (errno.EROFS, (503, "OUTPUT_NOT_WRITABLE")),
+        (errno.EIO, (503, "OUTPUT_NOT_WRITABLE")),
+    ],
+)
+@pytest.mark.usefixtures("jobs")
+async def test_a_failed_write_leaves_no_annotated_image(
+    number: int,
+    expected: tuple[int, str],
+    db: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, "no space")
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
 
     async with served(db, tmp_path / "runs") as service:
-        await service.single(picture(), jobs["detect"].id)
-        monkeypatch.setattr(Path, "write_bytes", full)
-        answer = await service.single(picture(), jobs["detect"].id, record="true", visualize="true")
-    assert (answer.status_code, answer.json()["code"]) == (507, "DISK_FULL")
+        job = get_training_job(db, "tiny-detect").id
+        await service.single(picture(), job)
+        monkeypatch.setattr("snellen.store.atomic_file.os.fsync", fail)
+        response = await service.single(picture(), job, record="true", visualize="true")
+    assert (response.status_code, response.json()["code"]) == expected
     assert [path for path in (tmp_path / "runs").rglob("*") if path.is_file()] == []
 
 
-async def test_a_database_that_is_gone(
+async def test_an_unreachable_database(
     db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(db, tmp_path) as service:
@@ -277,7 +297,7 @@ async def test_a_database_that_is_gone(
 
         monkeypatch.setattr("sqlalchemy.orm.Session.execute", lost)
         monkeypatch.setattr("sqlalchemy.orm.Session.scalar", lost)
-        answer = await service.single(picture(), jobs["classify"].id)
+        response = await service.single(picture(), jobs["classify"].id)
         ready = await service.client.get("/health/ready")
-    assert (answer.status_code, answer.json()["code"]) == (503, "DATABASE_UNREACHABLE")
+    assert (response.status_code, response.json()["code"]) == (503, "DATABASE_UNREACHABLE")
     assert ready.status_code == 503

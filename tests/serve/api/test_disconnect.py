@@ -1,4 +1,4 @@
-"""Work for a client goes on until it is done or nobody waits for it."""
+"""Work for a client is cancelled when the client disconnects."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from snellen.serve.api.disconnect import unless_hung_up
+from snellen.serve.api.disconnect import cancel_on_disconnect
 
 pytestmark = pytest.mark.anyio
 
 
 class Client:
-    """Says nothing until it goes."""
+    """A client that sends nothing until it disconnects."""
 
     def __init__(self) -> None:
-        self.gone = asyncio.Event()
+        self.disconnected = asyncio.Event()
         self.listeners = 0
 
     async def receive(self) -> Message:
         self.listeners += 1
         try:
-            await self.gone.wait()
+            await self.disconnected.wait()
         finally:
             self.listeners -= 1
         return {"type": "http.disconnect"}
 
 
-async def test_the_result_of_who_stays() -> None:
+async def test_a_connected_client_gets_the_result() -> None:
     client = Client()
 
     async def work() -> int:
@@ -37,19 +37,19 @@ async def test_the_result_of_who_stays() -> None:
         assert client.listeners == 1
         return 7
 
-    assert await unless_hung_up(client.receive, work()) == 7
+    assert await cancel_on_disconnect(client.receive, work()) == 7
     assert client.listeners == 0
 
 
-async def test_an_error_is_its_own() -> None:
+async def test_an_error_of_the_work_propagates() -> None:
     async def work() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        await unless_hung_up(Client().receive, work())
+        await cancel_on_disconnect(Client().receive, work())
 
 
-async def test_who_goes_ends_the_work_and_what_it_holds_is_free_when_it_is_told() -> None:
+async def test_disconnecting_cancels_the_work_and_waits_until_it_has_ended() -> None:
     client = Client()
     held = ["slot"]
 
@@ -57,16 +57,16 @@ async def test_who_goes_ends_the_work_and_what_it_holds_is_free_when_it_is_told(
         try:
             await asyncio.sleep(60)
         finally:
-            await asyncio.sleep(0.05)  # such as a thread that cannot be stopped
+            await asyncio.sleep(0.05)  # like a thread that cannot be interrupted
             held.clear()
 
-    asyncio.get_running_loop().call_later(0.02, client.gone.set)
+    asyncio.get_running_loop().call_later(0.02, client.disconnected.set)
     with pytest.raises(ClientDisconnect):
-        await unless_hung_up(client.receive, work())
+        await cancel_on_disconnect(client.receive, work())
     assert held == []
 
 
-async def test_who_is_cancelled_leaves_nothing_running() -> None:
+async def test_cancelling_leaves_nothing_running() -> None:
     client = Client()
     ended = asyncio.Event()
 
@@ -76,7 +76,7 @@ async def test_who_is_cancelled_leaves_nothing_running() -> None:
         finally:
             ended.set()
 
-    task = asyncio.create_task(unless_hung_up(client.receive, work()))
+    task = asyncio.create_task(cancel_on_disconnect(client.receive, work()))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

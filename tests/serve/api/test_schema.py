@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: whatever is sent, the answer is one that it describes."""
+"""The OpenAPI document is accurate: every response is one that it describes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.serve.fuzz.portal import DETECT, Portal, portal
 from tests.serve.fuzz.schema import SINGLE, Conformance
 
 CASES = 60
-"""Of each operation and kind; ``python -m benchmarks.fuzz_http`` sends thousands."""
+"""Cases per operation and kind; ``python -m benchmarks.fuzz_http`` sends thousands."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 
 
@@ -33,26 +33,26 @@ def document(service: Portal) -> dict[str, Any]:
     return found
 
 
-def test_answers_are_what_the_document_says(service: Portal) -> None:
+def test_responses_conform_to_the_document(service: Portal) -> None:
     conformance = Conformance.of(service)
     for _, strategy in conformance.strategies():
         conformance.run(strategy, CASES)
-    answers = conformance.answers
-    assert sum(answers.values()) > 6 * CASES
-    # It went all the way, and not only to what refuses requests.
-    assert answers[f"POST {SINGLE} 200"] > CASES / 4
-    assert answers[f"POST {SINGLE} 422"] > CASES / 4
-    assert answers["GET /inference/training-jobs 200"] > 0
+    responses = conformance.responses
+    assert sum(responses.values()) > 6 * CASES
+    # Requests reached the model, not only the validation.
+    assert responses[f"POST {SINGLE} 200"] > CASES / 4
+    assert responses[f"POST {SINGLE} 422"] > CASES / 4
+    assert responses["GET /inference/training-jobs 200"] > 0
 
 
-def test_a_document_that_is_not_true_is_seen(service: Portal) -> None:
-    """The control."""
+def test_an_inaccurate_document_is_detected(service: Portal) -> None:
+    """Control: the checks of the previous test can fail."""
     conformance = Conformance.of(service)
     listing = conformance.schema.raw_schema["paths"]["/inference/training-jobs"]["get"]
     del listing["responses"]["422"]
     strategies = dict(conformance.strategies())
     with pytest.raises(BaseException, match="Undocumented status code"):
-        conformance.run(strategies["GET /inference/training-jobs, wrong"], CASES)
+        conformance.run(strategies["GET /inference/training-jobs, invalid"], CASES)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_document_that_is_not_true_is_seen(service: Portal) -> None:
         (RunError("DATABASE_LOCKED", "locked"), 503),
     ],
 )
-def test_what_goes_wrong_inside_is_documented_too(
+def test_internal_failures_are_documented(
     problem: Exception, status: int, service: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -79,9 +79,9 @@ def test_what_goes_wrong_inside_is_documented_too(
         body={"image": picture(), "training_job_id": DETECT, "record": "true"},
         media_type="multipart/form-data",
     )
-    answer = conformance.check(case)
-    assert answer.status_code == status
-    assert ("retry-after" in answer.headers) == (status == 503)
+    response = conformance.check(case)
+    assert response.status_code == status
+    assert ("retry-after" in response.headers) == (status == 503)
 
 
 def test_other_methods_are_405(service: Portal, document: dict[str, Any]) -> None:
@@ -92,11 +92,11 @@ def test_other_methods_are_405(service: Portal, document: dict[str, Any]) -> Non
         for method in METHODS:
             if method in known:
                 continue
-            answer = service.send(method, path.replace("{training_job_id}", "1"))
-            assert answer.status_code == 405, (method, path)
-            assert answer.headers["content-type"] == "application/problem+json"
-            assert method == "HEAD" or answer.json()["code"] == "METHOD_NOT_ALLOWED"
-            assert set(answer.headers["allow"].split(", ")) == known
+            response = service.send(method, path.replace("{training_job_id}", "1"))
+            assert response.status_code == 405, (method, path)
+            assert response.headers["content-type"] == "application/problem+json"
+            assert method == "HEAD" or response.json()["code"] == "METHOD_NOT_ALLOWED"
+            assert set(response.headers["allow"].split(", ")) == known
 
 
 def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:

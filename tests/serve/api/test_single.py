@@ -20,23 +20,23 @@ from snellen.store.sql.database import Database
 from snellen.store.sql.models import InferenceJob, InferenceResultRow
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local import FIXTURES, TASKS, served
+from tests.serve.local_service import FIXTURES, TASKS, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
 
 
 @pytest.mark.parametrize("task", TASKS)
-async def test_the_answer_is_that_of_infer_single(
+async def test_the_response_equals_infer_single(
     task: str, db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     data = picture("JPEG")
     spec = AdapterSpec("ultralytics", checkpoint=str(FIXTURES / f"tiny-{task}.pt"))
     expected = load_adapter_class("ultralytics").from_spec(spec, device="cpu").infer_single(data)
     async with served(db, tmp_path) as service:
-        answer = await service.single(data, jobs[task].id, "cat.jpg")
-    body = answer.json()
-    assert answer.status_code == 200
+        response = await service.single(data, jobs[task].id, "cat.jpg")
+    body = response.json()
+    assert response.status_code == 200
     assert (body["id"], body["inference_job_id"]) == (None, None)
     assert (body["image_name"], body["image_path"]) == ("cat.jpg", "cat.jpg")
     assert (body["width"], body["height"]) == (150, 110)
@@ -80,14 +80,14 @@ async def test_parameters_are_form_fields_or_query_parameters(
         assert "both as a form field and in the query" in twice.json()["detail"]
 
 
-async def test_confidence_is_a_limit_below_the_preset_too(
+async def test_confidence_may_be_below_the_default(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     async with served(db, tmp_path) as service:
         counts = {}
         for confidence in (0.01, 0.25, 0.7, 1.0):
-            answer = await service.single(picture(), jobs["detect"].id, confidence=confidence)
-            boxes = answer.json()["predicted_boxes"]
+            response = await service.single(picture(), jobs["detect"].id, confidence=confidence)
+            boxes = response.json()["predicted_boxes"]
             assert all(box["confidence"] > confidence for box in boxes)
             counts[confidence] = len(boxes)
         usual = await service.single(picture(), jobs["detect"].id)
@@ -95,12 +95,12 @@ async def test_confidence_is_a_limit_below_the_preset_too(
     assert len(usual.json()["predicted_boxes"]) == counts[0.25]
 
 
-async def test_visualize_gives_the_annotated_image(
+async def test_visualize_returns_the_annotated_image(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     async with served(db, tmp_path) as service:
-        answer = await service.single(picture(), jobs["detect"].id, visualize="true")
-    body = answer.json()
+        response = await service.single(picture(), jobs["detect"].id, visualize="true")
+    body = response.json()
     head, _, data = body["visualization"].partition(",")
     assert head == "data:image/jpeg;base64"
     image = Image.open(io.BytesIO(base64.b64decode(data)))
@@ -109,12 +109,12 @@ async def test_visualize_gives_the_annotated_image(
     assert not list(tmp_path.rglob("*.jpg"))
 
 
-async def test_record_keeps_the_request(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+async def test_record_stores_the_request(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path / "runs") as service:
-        answer = await service.single(
+        response = await service.single(
             picture(), jobs["detect"].id, "é.png", record="true", visualize="true"
         )
-        body = answer.json()
+        body = response.json()
         failed = await service.single(b"no image", jobs["detect"].id, record="true")
     assert failed.status_code == 415
     with db.read() as session:
@@ -143,37 +143,37 @@ async def test_recording_can_be_the_default(db: Database, jobs: Jobs, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "code"),
+    ("fields", "expected"),
     [
-        ({"job": 99}, 404, "JOB_NOT_FOUND"),
-        ({"job": 0}, 422, "VALIDATION"),
-        ({"job": 2**40}, 422, "VALIDATION"),
-        ({"job": "tiny"}, 422, "VALIDATION"),
-        ({"checkpoint": "7"}, 404, "CHECKPOINT_NOT_FOUND"),
-        ({"checkpoint": "middle"}, 422, "VALIDATION"),
-        ({"checkpoint": "../../etc/passwd"}, 403, "PATH_FORBIDDEN"),
-        ({"checkpoint": "/etc/passwd"}, 403, "PATH_FORBIDDEN"),
-        ({"checkpoint": "hf-hub:timm/resnet18"}, 403, "PATH_FORBIDDEN"),
-        ({"checkpoint": "https://example.com/best.pt"}, 403, "PATH_FORBIDDEN"),
-        ({"confidence": "1.5"}, 422, "VALIDATION"),
-        ({"confidence": "nan"}, 422, "VALIDATION"),
-        ({"visualize": "perhaps"}, 422, "VALIDATION"),
-        ({"colour": "red"}, 422, "FORM_FIELD"),
+        ({"job": 99}, (404, "JOB_NOT_FOUND")),
+        ({"job": 0}, (422, "VALIDATION")),
+        ({"job": 2**40}, (422, "VALIDATION")),
+        ({"job": "tiny"}, (422, "VALIDATION")),
+        ({"checkpoint": "7"}, (404, "CHECKPOINT_NOT_FOUND")),
+        ({"checkpoint": "middle"}, (422, "VALIDATION")),
+        ({"checkpoint": "../../etc/passwd"}, (403, "PATH_FORBIDDEN")),
+        ({"checkpoint": "/etc/passwd"}, (403, "PATH_FORBIDDEN")),
+        ({"checkpoint": "hf-hub:timm/resnet18"}, (403, "PATH_FORBIDDEN")),
+        ({"checkpoint": "https://example.com/best.pt"}, (403, "PATH_FORBIDDEN")),
+        ({"confidence": "1.5"}, (422, "VALIDATION")),
+        ({"confidence": "nan"}, (422, "VALIDATION")),
+        ({"visualize": "perhaps"}, (422, "VALIDATION")),
+        ({"colour": "red"}, (422, "FORM_FIELD")),
     ],
 )
-async def test_parameters_that_cannot_be(
-    fields: dict[str, Any], status: int, code: str, db: Database, jobs: Jobs, tmp_path: Path
+async def test_invalid_parameters(
+    fields: dict[str, Any], expected: tuple[int, str], db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
+    parameters = dict(fields)
+    job = parameters.pop("job", jobs["detect"].id)
     async with served(db, tmp_path) as service:
-        answer = await service.single(
-            picture(), fields.pop("job", jobs["detect"].id), **fields
-        )  # fmt: skip
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert str(FIXTURES) not in answer.text
+        response = await service.single(picture(), job, **parameters)
+    assert (response.status_code, response.json()["code"]) == expected, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert str(FIXTURES) not in response.text
 
 
-async def test_forms_without_what_is_needed(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+async def test_forms_without_required_parts(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path) as service:
         post = service.client.post
         nothing = await post("/inference/single")
@@ -192,26 +192,26 @@ async def test_forms_without_what_is_needed(db: Database, jobs: Jobs, tmp_path: 
         )
         assert (path.status_code, path.json()["code"]) == (403, "PATH_FORBIDDEN")
         odd = await post("/inference/single?colour=red", files={"image": ("a.png", picture())})
-        assert "unknown parameter 'colour'" in odd.json()["detail"]
+        assert "Unknown query parameter 'colour'" in odd.json()["detail"]
 
 
-async def test_equal_requests_are_answered_from_memory_where_there_is_some(
+async def test_identical_requests_are_served_from_the_cache(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     async with served(db, tmp_path, cache_bytes=1_000_000) as service:
         first = await service.single(picture(), jobs["detect"].id)
         again = await service.single(picture(), jobs["detect"].id)
         other = await service.single(picture(), jobs["detect"].id, confidence=0.5)
-        assert len(service.backend.queries) == 2
+        assert len(service.backend.requests) == 2
         assert "snellen_cache_hits_total 1.0" in (await service.client.get("/metrics")).text
     assert first.json()["predicted_boxes"] == again.json()["predicted_boxes"]
     assert other.status_code == 200
 
 
-async def test_a_checkpoint_that_is_replaced_is_another_model(
+async def test_an_overwritten_checkpoint_is_another_model(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
-    """``best`` moves while training goes on."""
+    """Training overwrites ``best`` while the service runs."""
     folder = tmp_path / "run" / "weights"
     folder.mkdir(parents=True)
     (tmp_path / "run" / "args.yaml").write_text("task: detect\nmodel: yolo11n.pt\n")
@@ -223,7 +223,7 @@ async def test_a_checkpoint_that_is_replaced_is_another_model(
     async with served(db, tmp_path) as service:
         first = await service.single(picture(), job.id)
         best.write_bytes((FIXTURES / "tiny-detect-8.pt").read_bytes())
-        service.state.resolver._known.clear()
+        service.state.resolver._cache.clear()
         second = await service.single(picture(), job.id)
     assert first.status_code == second.status_code == 200
     assert first.json()["checkpoint_sha256"] != second.json()["checkpoint_sha256"]
@@ -235,32 +235,32 @@ async def test_no_process_for_the_model_is_503(
 ) -> None:
     async with served(db, tmp_path) as service:
         service.backend.problem = error
-        answer = await service.single(picture(), jobs["detect"].id)
+        response = await service.single(picture(), jobs["detect"].id)
         ready = await service.client.get("/health/ready")
-    assert answer.status_code == ready.status_code == 503
-    assert answer.headers["retry-after"] == "1"
-    assert answer.json()["code"] in {"WORKER_DIED", "OVERLOADED"}
+    assert response.status_code == ready.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert response.json()["code"] in {"WORKER_DIED", "OVERLOADED"}
 
 
-async def test_a_full_queue_is_503_and_the_others_are_answered(
+async def test_a_full_queue_is_503_and_accepted_requests_succeed(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     async with served(db, tmp_path, limits={"max_queued": 3, "retry_after_s": 2}) as service:
         await service.single(picture(), jobs["detect"].id)
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(service.single(picture(), jobs["detect"].id) for _ in range(12))
         )
         after = await service.single(picture(), jobs["detect"].id)
-    statuses = [answer.status_code for answer in answers]
+    statuses = [response.status_code for response in responses]
     assert statuses.count(200) >= 3
     assert set(statuses) == {200, 503}
-    refused = next(answer for answer in answers if answer.status_code == 503)
+    refused = next(response for response in responses if response.status_code == 503)
     assert (refused.json()["code"], refused.headers["retry-after"]) == ("OVERLOADED", "2")
     assert after.status_code == 200
     assert (service.state.admission.running, service.state.admission.buffered) == (0, 0)
 
 
-async def test_an_answer_that_takes_too_long_is_503(
+async def test_a_prediction_that_takes_too_long_is_503(
     db: Database, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with served(db, tmp_path, limits={"request_timeout_s": 0.05}) as service:
@@ -268,14 +268,14 @@ async def test_an_answer_that_takes_too_long_is_503(
         async def slow(_: object) -> None:
             await asyncio.sleep(60)
 
-        monkeypatch.setattr(service.backend, "answer", slow)
-        answer = await service.single(picture(), jobs["detect"].id)
-    assert (answer.status_code, answer.json()["code"]) == (503, "REQUEST_TIMEOUT")
-    assert "retry-after" in answer.headers
+        monkeypatch.setattr(service.backend, "infer", slow)
+        response = await service.single(picture(), jobs["detect"].id)
+    assert (response.status_code, response.json()["code"]) == (503, "REQUEST_TIMEOUT")
+    assert "retry-after" in response.headers
     assert service.state.admission.running == 0
 
 
-async def test_who_hangs_up_frees_the_place(db: Database, jobs: Jobs, tmp_path: Path) -> None:
+async def test_disconnecting_frees_the_slot(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path) as service:
         await service.single(picture(), jobs["detect"].id)
         task = asyncio.create_task(service.single(picture(), jobs["detect"].id))

@@ -1,4 +1,4 @@
-"""Training jobs over HTTP: listed, and registered inside of the roots alone."""
+"""Training jobs over HTTP: listing, and registration inside the roots only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local import FIXTURES, served
+from tests.serve.local_service import FIXTURES, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
@@ -56,8 +56,8 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
         assert {"best", "last", "3"} <= set(names)
         assert str(tmp_path) not in listed.text + made.text
         for name in names:
-            answer = await service.single(picture(), job["id"], checkpoint=name)
-            assert answer.status_code == 200, answer.text
+            response = await service.single(picture(), job["id"], checkpoint=name)
+            assert response.status_code == 200, response.text
         outside = await post("/inference/training-jobs", json={"output_dir": str(tmp_path)})
         assert (outside.status_code, outside.json()["code"]) == (403, "PATH_FORBIDDEN")
         remote = await post("/inference/training-jobs", json={"output_dir": "https://x.org/run"})
@@ -72,10 +72,8 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
         assert missing.status_code == 404
 
 
-async def test_class_names_from_outside_of_the_roots_are_not_told(
-    db: Database, tmp_path: Path
-) -> None:
-    """A run's arguments are a file that others may have written; answers have the names."""
+async def test_class_names_outside_the_roots_are_not_revealed(db: Database, tmp_path: Path) -> None:
+    """Others may have written the arguments of a run, and responses contain the class names."""
     (tmp_path / "secret.txt").write_text("root:x:0\ndaemon:x:1\n")
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -97,9 +95,9 @@ async def test_class_names_from_outside_of_the_roots_are_not_told(
             f"data_dir: {tmp_path / 'data'}\n",
             "data_dir: /none\n",
         ):
-            refused = await register(args)
-            assert (refused.status_code, refused.json()["code"]) == (403, "PATH_FORBIDDEN"), args
-            assert "class_names" in refused.json()["detail"]
+            rejected = await register(args)
+            assert (rejected.status_code, rejected.json()["code"]) == (403, "PATH_FORBIDDEN"), args
+            assert "class_names" in rejected.json()["detail"]
             named = await register(args, class_names=["a", "b"])
             assert (named.status_code, named.json()["class_names"]) == (201, ["a", "b"])
         (tmp_path / "models" / "map.txt").write_text("one\ntwo\n")
@@ -110,7 +108,7 @@ async def test_class_names_from_outside_of_the_roots_are_not_told(
         assert (beside.status_code, beside.json()["class_names"]) == (201, ["x", "y"])
 
 
-async def test_a_run_directory_with_links_to_the_outside_is_refused(
+async def test_a_run_directory_with_links_out_of_the_roots_is_rejected(
     db: Database, tmp_path: Path
 ) -> None:
     folder = run_directory(tmp_path / "models")
@@ -118,16 +116,16 @@ async def test_a_run_directory_with_links_to_the_outside_is_refused(
     (folder / "weights" / "best.pt").unlink()
     (folder / "weights" / "best.pt").symlink_to(tmp_path / "other.pt")
     async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
-        answer = await service.client.post("/inference/training-jobs", json={"output_dir": "run"})
+        response = await service.client.post("/inference/training-jobs", json={"output_dir": "run"})
         listed = (await service.client.get("/inference/training-jobs")).json()
-    assert (answer.status_code, answer.json()["code"]) == (403, "PATH_FORBIDDEN")
+    assert (response.status_code, response.json()["code"]) == (403, "PATH_FORBIDDEN")
     assert listed["total_count"] == 0
 
 
-async def test_registering_is_off_without_roots(db: Database, tmp_path: Path) -> None:
+async def test_registering_is_disabled_without_roots(db: Database, tmp_path: Path) -> None:
     async with served(db, tmp_path) as service:
-        answer = await service.client.post("/inference/training-jobs", json={"output_dir": "/"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "PATH_FORBIDDEN")
+        response = await service.client.post("/inference/training-jobs", json={"output_dir": "/"})
+    assert (response.status_code, response.json()["code"]) == (403, "PATH_FORBIDDEN")
 
 
 async def test_large_and_malformed_bodies(db: Database, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Hostile requests by the hundred for the tests, by the thousand for ``benchmarks/fuzz_*``."""
+"""Generators of hostile requests, for the tests and for ``benchmarks/fuzz_*``."""

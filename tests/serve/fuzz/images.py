@@ -1,4 +1,4 @@
-"""Damaged images and multipart bodies against the endpoint, and what memory is left after them."""
+"""Send damaged images and multipart bodies, and measure the memory that they leave behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.serve.fuzz.mutations import BOUNDARY, form, mutated, plain_form, seed
 from tests.serve.fuzz.portal import CLASSIFY, DETECT, Portal
 
 MAX_DRIFT = 100 * 2**20
-"""Bytes by which the process may grow after it has warmed up."""
+"""Maximum growth of the process after the warm-up, in bytes."""
 _HEADERS = {"content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
 _WARM_UP = 0.1
 _PHOTOGRAPH = 300_000
@@ -24,15 +24,15 @@ _PHOTOGRAPH = 300_000
 
 @dataclass(slots=True)
 class Outcome:
-    """What came back.
+    """Outcome of an attack.
 
     Attributes:
-        answers: how often each status and code was given.
-        wrong: answers that must not be, with their requests.
-        drift: bytes by which the process grew after the warm-up.
+        responses: number of responses by status and code.
+        wrong: reason and request of each response that must not happen.
+        drift: growth of the process after the warm-up, in bytes.
     """
 
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[str, bytes]] = field(default_factory=list)
     drift: int = 0
 
@@ -45,27 +45,27 @@ def attack(
     leak: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
-    """Send ``requests`` damaged uploads, one after the other.
+    """Send damaged uploads, one after the other.
 
     Args:
         portal: the application.
-        requests: how many.
+        requests: number of uploads.
         seed: the same seed sends the same requests.
-        leak: keep every upload in a list: the control, which must be seen in ``drift``.
-        progress: told how many were sent.
+        leak: keep every upload in a list; a control, which ``drift`` must detect.
+        progress: called with the number of uploads sent.
     """
     rng, images = random.Random(seed), seeds()
     outcome, kept = Outcome(), list[bytes]()
     before = 0
     for number in range(requests):
         body = _body(rng, images)
-        answer = portal.send("POST", "/inference/single", _HEADERS, body)
-        told, wrong = judge(answer)
-        outcome.answers[told] += 1
-        if wrong:
-            outcome.wrong.append((f"{wrong}: {answer.text[:300]}", body))
+        response = portal.send("POST", "/inference/single", _HEADERS, body)
+        kind, fault = judge(response)
+        outcome.responses[kind] += 1
+        if fault:
+            outcome.wrong.append((f"{fault}: {response.text[:300]}", body))
         if leak:
-            # The size of a photograph: the seeds are too small to be missed in some hundred.
+            # Padded to the size of a photograph: a few hundred seeds alone would not be noticed.
             kept.append(body + bytes(_PHOTOGRAPH))
         if number == int(requests * _WARM_UP):
             before = _memory()
@@ -85,27 +85,29 @@ def _body(rng: random.Random, images: list[bytes]) -> bytes:
     return mutated(rng, form(rng, image), [form(rng, image)])
 
 
-def judge(answer: httpx.Response) -> tuple[str, str | None]:
-    """Status and code of an answer, and what is wrong with it, if anything."""
+def judge(response: httpx.Response) -> tuple[str, str | None]:
+    """Return the status and code of a response, and its fault, if any."""
     try:
-        body = answer.json()
+        body = response.json()
     except ValueError:
-        return f"{answer.status_code}", "not JSON"
-    if answer.status_code == 200:
+        return f"{response.status_code}", "not JSON"
+    if response.status_code == 200:
         return "200", None if body.get("task_type") else "a 200 without a prediction"
     code = str(body.get("code"))
-    told = f"{answer.status_code} {code}"
-    if answer.headers["content-type"] != "application/problem+json" or not body.get("code"):
-        return told, "not a problem document with a code"
-    if answer.status_code >= 500 and code != "MODEL_NONFINITE":
-        return told, "a fault of the server"
-    return told, None
+    kind = f"{response.status_code} {code}"
+    if response.headers["content-type"] != "application/problem+json" or not body.get("code"):
+        return kind, "not a problem document with a code"
+    if response.status_code >= 500 and code != "MODEL_NONFINITE":
+        return kind, "a server error"
+    return kind, None
 
 
 def _memory() -> int:
-    """Bytes that this process holds, without those that its allocator keeps for the next image."""
+    """Return the memory of this process, without what its allocator keeps for reuse, in bytes."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; elsewhere they count
+    trim = getattr(
+        ctypes.CDLL(None), "malloc_trim", None
+    )  # glibc only; elsewhere that memory is counted
     if trim is not None:
         trim(0)
     return int(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""Images and multipart bodies, whole and damaged in the ways that parsers fear. All from a seed."""
+"""Images and multipart bodies, intact and damaged in ways that break parsers; reproducible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _exif(orientation: int) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    """A small image in every accepted format and in what is special about each."""
+    """Return small images in every supported format, with the special features of each."""
     rng = np.random.default_rng(0)
     rgb = Image.fromarray(rng.integers(0, 255, (24, 36, 3), np.uint8))
     grey, alpha = rgb.convert("L"), rgb.convert("RGBA")
@@ -87,7 +87,7 @@ def _repeat(rng: random.Random, data: bytearray) -> bytearray:
 
 
 def _edge(rng: random.Random, data: bytearray) -> bytearray:
-    """A length, an offset, a width: any two or four bytes become a number at a limit."""
+    """Replace two or four bytes, such as a length or an offset, with a boundary value."""
     size, order = rng.choice(("H", "I")), rng.choice("<>")
     number = rng.choice(_EDGES) & (0xFFFF if size == "H" else 0xFFFFFFFF)
     packed = struct.pack(order + size, number)
@@ -107,7 +107,7 @@ _MUTATIONS: tuple[Callable[[random.Random, bytearray], bytearray], ...] = (
 
 
 def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
-    """``data`` damaged in one to four ways, now and then joined with half of another file."""
+    """Damage ``data`` in one to four ways; sometimes join it with part of another file."""
     found = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4))):
         if len(found) < 2:
@@ -137,7 +137,7 @@ _VALUES: dict[bytes, tuple[bytes, ...]] = {
 
 
 def form(rng: random.Random, image: bytes) -> bytes:
-    """A multipart body around ``image`` whose fields, names and headers vary."""
+    """Create a multipart body around ``image`` with random fields, names and headers."""
     fields = [(b"training_job_id", rng.choice(_VALUES[b"training_job_id"][:3]))]
     for name in rng.sample(list(_VALUES), rng.choice((0, 0, 1, 2))):
         fields.append((name, rng.choice(_VALUES[name])))
@@ -148,7 +148,7 @@ def form(rng: random.Random, image: bytes) -> bytes:
 
 
 def plain_form(image: bytes, job: int) -> bytes:
-    """The multipart body of an honest client."""
+    """Create the multipart body of a well-behaved client."""
     head = _part(b"name=training_job_id", str(job).encode())
     return head + _part(b"name=image; filename=a", image) + b"--" + BOUNDARY + b"--\r\n"
 

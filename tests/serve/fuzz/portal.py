@@ -1,11 +1,11 @@
-"""The application on an event loop of its own, for generators of requests that know no asyncio."""
+"""The application on its own event loop, for synchronous generators of requests."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from snellen.store.sql.database import Database
-from tests.serve.local import Service, fixture_job, served
+from tests.serve.local_service import Service, fixture_job, served
 
 T = TypeVar("T")
 DETECT, CLASSIFY = 1, 2
@@ -21,27 +21,31 @@ DETECT, CLASSIFY = 1, 2
 
 
 class Portal:
-    """A served application that other threads may ask."""
+    """A running application that other threads may send requests to."""
 
     def __init__(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         self.service = service
         self._loop = loop
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` beside the application; its result."""
+        """Run ``work`` on the loop of the application, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
     def send(
-        self, method: str, url: str, headers: dict[str, str] | None = None, content: bytes = b""
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
+        content: bytes = b"",
     ) -> httpx.Response:
-        """One request, whose path is sent as it stands."""
+        """Send one request; the path is sent unchanged."""
         client = self.service.client
         return self.call(client.request(method, url, headers=headers, content=content))
 
 
 @contextmanager
 def portal(folder: Path, **settings: Any) -> Iterator[Portal]:
-    """Serve a tiny detector and a tiny classifier, until the block ends."""
+    """Serve a tiny detector and a tiny classifier until the block ends."""
     db = Database.open(f"sqlite:///{folder / 'runs.db'}")
     ids = [fixture_job(db, task).id for task in ("detect", "classify")]
     assert ids == [DETECT, CLASSIFY]
@@ -51,8 +55,8 @@ def portal(folder: Path, **settings: Any) -> Iterator[Portal]:
     async def run() -> None:
         try:
             async with served(db, folder / "runs", **settings) as service:
-                # Tests look at the queries; thousands of them would look like a leak.
-                service.backend.queries = deque(maxlen=1)
+                # Keeping thousands of requests would look like a memory leak.
+                service.backend.requests = deque(maxlen=1)
                 opened.append(Portal(service, asyncio.get_running_loop()))
                 ready.set()
                 await over.wait()
@@ -62,10 +66,10 @@ def portal(folder: Path, **settings: Any) -> Iterator[Portal]:
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
     ready.wait(60)
-    (its,) = opened
+    (running,) = opened
     try:
-        yield its
+        yield running
     finally:
-        its._loop.call_soon_threadsafe(over.set)
+        running._loop.call_soon_threadsafe(over.set)
         thread.join(60)
         db.close()

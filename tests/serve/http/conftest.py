@@ -1,4 +1,4 @@
-"""Both event loops: Ray takes uvloop where it is installed."""
+"""Run on both event loops: Ray uses uvloop if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application at its socket: clients that hang up, and refusals that cost little."""
+"""The application at its socket: clients that disconnect, and early rejections."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 from benchmarks.load import multipart
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http.server import Listener
-from snellen.serve.inference.messages import Answer, Query
+from snellen.serve.inference.messages import InferenceReply, InferenceRequest
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.http.speaking import connect
-from tests.serve.local import Service, served
-from tests.serve.service import free_port
+from tests.serve.http.raw_client import connect
+from tests.serve.local_service import Service, served
+from tests.serve.serve_process import free_port
 
 pytestmark = pytest.mark.anyio
 SINGLE = "/inference/single"
@@ -49,12 +49,12 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
+async def test_disconnecting_while_waiting_frees_the_slot_and_the_model(
     db: Database, jobs: dict[str, JobView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def slow(_: Query) -> Answer:
+    async def slow(_: InferenceRequest) -> InferenceReply:
         begun.set()
         try:
             await asyncio.sleep(60)
@@ -63,9 +63,9 @@ async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
         raise AssertionError
 
     async with at_socket(db, tmp_path) as (service, listener):
-        monkeypatch.setattr(service.backend, "answer", slow)
+        monkeypatch.setattr(service.backend, "infer", slow)
         client = await connect(listener)
-        client.say(upload(jobs["classify"]))
+        client.send(upload(jobs["classify"]))
         admission = service.state.admission
         await until(begun.is_set)
         assert admission.running == 1
@@ -78,12 +78,12 @@ async def test_who_hangs_up_while_it_waits_frees_its_place_and_the_model(
     assert 'status="500"' not in metrics
 
 
-async def test_who_hangs_up_while_it_sends_frees_its_bytes(
+async def test_disconnecting_during_the_upload_frees_its_memory(
     db: Database, jobs: dict[str, JobView], tmp_path: Path
 ) -> None:
     async with at_socket(db, tmp_path) as (service, listener):
         client = await connect(listener)
-        client.say(upload(jobs["classify"], padding=500_000)[:400_000])
+        client.send(upload(jobs["classify"], padding=500_000)[:400_000])
         admission = service.state.admission
         await until(lambda: admission.buffered > 300_000)
         client.close()
@@ -91,27 +91,29 @@ async def test_who_hangs_up_while_it_sends_frees_its_bytes(
         assert admission.buffered == 0
 
 
-async def test_where_the_queue_is_full_an_upload_is_refused_before_it_is_read(
+async def test_an_upload_is_rejected_before_it_is_read_if_the_queue_is_full(
     db: Database, jobs: dict[str, JobView], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with at_socket(db, tmp_path, max_queued=1, retry_after_s=3) as (service, listener):
-        monkeypatch.setattr("snellen.serve.api.routes.single.read_form", None)  # not reached
+        monkeypatch.setattr(
+            "snellen.serve.api.routes.single.read_form", None
+        )  # must not be reached
         client = await connect(listener)
         with service.state.admission.slot():
             for _ in range(2):
-                client.say(upload(jobs["classify"], padding=300_000))
-                answer = await client.hear()
-                assert (answer.status, answer.headers["retry-after"]) == (503, "3")
-                assert b'"OVERLOADED"' in answer.body
-            client.say(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert (await client.hear()).status == 200
+                client.send(upload(jobs["classify"], padding=300_000))
+                response = await client.receive()
+                assert (response.status, response.headers["retry-after"]) == (503, "3")
+                assert b'"OVERLOADED"' in response.body
+            client.send(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await client.receive()).status == 200
         client.close()
         metrics = (await service.client.get("/metrics")).text
     assert f'route="{SINGLE}",status="503"}} 2.0' in metrics
 
 
-async def test_keys_come_before_room(db: Database, tmp_path: Path) -> None:
-    """Who may not ask is not told how busy it is."""
+async def test_keys_are_checked_before_admission(db: Database, tmp_path: Path) -> None:
+    """Clients without a key do not learn how busy the service is."""
     async with served(db, tmp_path, keys=["k"], limits={"max_queued": 1}) as service:
         with service.state.admission.slot():
             stranger = await service.client.post(SINGLE)
@@ -124,9 +126,9 @@ async def test_head_is_get_without_a_body(db: Database, tmp_path: Path) -> None:
         client = await connect(listener)
         heads = {}
         for method in ("HEAD", "GET"):
-            client.say(f"{method} /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            client.send(f"{method} /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             async with asyncio.timeout(10):
                 heads[method] = await client.reader.readuntil(b"\r\n\r\n")
         assert heads["HEAD"].startswith(b"HTTP/1.1 200")
-        assert heads["HEAD"].splitlines()[2:] == heads["GET"].splitlines()[2:]  # but for the date
+        assert heads["HEAD"].splitlines()[2:] == heads["GET"].splitlines()[2:]  # without the date
         client.close()

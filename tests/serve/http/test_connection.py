@@ -1,4 +1,4 @@
-"""What a connection may do: so many, heads so large, requests so slow, and nothing but HTTP."""
+"""Limits on connections: their number, header size, duration, and nothing but HTTP."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ import json
 import pytest
 
 from snellen.serve.http import connection
-from tests.serve.http.speaking import Counting, Spoken, connect, listening, request
+from tests.serve.http.raw_client import CountingApp, RawResponse, connect, listening, request
 
 pytestmark = pytest.mark.anyio
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "_GRACE_S", 0.0)
 
 
-def told(answer: Spoken) -> tuple[int, str]:
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["connection"] == "close"
-    body = json.loads(answer.body)
-    assert body["status"] == answer.status
-    return answer.status, body["code"]
+def checked(response: RawResponse) -> tuple[int, str]:
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["connection"] == "close"
+    body = json.loads(response.body)
+    assert body["status"] == response.status
+    return response.status, body["code"]
 
 
-async def test_more_connections_than_may_be_are_told_to_come_again() -> None:
-    async with listening(Counting(), max_connections=2, retry_after_s=7) as listener:
+async def test_connections_above_the_limit_get_503() -> None:
+    async with listening(CountingApp(), max_connections=2, retry_after_s=7) as listener:
         first, second, third = [await connect(listener) for _ in range(3)]
-        refused = await third.hear()
-        assert told(refused) == (503, "OVERLOADED")
-        assert refused.headers["retry-after"] == "7"
-        assert await third.ended()
+        rejected = await third.receive()
+        assert checked(rejected) == (503, "OVERLOADED")
+        assert rejected.headers["retry-after"] == "7"
+        assert await third.closed_by_server()
         for client in (first, second):
-            client.say(request())
-            assert (await client.hear()).status == 200
+            client.send(request())
+            assert (await client.receive()).status == 200
         second.close()
         await asyncio.sleep(0.1)
         fourth = await connect(listener)
-        fourth.say(request())
-        assert (await fourth.hear()).status == 200
+        fourth.send(request())
+        assert (await fourth.receive()).status == 200
         for client in (first, fourth):
             client.close()
 
@@ -54,103 +54,103 @@ async def test_more_connections_than_may_be_are_told_to_come_again() -> None:
         pytest.param([b"X-A: "] + [b"a" * 10_000] * 7, id="a-long-header"),
     ],
 )
-async def test_a_head_that_does_not_end_is_refused(parts: list[bytes]) -> None:
-    async with listening(Counting()) as listener:
+async def test_endless_headers_are_rejected(parts: list[bytes]) -> None:
+    async with listening(CountingApp()) as listener:
         client = await connect(listener)
-        client.say(HEAD)
+        client.send(HEAD)
         for part in parts:
             await asyncio.sleep(0.01)
-            client.say(part)
-        assert told(await client.hear()) == (431, "HEAD_LIMIT")
+            client.send(part)
+        assert checked(await client.receive()) == (431, "HEAD_LIMIT")
 
 
-async def test_a_body_is_not_taken_for_a_head() -> None:
+async def test_a_body_is_not_mistaken_for_headers() -> None:
     body = bytes(200_000)
     both = request(body=body) + HEAD
-    async with listening(Counting()) as listener:
+    async with listening(CountingApp()) as listener:
         client = await connect(listener)
-        client.say(both)
-        assert (await client.hear()).body == b"200000 bytes"
-        client.say(b"Content-Length: 1\r\n\r\nx")
-        assert (await client.hear()).body == b"1 bytes"
+        client.send(both)
+        assert (await client.receive()).body == b"200000 bytes"
+        client.send(b"Content-Length: 1\r\n\r\nx")
+        assert (await client.receive()).body == b"1 bytes"
         client.close()
 
 
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"hello \r\n\r\n"])
-async def test_what_is_no_http_is_told_so(data: bytes) -> None:
-    async with listening(Counting()) as listener:
+async def test_data_that_is_not_http_gets_400(data: bytes) -> None:
+    async with listening(CountingApp()) as listener:
         client = await connect(listener)
-        client.say(data)
-        assert told(await client.hear()) == (400, "BAD_REQUEST")
-        assert await client.ended()
+        client.send(data)
+        assert checked(await client.receive()) == (400, "BAD_REQUEST")
+        assert await client.closed_by_server()
 
 
 @pytest.mark.parametrize("data", [b"", b"POST / HT", HEAD, request(body=bytes(9))[:-1]])
-async def test_who_does_not_get_on_is_hung_up_on(data: bytes) -> None:
-    async with listening(Counting(), body_timeout_s=0.3) as listener:
+async def test_stalled_requests_are_closed(data: bytes) -> None:
+    async with listening(CountingApp(), body_timeout_s=0.3) as listener:
         client = await connect(listener)
-        client.say(data)
-        assert await client.ended()
+        client.send(data)
+        assert await client.closed_by_server()
 
 
-async def test_a_byte_now_and_then_is_not_getting_on() -> None:
-    async with listening(Counting(), body_timeout_s=0.5) as listener:
+async def test_single_bytes_do_not_extend_the_time_limit() -> None:
+    async with listening(CountingApp(), body_timeout_s=0.5) as listener:
         client = await connect(listener)
-        client.say(HEAD)
+        client.send(HEAD)
         begin = asyncio.get_running_loop().time()
         while not client.reader.at_eof() and asyncio.get_running_loop().time() < begin + 5:
-            client.say(b"X")
+            client.send(b"X")
             await asyncio.sleep(0.05)
         assert 0.3 < asyncio.get_running_loop().time() - begin < 4
 
 
-async def test_an_idle_connection_is_kept_longer_than_a_request_may_take() -> None:
-    async with listening(Counting(), body_timeout_s=0.2) as listener:
+async def test_idle_connections_outlive_the_request_timeout() -> None:
+    async with listening(CountingApp(), body_timeout_s=0.2) as listener:
         client = await connect(listener)
-        client.say(request())
-        await client.hear()
+        client.send(request())
+        await client.receive()
         await asyncio.sleep(0.5)
-        client.say(request())
-        assert (await client.hear()).status == 200
+        client.send(request())
+        assert (await client.receive()).status == 200
         client.close()
 
 
-async def test_after_a_refusal_the_rest_of_a_body_is_read_and_the_connection_goes_on() -> None:
-    app = Counting()
+async def test_a_connection_is_usable_after_a_rejection() -> None:
+    app = CountingApp()
     async with listening(app) as listener:
         client = await connect(listener)
-        client.say(request("/refuse", bytes(500_000)))
-        assert (await client.hear()).status == 503
-        client.say(request("/", b"abc"))
-        assert (await client.hear()).body == b"3 bytes"
+        client.send(request("/reject", bytes(500_000)))
+        assert (await client.receive()).status == 503
+        client.send(request("/", b"abc"))
+        assert (await client.receive()).body == b"3 bytes"
         client.close()
-    assert app.requests == ["/refuse", "/"]
+    assert app.requests == ["/reject", "/"]
 
 
-async def test_after_a_refusal_a_body_without_end_ends_its_connection() -> None:
-    async with listening(Counting(), body_timeout_s=0.5) as listener:
+async def test_an_endless_body_after_a_rejection_closes_the_connection() -> None:
+    async with listening(CountingApp(), body_timeout_s=0.5) as listener:
         client = await connect(listener)
-        head = "POST /refuse HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        client.say(head.encode())
-        assert (await client.hear()).status == 503
+        head = "POST /reject HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client.send(head.encode())
+        assert (await client.receive()).status == 503
         begin = asyncio.get_running_loop().time()
         while not client.reader.at_eof() and asyncio.get_running_loop().time() < begin + 5:
-            client.say(b"4\r\nabcd\r\n")
+            client.send(b"4\r\nabcd\r\n")
             await asyncio.sleep(0.02)
         assert asyncio.get_running_loop().time() - begin < 4
 
 
-async def test_two_requests_at_once_are_answered_in_order() -> None:
-    async with listening(Counting()) as listener:
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with listening(CountingApp()) as listener:
         client = await connect(listener)
-        client.say(request(body=b"a") + request(body=b"bc"))
-        assert [(await client.hear()).body for _ in range(2)] == [b"1 bytes", b"2 bytes"]
+        client.send(request(body=b"a") + request(body=b"bc"))
+        assert [(await client.receive()).body for _ in range(2)] == [b"1 bytes", b"2 bytes"]
         client.close()
 
 
-async def test_no_other_protocol_is_taken_up() -> None:
-    async with listening(Counting()) as listener:
+async def test_protocol_upgrades_are_ignored() -> None:
+    async with listening(CountingApp()) as listener:
         client = await connect(listener)
-        client.say(request(Upgrade="websocket", Connection="Upgrade"))
-        assert (await client.hear()).status in (200, 400)
+        client.send(request(Upgrade="websocket", Connection="Upgrade"))
+        assert (await client.receive()).status in (200, 400)
         client.close()

@@ -1,4 +1,4 @@
-"""A free model starts at once; what arrives while it is busy goes together."""
+"""Batching: a free model starts immediately; items that arrive while it is busy share a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Model:
-    """Doubles numbers when it is let; records its batches."""
+    """A model that doubles numbers while its gate is open, and records its batches."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -33,7 +33,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_lone_request_starts_at_once() -> None:
+async def test_a_single_item_starts_immediately() -> None:
     model = Model()
     batcher = Batcher(model, max_size=8)
     assert await batcher.submit(3) == (6, 1)
@@ -41,24 +41,24 @@ async def test_a_lone_request_starts_at_once() -> None:
     await batcher.close()
 
 
-async def test_what_comes_while_the_model_is_busy_goes_together() -> None:
+async def test_items_that_arrive_while_the_model_is_busy_share_a_batch() -> None:
     model = Model()
     model.gate.clear()
     batcher = Batcher(model, max_size=3)
     tasks = [asyncio.create_task(batcher.submit(item)) for item in range(6)]
     await settled()
-    # Whatever was there when the model was free went first, at most three.
+    # The items that were queued when the model was free run first, at most three.
     assert model.batches == [[0, 1, 2]]
     later = [asyncio.create_task(batcher.submit(item)) for item in (6, 7)]
     model.gate.set()
-    answers = await asyncio.gather(*tasks, *later)
-    assert [answer for answer, _ in answers] == [2 * item for item in range(8)]
+    outputs = await asyncio.gather(*tasks, *later)
+    assert [output for output, _ in outputs] == [2 * item for item in range(8)]
     assert model.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]
-    assert answers[-1][1] == 2
+    assert outputs[-1][1] == 2
     await batcher.close()
 
 
-async def test_a_window_waits_for_company() -> None:
+async def test_a_window_waits_for_the_batch_to_fill() -> None:
     model = Model()
     batcher = Batcher(model, max_size=8, window_s=0.05)
     first = asyncio.create_task(batcher.submit(1))
@@ -69,19 +69,19 @@ async def test_a_window_waits_for_company() -> None:
     await batcher.close()
 
 
-async def test_an_error_is_that_of_its_batch_alone() -> None:
+async def test_an_error_affects_only_its_batch() -> None:
     model = Model()
     batcher = Batcher(model, max_size=1)
-    answers = await asyncio.gather(
+    outputs = await asyncio.gather(
         *(batcher.submit(item) for item in (1, 13, 2)), return_exceptions=True
     )
-    assert answers[0] == (2, 1)
-    assert isinstance(answers[1], ValueError)
-    assert answers[2] == (4, 1)
+    assert outputs[0] == (2, 1)
+    assert isinstance(outputs[1], ValueError)
+    assert outputs[2] == (4, 1)
     await batcher.close()
 
 
-async def test_who_hangs_up_takes_no_place_in_a_batch() -> None:
+async def test_a_cancelled_item_leaves_the_queue() -> None:
     model = Model()
     model.gate.clear()
     batcher = Batcher(model, max_size=2)
@@ -97,17 +97,17 @@ async def test_who_hangs_up_takes_no_place_in_a_batch() -> None:
     await batcher.close()
 
 
-async def test_too_few_answers_are_an_error() -> None:
+async def test_too_few_outputs_are_an_error() -> None:
     async def work(items: Sequence[int]) -> list[int]:
         return []
 
     batcher: Batcher[int, int] = Batcher(work, max_size=2)
-    with pytest.raises(RuntimeError, match="0 answers for a batch of 1"):
+    with pytest.raises(RuntimeError, match="0 outputs for a batch of 1"):
         await batcher.submit(1)
     await batcher.close()
 
 
-async def test_closing_cancels_what_waits() -> None:
+async def test_closing_cancels_queued_items() -> None:
     model = Model()
     model.gate.clear()
     batcher = Batcher(model, max_size=1)

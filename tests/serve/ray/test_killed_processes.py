@@ -1,4 +1,4 @@
-"""Processes of ``snellen serve`` that die under load: errors for a while, never a wrong answer."""
+"""Killed processes of ``snellen serve``: errors for a limited time, never a wrong response."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
-from tests.serve import deadly_adapter
+from tests.serve import crashing_adapter
 from tests.serve.conftest import picture
-from tests.serve.killing import DETECT, RECOVERED, check_killed, two_jobs
-from tests.serve.service import Process
+from tests.serve.kill_under_load import DETECT, RECOVERED, check_killed, two_jobs
+from tests.serve.serve_process import Process
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-DEADLY = 3
+CRASHING = 3
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     weights.write_bytes(b"no weights")
     db = Database.open(f"sqlite:///{root / 'runs' / 'snellen.db'}")
     two_jobs(db)
-    deadly = upsert_training_job(
+    crashing = upsert_training_job(
         db,
         TrainingJobRecord(
-            name="deadly",
-            framework=deadly_adapter.NAME,
+            name="crashing",
+            framework=crashing_adapter.NAME,
             task_type="image_classification",
             model_name="pixel",
             output_dir=str(weights),
@@ -43,33 +43,33 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         ),
     )
     db.close()
-    assert deadly.id == DEADLY
+    assert crashing.id == CRASHING
     process = Process(root, "ray.num_cpus=2", "preload=[{job: 1}, {job: 2}]")
     process.wait_ready()
     yield process
     process.end()
 
 
-def test_the_process_that_speaks_http_is_killed(service: Process) -> None:
+def test_a_killed_http_process_is_replaced(service: Process) -> None:
     check_killed(service, "ray::ServeReplica:snellen:Ingress")
 
 
-def deadly(service: Process, *, kill: bool) -> httpx.Response:
+def predict(service: Process, *, kill: bool) -> httpx.Response:
     pixels = np.full((20, 30, 3), 90, np.uint8)
     if kill:
-        pixels[0, 0] = deadly_adapter.KILL
+        pixels[0, 0] = crashing_adapter.KILL
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
-    return service.single(stream.getvalue(), DEADLY)
+    return service.single(stream.getvalue(), CRASHING)
 
 
 def test_an_image_that_kills_its_process(service: Process) -> None:
-    assert deadly(service, kill=False).status_code == 200
-    answer = deadly(service, kill=True)
+    assert predict(service, kill=False).status_code == 200
+    response = predict(service, kill=True)
     killed = time.monotonic()
-    assert (answer.status_code, answer.json()["code"]) == (503, "WORKER_DIED")
-    assert answer.headers["retry-after"].isdecimal()
-    while (again := deadly(service, kill=False)).status_code != 200:
+    assert (response.status_code, response.json()["code"]) == (503, "WORKER_DIED")
+    assert response.headers["retry-after"].isdecimal()
+    while (again := predict(service, kill=False)).status_code != 200:
         assert again.status_code == 503, again.text
         assert time.monotonic() - killed < RECOVERED
         time.sleep(0.2)

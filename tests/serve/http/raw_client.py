@@ -1,4 +1,4 @@
-"""Speak HTTP by hand: half requests, garbage, and connections that stay open."""
+"""A raw HTTP client: partial requests, garbage, and connections that stay open."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http.server import Listener
-from tests.serve.service import free_port
+from tests.serve.serve_process import free_port
 
 
-class Counting:
-    """Says how many bytes a body had; refuses at ``/refuse``, before it reads, with 503."""
+class CountingApp:
+    """Respond with the size of the body; at ``/reject`` with 503, before reading it."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _lifespan(receive, send)
             return
         self.requests.append(scope["path"])
         status, count, more = 200, 0, True
-        if scope["path"] == "/refuse":
+        if scope["path"] == "/reject":
             status, more = 503, False
         while more:
             message = await receive()
@@ -41,7 +41,7 @@ class Counting:
         await send({"type": "http.response.body", "body": body})
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
@@ -49,35 +49,35 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 @dataclass(slots=True)
-class Spoken:
-    """An answer."""
+class RawResponse:
+    """A response."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-class Speaker:
-    """A connection."""
+class RawConnection:
+    """A connection to the server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def hear(self) -> Spoken:
-        """The next answer."""
+    async def receive(self) -> RawResponse:
+        """Read the next response."""
         async with asyncio.timeout(10):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
             lines = head.strip().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in lines[1:])
             body = await self.reader.readexactly(int(headers["content-length"]))
-        return Spoken(int(lines[0].split(" ")[1]), headers, body)
+        return RawResponse(int(lines[0].split(" ")[1]), headers, body)
 
-    async def ended(self) -> bool:
-        """Whether the other side hangs up, within some seconds, without a word."""
+    async def closed_by_server(self) -> bool:
+        """Return True if the server closes the connection, within 10 s and without a response."""
         async with asyncio.timeout(10):
             try:
                 return await self.reader.read(1) == b""
@@ -90,7 +90,7 @@ class Speaker:
 
 @asynccontextmanager
 async def listening(app: ASGIApp, **limits: Any) -> AsyncIterator[Listener]:
-    """A listener for ``app`` on a free port."""
+    """Start a listener for ``app`` on a free port."""
     listener = Listener(
         app, host="127.0.0.1", port=free_port(), limits=LimitsConfig.model_validate(limits)
     )
@@ -99,13 +99,13 @@ async def listening(app: ASGIApp, **limits: Any) -> AsyncIterator[Listener]:
     await listener.close()
 
 
-async def connect(listener: Listener) -> Speaker:
-    """A connection to it."""
-    return Speaker(*await asyncio.open_connection(*listener.address))
+async def connect(listener: Listener) -> RawConnection:
+    """Open a connection to a listener."""
+    return RawConnection(*await asyncio.open_connection(*listener.address))
 
 
 def request(path: str = "/", body: bytes = b"", **headers: str) -> bytes:
-    """A POST request, whole."""
+    """Create a complete POST request."""
     named = {"Host": "localhost", "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body

@@ -1,4 +1,4 @@
-"""Start ``snellen serve`` as a user does, and talk to it."""
+"""Start ``snellen serve`` as a user does, and send requests to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def free_port() -> int:
 
 
 class Cluster:
-    """A Ray of its own, as an operator starts it, with the home, and so the token, of ``folder``.
+    """A separate Ray, as an operator starts it; ``folder`` is its home and contains its token.
 
     Use as a context manager.
     """
@@ -42,7 +43,7 @@ class Cluster:
              "--node-ip-address=127.0.0.1", "--include-dashboard=false",
              "--disable-usage-stats", f"--temp-dir={self._folder.name}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            # As docs/serve.md recommends.
+            # As recommended in docs/serve.md.
             env={**os.environ, "HOME": str(folder), "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2"},
         )  # fmt: skip
         self._wait(60)
@@ -58,12 +59,12 @@ class Cluster:
         raise AssertionError("ray start did not start")
 
     def processes(self) -> list[psutil.Process]:
-        """All of its processes."""
+        """Return all of its processes."""
         return psutil.Process(self._process.pid).children(recursive=True)
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """True while it runs."""
         return self._process.poll() is None
 
     def __enter__(self) -> Cluster:
@@ -80,10 +81,14 @@ class Cluster:
 
 
 class Process:
-    """The command, its lines so far, and where it listens."""
+    """The running command: its output so far, its port, and a client."""
 
     def __init__(
-        self, folder: Path, *words: str, cluster: Cluster | None = None, **environment: str
+        self,
+        folder: Path,
+        *words: str,
+        cluster: Cluster | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -91,7 +96,8 @@ class Process:
         self.cluster = cluster
         self.client = httpx.Client(timeout=90)
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-        self.environment = {**os.environ, "PYTHONPATH": path, "HOME": str(folder), **environment}
+        self.environment = {**os.environ, "PYTHONPATH": path, "HOME": str(folder)}
+        self.environment.update(environment or {})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "snellen", "serve", "--port", str(self.port), *words],
             cwd=folder,
@@ -109,7 +115,7 @@ class Process:
             self.lines.append(line.rstrip())
 
     def wait_ready(self, seconds: float = 120.0) -> None:
-        """Until it has printed its address."""
+        """Wait until it has printed its address."""
         deadline = time.monotonic() + seconds
         while not any(f"serves at {self.url}" in line for line in self.lines):
             assert self.process.poll() is None, self.lines
@@ -117,7 +123,7 @@ class Process:
             time.sleep(0.1)
 
     def processes(self, title: str) -> list[psutil.Process]:
-        """Its processes of a title, and not those of another service on this machine."""
+        """Return its processes with a title, and none of another service on this machine."""
         cluster = self.cluster
         own = psutil.Process(self.process.pid).children(recursive=True)
         return [
@@ -128,7 +134,7 @@ class Process:
 
     @property
     def ray_address(self) -> str:
-        """What it says to evaluations."""
+        """The address that it prints for evaluations."""
         text = "\n".join(self.lines)
         found = re.search(r"ray\.address=(\S+)", text)
         assert found is not None, text
@@ -140,7 +146,7 @@ class Process:
         return self.client.post(f"{self.url}/inference/single", files=files, data=data)
 
     def end(self, number: int = signal.SIGTERM, seconds: float = 35.0) -> int:
-        """Send a signal and wait; the exit code."""
+        """Send a signal, wait, and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:

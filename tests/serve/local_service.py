@@ -1,4 +1,4 @@
-"""The application without Ray: a host of models in this process behind the same routes."""
+"""The application without Ray: the same routes in front of a model host in this process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from snellen.adapters.errors import SnellenError
 from snellen.serve.api.app import create_app
 from snellen.serve.api.state import State, make_state
 from snellen.serve.config import ServeConfig
-from snellen.serve.inference.load_failures import KnownFailures
-from snellen.serve.inference.messages import Answer, Failure, ModelRef, Query
+from snellen.serve.inference.load_failures import LoadFailures
+from snellen.serve.inference.messages import Failure, InferenceReply, InferenceRequest, ModelRef
 from snellen.serve.inference.model_host import HostSettings, LoadedModel, ModelHost
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
@@ -32,32 +32,32 @@ TASKS = {
 
 
 class LocalBackend:
-    """Loads what is asked for and keeps it."""
+    """Backend that loads models on demand and never unloads them."""
 
     def __init__(self, host: ModelHost) -> None:
         self.host = host
         self.loaded: dict[str, LoadedModel] = {}
-        self.queries: MutableSequence[Query] = []
+        self.requests: MutableSequence[InferenceRequest] = []
         self.problem: Exception | None = None
         self._lock = asyncio.Lock()
-        self._failed = KnownFailures()
+        self._failures = LoadFailures()
 
-    async def answer(self, query: Query) -> Answer:
-        self.queries.append(query)
+    async def infer(self, request: InferenceRequest) -> InferenceReply:
+        self.requests.append(request)
         if self.problem is not None:
             raise self.problem
         try:
-            model = await self._model(query.model)
+            model = await self._model(request.model)
         except SnellenError as error:
-            return Answer(failure=Failure(error.code, error.message))
-        return await self.host.answer(model, query)
+            return InferenceReply(failure=Failure(error.code, error.message))
+        return await self.host.infer(model, request)
 
-    async def preload(self, model: ModelRef) -> Answer:
+    async def preload(self, model: ModelRef) -> InferenceReply:
         try:
             await self._model(model)
         except SnellenError as error:
-            return Answer(failure=Failure(error.code, error.message))
-        return Answer()
+            return InferenceReply(failure=Failure(error.code, error.message))
+        return InferenceReply()
 
     async def ping(self) -> None:
         if self.problem is not None:
@@ -66,7 +66,7 @@ class LocalBackend:
     async def _model(self, model: ModelRef) -> LoadedModel:
         async with self._lock:
             if model.key not in self.loaded:
-                self.loaded[model.key] = await self._failed.load(
+                self.loaded[model.key] = await self._failures.load(
                     model.key, lambda: self.host.load(model.spec)
                 )
             return self.loaded[model.key]
@@ -85,7 +85,7 @@ def host_settings(config: ServeConfig) -> HostSettings:
 
 
 def fixture_job(db: Database, task: str) -> JobView:
-    """A training job around one of the tiny checkpoints."""
+    """Register a training job with one of the tiny checkpoints."""
     return upsert_training_job(
         db,
         TrainingJobRecord(
@@ -110,7 +110,7 @@ async def served(
     loopback: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Service]:
-    """The application with a client for it, started and stopped."""
+    """Start the application with a client for it, and stop it at the end."""
     config = ServeConfig.model_validate(settings)
     host = ModelHost(host_settings(config))
     state = make_state(config, db, LocalBackend(host), root)

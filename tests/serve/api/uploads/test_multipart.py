@@ -1,9 +1,10 @@
-"""Multipart bodies are read in memory, within limits, however they are cut."""
+"""Multipart bodies are read in memory and within limits, however they are chunked."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -12,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from snellen.serve.api.admission import Admission
+from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.upload import Form, read_form
+from snellen.serve.api.uploads.multipart import Form, FormSpec, read_form
 from snellen.serve.config import LimitsConfig
 
 BOUNDARY = "xyz"
-KNOWN = ("training_job_id", "checkpoint")
+EXPECTED = FormSpec("image", ("training_job_id", "checkpoint"))
 
 
 def part(name: str, data: bytes, filename: str | None = None) -> bytes:
@@ -34,32 +35,42 @@ BODY = (
 )
 
 
+@dataclass(frozen=True)
+class Sent:
+    """How a body is sent."""
+
+    content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
+    length: int | str | None = None
+    delay_s: float = 0.0
+
+
 def read(
-    chunks: Sequence[bytes], *, content_type: str | None = None, length: int | str | None = None,
-    admission: Admission | None = None, delay: float = 0.0, **limits: Any,
-) -> Form:  # fmt: skip
-    """What ``read_form`` makes of a body that comes in these pieces."""
+    chunks: Sequence[bytes],
+    sent: Sent | None = None,
+    *,
+    admission: Admission | None = None,
+    **limits: Any,
+) -> Form:
+    """Read a body that arrives in these chunks."""
+    sent = sent or Sent()
     config = LimitsConfig.model_validate(limits)
     admission = admission or Admission(config)
-    kind = content_type or f"multipart/form-data; boundary={BOUNDARY}"
-    headers = [(b"content-type", kind.encode())]
-    if length is not None:
-        headers.append((b"content-length", str(length).encode()))
+    headers = [(b"content-type", sent.content_type.encode())]
+    if sent.length is not None:
+        headers.append((b"content-length", str(sent.length).encode()))
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
 
     async def messages() -> AsyncIterator[dict[str, Any]]:
         for chunk in chunks:
-            await asyncio.sleep(delay)
+            await asyncio.sleep(sent.delay_s)
             yield {"type": "http.request", "body": chunk, "more_body": True}
         yield {"type": "http.request", "body": b"", "more_body": False}
 
     async def run() -> Form:
         stream = messages()
         request = Request(scope, stream.__anext__)
-        with admission.request() as holding:
-            return await read_form(
-                request, file_field="image", known=KNOWN, limits=config, holding=holding
-            )
+        with admission.request() as reservation:
+            return await read_form(request, EXPECTED, config, reservation)
 
     try:
         return asyncio.run(run())
@@ -67,14 +78,14 @@ def read(
         assert (admission.buffered, admission.open) == (0, 0)
 
 
-def refused(*arguments: Any, **options: Any) -> tuple[int, str]:
+def rejected(*arguments: Any, **options: Any) -> tuple[int, str]:
     with pytest.raises(Problem) as caught:
         read(*arguments, **options)
     return caught.value.status, caught.value.code
 
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=12))
-def test_however_it_is_cut_it_is_the_same_form(cuts: list[int]) -> None:
+def test_the_form_does_not_depend_on_the_chunks(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(BODY)]
     chunks = [BODY[a:b] for a, b in pairwise(edges)]
     form = read(chunks)
@@ -92,49 +103,49 @@ def test_any_bytes_are_a_form_or_a_problem(data: bytes) -> None:
             assert problem.status in {400, 413, 422}
 
 
-def test_what_is_no_form() -> None:
-    assert refused([BODY[:-10]]) == (400, "MULTIPART")
-    assert refused([b""]) == (400, "MULTIPART")
-    assert refused([BODY], content_type="application/json") == (400, "MULTIPART")
-    assert refused([BODY], content_type="multipart/form-data") == (400, "MULTIPART")
+def test_malformed_bodies_are_rejected() -> None:
+    assert rejected([BODY[:-10]]) == (400, "MULTIPART")
+    assert rejected([b""]) == (400, "MULTIPART")
+    assert rejected([BODY], Sent("application/json")) == (400, "MULTIPART")
+    assert rejected([BODY], Sent("multipart/form-data")) == (400, "MULTIPART")
     long = "multipart/form-data; boundary=" + "x" * 80
-    assert refused([BODY], content_type=long) == (400, "MULTIPART")
+    assert rejected([BODY], Sent(long)) == (400, "MULTIPART")
     nameless = f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx\r\n".encode() + END
-    assert refused([nameless]) == (400, "MULTIPART")
+    assert rejected([nameless]) == (400, "MULTIPART")
     many = f"--{BOUNDARY}\r\n".encode() + b"A: b\r\n" * 100 + b"\r\nx\r\n" + END
-    assert refused([many]) == (400, "MULTIPART")
+    assert rejected([many]) == (400, "MULTIPART")
 
 
-def test_fields_that_are_not_expected() -> None:
+def test_unexpected_fields_are_rejected() -> None:
     two = part("image", b"a", "a") + part("image", b"b", "b") + END
-    assert refused([two]) == (422, "FORM_FILES")
-    assert refused([part("colour", b"red") + END]) == (422, "FORM_FIELD")
-    assert refused([part("checkpoint", b"a") * 2 + END]) == (422, "FORM_FIELD")
-    assert refused([part("checkpoint", b"a" * 5000) + END]) == (413, "BYTE_LIMIT")
-    with pytest.raises(Problem, match="unknown field 'colour'; it takes checkpoint, image"):
+    assert rejected([two]) == (422, "FORM_FILES")
+    assert rejected([part("colour", b"red") + END]) == (422, "FORM_FIELD")
+    assert rejected([part("checkpoint", b"a") * 2 + END]) == (422, "FORM_FIELD")
+    assert rejected([part("checkpoint", b"a" * 5000) + END]) == (413, "BYTE_LIMIT")
+    with pytest.raises(Problem, match=r"Unknown form field 'colour'\. Expected: checkpoint, image"):
         read([part("colour", b"red") + END])
 
 
-def test_a_body_over_the_limit_is_refused_while_it_arrives() -> None:
+def test_a_body_over_the_limit_is_rejected_while_it_arrives() -> None:
     pieces = [part("image", b"", "a")[:-2], *[b"x" * 1000] * 300]
-    assert refused(pieces, max_image_bytes=100_000) == (413, "BYTE_LIMIT")
-    assert refused([BODY], length=10**12) == (413, "BYTE_LIMIT")
-    assert refused([BODY], length="9" * 5000) == (413, "BYTE_LIMIT")
-    # Not only the image: a form of many headers is bounded, too.
-    assert refused([b"--xyz\r\n" + b"a" * 300_000], max_image_bytes=1)[0] in {400, 413}
+    assert rejected(pieces, max_image_bytes=100_000) == (413, "BYTE_LIMIT")
+    assert rejected([BODY], Sent(length=10**12)) == (413, "BYTE_LIMIT")
+    assert rejected([BODY], Sent(length="9" * 5000)) == (413, "BYTE_LIMIT")
+    # Not only the image is limited, but also a form with many headers.
+    assert rejected([b"--xyz\r\n" + b"a" * 300_000], max_image_bytes=1)[0] in {400, 413}
 
 
 def test_a_slow_body_is_408() -> None:
     slow = [BODY[i : i + 1] for i in range(50)]
-    assert refused(slow, delay=0.02, body_timeout_s=0.1) == (408, "BODY_TIMEOUT")
+    assert rejected(slow, Sent(delay_s=0.02), body_timeout_s=0.1) == (408, "BODY_TIMEOUT")
 
 
 def test_memory_for_uploads_is_bounded_over_all_requests() -> None:
     admission = Admission(LimitsConfig.model_validate({"max_buffered_bytes": 3000}))
     with admission.request() as other:
         other.add(2500)
-        with pytest.raises(Problem) as caught, admission.request() as holding:
-            holding.add(501)
+        with pytest.raises(Problem) as caught, admission.request() as reservation:
+            reservation.add(501)
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "1"})
         assert admission.buffered == 2500
     assert admission.buffered == 0

@@ -1,7 +1,7 @@
-"""Read a multipart body: one image and a few short fields, in memory, within limits.
+"""Read a multipart body of one image and a few short fields, in memory and within limits.
 
-Starlette's own form parser has no limit for files and writes them to disk. Here bytes are counted
-as they arrive, chunked bodies included, and nothing is ever written.
+Starlette's form parser has no limit on files and writes them to disk. Here bytes are counted as
+they arrive, chunked bodies included, and nothing is written.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from snellen.serve.api.admission import Holding
+from snellen.serve.api.middleware.admission import Reservation
 from snellen.serve.api.problems import Problem
 from snellen.serve.config import FORM_OVERHEAD, LimitsConfig
 
-_FIELD_BYTES = 1024
-_MOST_PARTS = 16
+_MAX_FIELD_BYTES = 1024
+_MAX_PARTS = 16
 
 
 @dataclass(slots=True)
 class Upload:
-    """An uploaded file: its bytes, and the name that the client gave it."""
+    """An uploaded file: its bytes, and its name as the client sent it."""
 
     name: str
     data: bytearray
@@ -33,20 +33,28 @@ class Upload:
 
 @dataclass(slots=True)
 class Form:
-    """What a multipart body held."""
+    """The parts of a multipart body."""
 
     fields: dict[str, str] = field(default_factory=dict)
     file: Upload | None = None
 
 
-class _Collector:
-    """Callbacks of the parser: parts become fields, or the one file."""
+@dataclass(frozen=True, slots=True)
+class FormSpec:
+    """The fields of a form: one file, and the names of the others."""
 
-    def __init__(self, file_field: str, known: Collection[str], max_file: int) -> None:
+    file_field: str
+    fields: Collection[str]
+
+
+class _Collector:
+    """Parser callbacks that collect parts into a form."""
+
+    def __init__(self, expected: FormSpec, max_file: int) -> None:
         self.form = Form()
         self.ended = False
-        self._file_field = file_field
-        self._known = known
+        self._file_field = expected.file_field
+        self._known = expected.fields
         self._max_file = max_file
         self._parts = 0
         self._header = [b"", b""]
@@ -57,8 +65,8 @@ class _Collector:
 
     def on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise Problem(422, "FORM_PARTS", f"The form has more than {_MOST_PARTS} parts.")
+        if self._parts > _MAX_PARTS:
+            raise Problem(422, "FORM_PARTS", f"The form has more than {_MAX_PARTS} parts.")
         self._headers = {}
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -84,8 +92,8 @@ class _Collector:
                 raise Problem(
                     400,
                     "NOT_A_FILE",
-                    f"'{self._file_field}' was sent as text, an uploaded file was expected; "
-                    "addresses are not fetched.",
+                    f"'{self._file_field}' was sent as text. Expected an uploaded file; addresses "
+                    "are not fetched.",
                 )
             name = options[b"filename"].decode("utf-8", "replace")
             self.form.file = Upload(name, self._value)
@@ -95,12 +103,12 @@ class _Collector:
             raise Problem(
                 422,
                 "FORM_FIELD",
-                f"The form has an unknown field {_shown(self._name)}; it takes "
+                f"Unknown form field {_shortened(self._name)}. Expected: "
                 f"{', '.join(sorted((*self._known, self._file_field)))}.",
             )
         if self._name in self.form.fields:
-            raise Problem(422, "FORM_FIELD", f"The field '{self._name}' was sent twice.")
-        self._limit = _FIELD_BYTES
+            raise Problem(422, "FORM_FIELD", f"Duplicate form field '{self._name}'.")
+        self._limit = _MAX_FIELD_BYTES
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._value) + end - start > self._limit:
@@ -116,7 +124,7 @@ class _Collector:
         self.ended = True
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return repr(name if len(name) <= 40 else f"{name[:40]}...")
 
 
@@ -125,65 +133,63 @@ def _boundary(request: Request) -> bytes:
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data":
         raise Problem(
-            400, "MULTIPART", "A multipart/form-data body with the field 'image' was expected."
+            400, "MULTIPART", "Expected a multipart/form-data body with the field 'image'."
         )
     if not 1 <= len(boundary) <= 70:
-        raise Problem(400, "MULTIPART", "The multipart body names no usable boundary.")
+        raise Problem(400, "MULTIPART", "The multipart body has no valid boundary.")
     return boundary
 
 
 async def read_form(
-    request: Request,
-    *,
-    file_field: str,
-    known: Collection[str],
-    limits: LimitsConfig,
-    holding: Holding,
+    request: Request, expected: FormSpec, limits: LimitsConfig, reservation: Reservation
 ) -> Form:
-    """The fields and the file of a multipart request.
+    """Read the fields and the file of a multipart request.
 
     Args:
-        request: not read yet.
-        file_field: name of the field that is a file.
-        known: names of the other fields.
-        limits: bytes of the file and seconds for the whole body.
-        holding: accounts for what has arrived.
+        request: a request whose body has not been read.
+        expected: the fields that the form may have.
+        limits: maximum bytes of the file, and seconds for the whole body.
+        reservation: reserves memory for the bytes as they arrive.
 
     Raises:
-        Problem: 400 malformed, 408 too slow, 413 too large, 422 fields that are not expected, 503
-            no room for more uploads.
+        Problem: 400 malformed, 408 too slow, 413 too large, 422 unexpected fields, 503 no room
+            for more uploads.
     """
-    most = limits.max_image_bytes + FORM_OVERHEAD
-    _check_length(request, most)
-    collector = _Collector(file_field, known, limits.max_image_bytes)
+    max_bytes = limits.max_image_bytes + FORM_OVERHEAD
+    _check_length(request, max_bytes)
+    collector = _Collector(expected, limits.max_image_bytes)
     parser = MultipartParser(_boundary(request), _callbacks(collector))
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             async for chunk in request.stream():
-                holding.add(len(chunk))
-                if holding.count > most:
-                    raise Problem(413, "BYTE_LIMIT", f"The body is larger than {most} bytes.")
+                reservation.add(len(chunk))
+                if reservation.size > max_bytes:
+                    raise _too_large(max_bytes)
                 parser.write(chunk)
         parser.finalize()
     except TimeoutError:
         raise Problem(
             408,
             "BODY_TIMEOUT",
-            f"The request did not arrive within {limits.body_timeout_s:g} s.",
+            f"The body did not arrive within {limits.body_timeout_s:g} s.",
             headers={"Connection": "close"},
         ) from None
     except MultipartParseError:
         raise Problem(400, "MULTIPART", "The multipart body is malformed.") from None
     if not collector.ended:
-        raise Problem(400, "MULTIPART", "The multipart body ends too early.")
+        raise Problem(400, "MULTIPART", "The multipart body is incomplete.")
     return collector.form
 
 
-def _check_length(request: Request, most: int) -> None:
+def _check_length(request: Request, max_bytes: int) -> None:
     text = request.headers.get("content-length", "0")
-    # Python refuses to read a number of thousands of digits.
-    if text.isdecimal() and (len(text) > 18 or int(text) > most):
-        raise Problem(413, "BYTE_LIMIT", f"The body is larger than {most} bytes.")
+    # int() raises for thousands of digits.
+    if text.isdecimal() and (len(text) > 18 or int(text) > max_bytes):
+        raise _too_large(max_bytes)
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(413, "BYTE_LIMIT", f"The body is larger than {max_bytes} bytes.")
 
 
 def _callbacks(collector: _Collector) -> Any:

@@ -1,4 +1,4 @@
-"""A classifier without weights; an image whose first pixel is ``KILL`` ends its process."""
+"""A classifier without weights; an image whose first pixel is ``KILL`` kills its process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from snellen.adapters.runtime.device import Engine
 from tests.pipelines.pixel_adapter import KILL, PixelAdapter
 
-NAME = "tests.serve.deadly_adapter:DeadlyAdapter"
-__all__ = ["KILL", "NAME", "DeadlyAdapter"]
+NAME = "tests.serve.crashing_adapter:CrashingAdapter"
+__all__ = ["KILL", "NAME", "CrashingAdapter"]
 
 
-class DeadlyAdapter(PixelAdapter):
-    """As it is, with the engine that a host of models asks about."""
+class CrashingAdapter(PixelAdapter):
+    """A PixelAdapter with the engine that a model host needs."""
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
         from snellen.adapters.runtime.device import select_device

@@ -1,4 +1,4 @@
-"""A bounded queue, and draining that waits for what was accepted."""
+"""Admission: a bounded queue, and draining that waits for accepted requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from snellen.serve.api.admission import Admission
+from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.problems import Problem
 from snellen.serve.config import LimitsConfig
 
@@ -17,7 +17,7 @@ def admission(**limits: object) -> Admission:
     return Admission(LimitsConfig.model_validate(limits))
 
 
-async def test_the_queue_is_bounded_and_places_are_given_back() -> None:
+async def test_the_queue_is_bounded_and_slots_are_released() -> None:
     queue = admission(max_queued=2, retry_after_s=7)
     with queue.slot(), queue.slot():
         with pytest.raises(Problem) as caught, queue.slot():
@@ -32,19 +32,19 @@ async def test_the_queue_is_bounded_and_places_are_given_back() -> None:
     assert queue.running == 0
 
 
-async def test_slow_uploads_take_no_place_in_the_queue() -> None:
+async def test_slow_uploads_take_no_slot_in_the_queue() -> None:
     queue = admission(max_queued=1)
     with queue.request(), queue.request(), queue.slot():
         assert (queue.open, queue.running) == (2, 1)
 
 
-async def test_draining_refuses_new_requests_and_waits_for_open_ones() -> None:
+async def test_draining_rejects_new_requests_and_waits_for_open_ones() -> None:
     queue = admission()
 
     async def request() -> None:
         with queue.request():
             await asyncio.sleep(0.1)
-            with queue.slot():  # its body has arrived: it was accepted before
+            with queue.slot():  # the body has arrived: the request was accepted before
                 pass
 
     task = asyncio.create_task(request())
@@ -58,7 +58,7 @@ async def test_draining_refuses_new_requests_and_waits_for_open_ones() -> None:
     await task
 
 
-async def test_draining_ends_although_a_request_does_not() -> None:
+async def test_draining_ends_even_if_a_request_does_not() -> None:
     queue = admission()
     with queue.request():
         assert await queue.drain(0.05) == 1

@@ -1,4 +1,4 @@
-"""On a Ray that runs already, Ray Serve's proxy listens in front of what speaks HTTP."""
+"""On an existing Ray, where Ray Serve's proxy listens in front of the HTTP processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from snellen.store.sql.database import Database
-from tests.serve.killing import check_killed, two_jobs
-from tests.serve.service import Cluster, Process
+from tests.serve.kill_under_load import check_killed, two_jobs
+from tests.serve.serve_process import Cluster, Process
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -25,9 +25,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         process.wait_ready()
         yield process
         assert process.end() == 0, process.lines
-        assert cluster.alive  # it is not the service's to end
+        assert cluster.alive  # the service must not stop it
 
 
 @pytest.mark.parametrize("kind", ["ray::ProxyActor", "ray::ServeReplica:snellen:Ingress"])
-def test_a_process_in_front_of_the_models_is_killed(kind: str, service: Process) -> None:
+def test_a_killed_process_in_front_of_the_models_is_replaced(kind: str, service: Process) -> None:
     check_killed(service, kind)

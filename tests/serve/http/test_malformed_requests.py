@@ -1,4 +1,4 @@
-"""Requests that proxies and servers read differently, and bytes that are nearly HTTP."""
+"""Ambiguous requests (request smuggling), and damaged HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import pytest
 
 from snellen.serve.http import connection
-from tests.serve.http.speaking import Counting, connect, listening, request
+from tests.serve.http.raw_client import CountingApp, connect, listening, request
 
 pytestmark = pytest.mark.anyio
 
@@ -21,29 +21,29 @@ SMUGGLED = {
     "chunked, and then not": b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
     "a space before the colon": b"Content-Length : 5\r\n\r\nabcde",
     "a folded header": b"X-A: b\r\n c: d\r\nContent-Length: 0\r\n\r\n",
-    "a length of a chunk that is none": b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
+    "an invalid chunk length": b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n",
     "a NUL in a header": b"X-A: a\x00b\r\nContent-Length: 0\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("what", SMUGGLED)
-async def test_what_can_be_read_in_two_ways_is_refused_or_read_as_one_request(what: str) -> None:
-    """Behind a reverse proxy a second request hidden in the first would be another client's."""
-    app = Counting()
+async def test_ambiguous_requests_are_rejected_or_read_as_one(what: str) -> None:
+    """Behind a reverse proxy, a hidden second request would be taken for another client's."""
+    app = CountingApp()
     async with listening(app) as listener:
         client = await connect(listener)
-        client.say(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + SMUGGLED[what])
-        answer = await client.hear()
-        if answer.status != 200:
-            assert answer.status == 400
-            assert await client.ended()
+        client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + SMUGGLED[what])
+        response = await client.receive()
+        if response.status != 200:
+            assert response.status == 400
+            assert await client.closed_by_server()
         client.close()
     assert "/x" not in app.requests
     assert len(app.requests) <= 1
 
 
 def damaged(data: bytes, randomness: random.Random) -> bytes:
-    """A request with bytes changed, doubled, left out or put in."""
+    """Change, repeat, delete or insert bytes of a request."""
     found = bytearray(data)
     for _ in range(randomness.randint(1, 6)):
         at = randomness.randrange(len(found))
@@ -61,7 +61,7 @@ def damaged(data: bytes, randomness: random.Random) -> bytes:
     return bytes(found)
 
 
-async def test_damaged_requests_leave_the_server_as_it_was(
+async def test_damaged_requests_do_not_affect_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection, "_GRACE_S", 0.0)
@@ -73,7 +73,7 @@ async def test_damaged_requests_leave_the_server_as_it_was(
 
     async def attack(data: bytes) -> bytes:
         client = await connect(listener)
-        client.say(data)
+        client.send(data)
         client.writer.write_eof()
         try:
             async with asyncio.timeout(5):
@@ -83,14 +83,14 @@ async def test_damaged_requests_leave_the_server_as_it_was(
         finally:
             client.close()
 
-    async with listening(Counting(), body_timeout_s=1.0) as listener:
+    async with listening(CountingApp(), body_timeout_s=1.0) as listener:
         for _ in range(20):
             requests = [damaged(randomness.choice((whole, chunked)), randomness) for _ in range(20)]
-            answers = await asyncio.gather(*map(attack, requests))
-            for data, answer in zip(requests, answers, strict=True):
-                assert answer == b"" or answer.startswith(b"HTTP/1.1 "), (data, answer)
+            responses = await asyncio.gather(*map(attack, requests))
+            for data, response in zip(requests, responses, strict=True):
+                assert response == b"" or response.startswith(b"HTTP/1.1 "), (data, response)
         client = await connect(listener)
-        client.say(request(body=b"abc"))
-        assert (await client.hear()).body == b"3 bytes"
+        client.send(request(body=b"abc"))
+        assert (await client.receive()).body == b"3 bytes"
         client.close()
     assert faults == []

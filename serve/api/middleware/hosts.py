@@ -1,0 +1,60 @@
+"""Host and Origin checks: protection against DNS rebinding and cross-origin requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from snellen.serve.api.problems import Problem
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+"""Names by which a machine reaches itself."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return True if only this machine can reach a listener on ``host``."""
+    return host in LOOPBACK_HOSTS or host.startswith("127.")
+
+
+class HostCheck:
+    """Reject unknown Host headers (DNS rebinding) and requests from pages of other origins."""
+
+    def __init__(self, allowed_hosts: Sequence[str], origins: Sequence[str]) -> None:
+        """Create the check.
+
+        Args:
+            allowed_hosts: host names without port; empty allows any.
+            origins: origins such as ``https://app.example.com`` beside the service's own.
+        """
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+
+    def __call__(self, scope: Scope, headers: Headers) -> Problem | None:
+        """Return a problem (400 or 403), or None to accept the request."""
+        # Of two Host headers, a proxy in front may have checked the other one.
+        host = ",".join(headers.getlist("host"))
+        if self._hosts and _host_name(host) not in self._hosts:
+            return Problem(400, "HOST", "This host name is not served here.")
+        origin = headers.get("origin", "").lower()
+        if not origin or origin in self._origins:
+            return None
+        if _host_and_port(origin) == host.lower():
+            return None
+        return Problem(403, "ORIGIN", "Requests from pages of other origins are not allowed.")
+
+
+def _host_name(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _host_and_port(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None

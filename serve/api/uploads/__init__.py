@@ -1,0 +1,1 @@
+"""Uploads: read multipart bodies within limits, and clean the file names that clients send."""
