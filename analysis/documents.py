@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from snellen.analysis.predictions import job_files, open_job_results
-from snellen.analysis.reader import unit_files
+from snellen.analysis.reader import open_results, unit_files
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.store.parquet.results import Page
@@ -88,11 +87,11 @@ def inference_document(job: InferenceJobView, db: Database | None = None) -> dic
     """An inference job; with ``db`` also its files, and its rows where they are few."""
     document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
     if db is not None:
-        document["files"] = [str(path) for path in job_files(db, job)]
+        document["files"] = [str(path) for path in unit_files(db, job)]
         for key in ("class_names", "resolved", "config"):
             document[key] = getattr(job, key)
         if document["files"] and (job.total_images or 0) <= RESULTS_SHOWN:
-            results = open_job_results(db, job)
+            results = open_results(db, job)
             document["results"] = results.page(results.lazy(), limit=RESULTS_SHOWN).rows
     return document
 

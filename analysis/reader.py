@@ -1,4 +1,4 @@
-"""Read stored test runs: the ledger, the result files, and whether they are intact."""
+"""Reader of stored runs: the ledger, the result files, and their integrity."""
 
 from __future__ import annotations
 
@@ -6,67 +6,70 @@ from pathlib import Path
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.runs.finish import results_folder
-from snellen.store.kinds import TEST_RUN
+from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
 from snellen.store.parquet.unit_files import UnitProblem, verify_units
 from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
-from snellen.store.views import RunView
+from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 
-def owner_of_files(db: Database, run: RunView) -> RunView:
-    """The run whose files ``run`` reads: itself, or the one that it re-scored."""
-    return run if run.results_of is None else get_test_run(db, run.results_of)
+def open_results(db: Database, run: AnyRun) -> Results:
+    """Return a reader of the result rows of a test run or an inference job.
+
+    Raises:
+        RunError: RUN_NOT_STARTED, a test run without a results folder.
+    """
+    if isinstance(run, InferenceJobView) and run.results_dir is None:
+        return Results(Path(), [])  # a recorded HTTP request has a row in SQL and no files
+    return Results(results_folder(_owner(db, run)), _ledger(db, run))
+
+
+def unit_files(db: Database, run: AnyRun) -> list[Path]:
+    """Return the absolute paths of the result files of a run, in unit order."""
+    records = _ledger(db, run)
+    if not records:
+        return []
+    folder = results_folder(_owner(db, run))
+    return [folder / record.file for record in records]
+
+
+def verify_run(db: Database, run: AnyRun) -> tuple[int, list[UnitProblem]]:
+    """Hash the result files of a run again and compare them with the ledger.
+
+    Returns:
+        The number of files, and the files that differ.
+    """
+    records = _ledger(db, run)
+    if not records:
+        return 0, []
+    return len(records), verify_units(results_folder(_owner(db, run)), records)
 
 
 def completed_owner(db: Database, run: RunView) -> RunView:
-    """`owner_of_files`, of a run that is whole.
+    """Return the test run whose files ``run`` reads: itself, or the run that it rescored.
 
     Raises:
         InputError: RUN_NOT_COMPLETED.
     """
-    owner = owner_of_files(db, run)
+    owner = run if run.results_of is None else get_test_run(db, run.results_of)
     if owner.status != "completed":
         raise InputError(
             "RUN_NOT_COMPLETED",
-            f"run {owner.id} is {owner.status}; this needs a completed run. Resume it first: "
+            f"run {owner.id} is {owner.status}. Expected a completed run. Resume it first: "
             f"snellen resume {owner.id}",
         )
     return owner
 
 
-def ledger(db: Database, run: RunView) -> list[UnitRecord]:
-    """The committed units that a run reads, in unit order."""
-    return committed_units(db, TEST_RUN, owner_of_files(db, run).id)
+def _owner(db: Database, run: AnyRun) -> AnyRun:
+    if isinstance(run, RunView) and run.results_of is not None:
+        return get_test_run(db, run.results_of)
+    return run
 
 
-def open_results(db: Database, run: RunView) -> Results:
-    """A reader of the run's result rows.
-
-    Raises:
-        RunError: the run has no folder yet.
-    """
-    return Results(results_folder(owner_of_files(db, run)), ledger(db, run))
-
-
-def unit_files(db: Database, run: RunView) -> list[Path]:
-    """Absolute paths of the run's files in unit order."""
-    records = ledger(db, run)
-    if not records:
-        return []
-    folder = results_folder(owner_of_files(db, run))
-    return [folder / record.file for record in records]
-
-
-def verify_run(db: Database, run: RunView) -> tuple[int, list[UnitProblem]]:
-    """Hash every file of a run again and compare with the ledger.
-
-    Returns:
-        The number of files, and what differs.
-    """
-    records = ledger(db, run)
-    if not records:
-        return 0, []
-    return len(records), verify_units(results_folder(owner_of_files(db, run)), records)
+def _ledger(db: Database, run: AnyRun) -> list[UnitRecord]:
+    kind = INFERENCE_JOB if isinstance(run, InferenceJobView) else TEST_RUN
+    return committed_units(db, kind, _owner(db, run).id)

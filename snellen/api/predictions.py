@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from snellen.analysis.predictions import draw_image, job_files, open_job_results
+from snellen.analysis.drawing import draw_image
+from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
 from snellen.api.opened import opened
 from snellen.api.options import PredictOptions, check_keywords
@@ -26,10 +27,10 @@ class InferenceJob(Stored[InferenceJobView]):
     """Inference job: its row in the run tables, with result files that are read on demand."""
 
     def _open(self, db: Database) -> Results:
-        return open_job_results(db, self._view)
+        return open_results(db, self._view)
 
     def _files(self, db: Database) -> list[Path]:
-        return job_files(db, self._view)
+        return unit_files(db, self._view)
 
     def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
         """Draw the predictions on a copy of an image.

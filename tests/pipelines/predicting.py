@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from snellen.analysis.predictions import open_job_results
+from snellen.analysis.reader import open_results
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.progress import Reporter
@@ -50,5 +50,5 @@ class Jobs:
         return Database.open(self.url)
 
     def rows(self, job: InferenceJobView, *, times: bool = False) -> list[dict[str, Any]]:
-        frame = open_job_results(self.db, job).frame()
+        frame = open_results(self.db, job).frame()
         return frame.to_dicts() if times else frame.drop(TIMES).to_dicts()

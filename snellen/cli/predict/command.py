@@ -216,9 +216,9 @@ def predictions_command(
         _verify(db, found, as_json=as_json, debug=debug)
         return
     from snellen.analysis.class_filter import choose_class
-    from snellen.analysis.predictions import open_job_results
+    from snellen.analysis.reader import open_results
 
-    results = open_job_results(db, found)
+    results = open_results(db, found)
     names = found.class_names or []
     selection = results.filter(
         predicted_class=None
@@ -238,11 +238,11 @@ def predictions_command(
 
 
 def _verify(db: Database, job: InferenceJobView, *, as_json: bool, debug: bool) -> None:
-    from snellen.analysis.predictions import verify_job
+    from snellen.analysis.reader import verify_run
 
     with make_reporter(debug=debug) as reporter:
         reporter.status("Hashing result files")
-        checked, problems = verify_job(db, job)
+        checked, problems = verify_run(db, job)
     print_verified("inference job", job.id, checked, problems, as_json=as_json)
 
 
@@ -268,9 +268,9 @@ def _print_job(job: InferenceJobView, database: str | None, *, as_json: bool) ->
     try:
         document: dict[str, Any] = inference_document(job, db)
         if not as_json:
-            from snellen.analysis.predictions import open_job_results
+            from snellen.analysis.reader import open_results
 
-            results = open_job_results(db, job)
+            results = open_results(db, job)
             page = results.page(results.lazy(), limit=_LISTED)
             document = predictions_document(document, page)
     finally:

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from snellen.adapters.errors import ConfigError, InputError, RunError, RunInterrupted
 from snellen.adapters.types import AdapterSpec
-from snellen.analysis.predictions import draw_image, job_files, open_job_results
-from snellen.analysis.reader import open_results
+from snellen.analysis.drawing import draw_image
+from snellen.analysis.reader import open_results, unit_files
 from snellen.pipelines.runs.runner import InferenceRunner, TestRunner
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.schema import RESULT_SCHEMA
@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_job(jobs: Jobs) -> None:
     milliseconds = sum(row["inference_time_ms"] for row in rows)
     assert job.total_inference_time_ms == pytest.approx(milliseconds)
     assert job.avg_inference_time_ms == pytest.approx(milliseconds / 12)
-    for file in job_files(jobs.db, job):
+    for file in unit_files(jobs.db, job):
         assert pq.read_schema(file).names == RESULT_SCHEMA.names
 
 
@@ -64,7 +64,7 @@ def test_predictions_are_those_of_an_evaluation(jobs: Jobs) -> None:
     config = pixel_config(jobs.data, jobs.output)
     run = TestRunner(config, database=jobs.url).run_test()
     columns = ["image_id", "predicted_label", "confidence", "top5_predictions", "width", "height"]
-    ours = open_job_results(jobs.db, job).frame(columns)
+    ours = open_results(jobs.db, job).frame(columns)
     theirs = open_results(jobs.db, run).frame(columns)
     assert ours.equals(theirs)
     assert (job.id, run.id) == (1, 1), "jobs and runs are counted apart"
@@ -224,7 +224,7 @@ def test_a_resume_without_its_images_says_so_a_row(jobs: Jobs) -> None:
 def test_a_completed_job_is_left_alone_and_a_damaged_one_mended(jobs: Jobs) -> None:
     job = jobs.run()
     assert jobs.resume() == job
-    first, *_ = job_files(jobs.db, job)
+    first, *_ = unit_files(jobs.db, job)
     rows = jobs.rows(job)
     first.unlink()
     again = jobs.resume(reference="1")
@@ -281,6 +281,6 @@ def test_an_image_is_drawn_later(jobs: Jobs) -> None:
     drawn = draw_image(jobs.db, job, 5)
     assert drawn.shape[0] > 320
     assert drawn.shape[1] >= 300
-    with pytest.raises(InputError, match="it has 12 images") as caught:
+    with pytest.raises(InputError, match="Expected an index below 12") as caught:
         draw_image(jobs.db, job, 12)
     assert caught.value.code == "IMAGE_NOT_FOUND"

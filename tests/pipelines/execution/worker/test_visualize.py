@@ -102,7 +102,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def segmented(shapes: Path, tmp_path: Path, **output: Any) -> tuple[InferenceJobView, Any]:
-    from snellen.analysis.predictions import open_job_results
+    from snellen.analysis.reader import open_results
     from snellen.store.sql.database import Database
 
     config = PredictConfig.model_validate(
@@ -117,7 +117,7 @@ def segmented(shapes: Path, tmp_path: Path, **output: Any) -> tuple[InferenceJob
     )
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     job = InferenceRunner(config, database=url).run_inference(shapes)
-    return job, open_job_results(Database.open(url), job).frame().to_dicts()
+    return job, open_results(Database.open(url), job).frame().to_dicts()
 
 
 def test_masks_are_images_of_instance_numbers(shapes: Path, tmp_path: Path) -> None:
