@@ -32,7 +32,8 @@ def print_verified(
         listed = [{"unit_id": p.unit_id, "file": p.file, "problem": p.problem} for p in problems]
         print_json({"id": number, "files": checked, "ok": not problems, "problems": listed})
     elif not problems:
-        stdout_console().print(f"{what} {number}: all {checked} files match the ledger")
+        files = "1 file matches" if checked == 1 else f"all {checked} files match"
+        stdout_console().print(f"{what} {number}: {files} the ledger")
     else:
         for problem in problems:
             stdout_console().print(f"{problem.file}: {problem.problem}")

@@ -148,7 +148,7 @@ def _images(document: dict[str, Any], rows: Sequence[dict[str, Any]], offset: in
     average = _milliseconds(document["avg_inference_time_ms"])
     table = Table(
         title=f"{escape(_title(document))} · {document['status']}",
-        caption=f"{summary}, {average} ms per image\nshown: {shown}",
+        caption=f"{summary}\n{average} ms per image\nshown: {shown}",
     )
     table.add_column("index", justify="right")
     table.add_column("image", overflow="fold")

@@ -111,7 +111,7 @@ def _confusion(run: dict[str, Any]) -> RenderableType:
         names.append("background")  # row: false positives; column: missed objects
     if not isinstance(matrix, list) or len(matrix) > _CONFUSION_SHOWN:
         return f"The confusion matrix has {len(names)} classes; use --json to print it."
-    table = Table(title="confusion matrix: rows true, columns predicted")
+    table = Table(title="confusion matrix", caption="rows: true, columns: predicted")
     table.add_column("")
     for name in names:
         table.add_column(escape(name), justify="right")
