@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from snellen.analysis.drawing import draw_image
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
+from snellen.api.keywords import PredictOptions, check_keywords
 from snellen.api.opened import opened
-from snellen.api.options import PredictOptions, check_keywords
 from snellen.pipelines.config.predict import Images, PredictConfig, predict_config_of
 from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.store.parquet.results import Results
@@ -67,7 +67,7 @@ def predict(
     Args:
         config: a YAML file, a nested mapping of the same keys, or a PredictConfig.
         images: a folder, an image, a manifest, or several paths; replaces ``dataset.path``.
-        options: see `snellen.api.options.PredictOptions`.
+        options: see `snellen.api.keywords.PredictOptions`.
 
     Raises:
         ConfigError, InputError: nothing was started.

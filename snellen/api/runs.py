@@ -10,8 +10,8 @@ from snellen.adapters.types import AdapterSpec
 from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
+from snellen.api.keywords import AdapterKeywords, InstanceOptions, ParityOptions, check_keywords
 from snellen.api.opened import opened
-from snellen.api.options import AdapterKeywords, InstanceOptions, ParityOptions, check_keywords
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.metrics.parity.differences import Tolerance
@@ -116,7 +116,7 @@ def load_adapter(adapter: str = "timm", **options: Any) -> Adapter:
 
     Args:
         adapter: registry name or ``module:Class``.
-        options: see `snellen.api.options.AdapterKeywords`; all others are options of the adapter.
+        options: see `snellen.api.keywords.AdapterKeywords`; all others are options of the adapter.
 
     Raises:
         ConfigError, InputError: the checkpoint or an option is invalid.
@@ -144,7 +144,7 @@ def parity(
         a, b: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
             or a YAML configuration with a model section.
         dataset: dataset with the images; labels are used if they match the models' classes.
-        options: see `snellen.api.options.ParityOptions`.
+        options: see `snellen.api.keywords.ParityOptions`.
 
     Returns:
         The document of ``snellen parity --json``; ``verdict`` is ``equivalent`` or
