@@ -110,6 +110,18 @@ def test_the_help_of_every_command_is_a_verb_phrase_with_an_example() -> None:
         assert f"snellen {command.name}" in " ".join(rest), name
 
 
+def test_the_help_of_an_option_names_its_value_or_effect() -> None:
+    """Not a fragment that continues the name of the option ("Of the job: best or last")."""
+    fragment = re.compile(r"(What|Which|Where|Whether|Of|For|Else|And|So|At|With|Such)\b")
+    hits = [
+        f"{name} {parameter.name}: {parameter.help}"
+        for name, command in commands()
+        for parameter in command.params
+        if fragment.match(getattr(parameter, "help", None) or "")
+    ]
+    assert hits == []
+
+
 def test_a_phrase_is_found_across_lines_and_case() -> None:
     text = "Write one\nRow  an image here.\nA rowan image and data settings are fine."
     assert found(text, "page") == ["page:2: Row an image"]
