@@ -201,7 +201,7 @@ def test_resume(cli: PredictCli) -> None:
             "DATASET_NOT_FOUND",
             "no.png' of 2 images does not exist",
         ),
-        (("predict", "--job", "none", "data"), "JOB_NOT_FOUND", "got 'none'"),
+        (("predict", "--job", "none", "data"), "JOB_NOT_FOUND", "there is no training job 'none'"),
         (
             ("predict", "--adapter", NAME, "data", "--visualize", "some"),
             "CONFIG_INVALID",
