@@ -1,4 +1,4 @@
-"""API key policy: who needs a key, checked before anything is started."""
+"""API key policy, checked before anything is started."""
 
 from __future__ import annotations
 

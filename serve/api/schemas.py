@@ -36,7 +36,9 @@ MinConfidence = Annotated[
 Visualize = Annotated[bool, Field(description="Also return the annotated image.")]
 Record = Annotated[
     bool,
-    Field(description="Record the request in the run tables; default: as the service is set up."),
+    Field(
+        description="Record the request in the run tables; default: as configured in the service."
+    ),
 ]
 
 

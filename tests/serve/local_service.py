@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, MutableSequence, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,21 +85,25 @@ def host_settings(config: ServeConfig) -> HostSettings:
     )
 
 
+def add_job(db: Database, name: str, checkpoint: Path, **fields: Any) -> JobView:
+    """Register a checkpoint file as a training job, by default a detector of ultralytics."""
+    record = TrainingJobRecord(
+        name=name,
+        framework="ultralytics",
+        task_type="object_detection",
+        model_name="yolo11",
+        output_dir=str(checkpoint),
+        class_names=None,
+        num_classes=None,
+        config=None,
+    )
+    return upsert_training_job(db, replace(record, **fields))
+
+
 def fixture_job(db: Database, task: str) -> JobView:
     """Register a training job with one of the tiny checkpoints."""
-    return upsert_training_job(
-        db,
-        TrainingJobRecord(
-            name=f"tiny-{task}",
-            framework="ultralytics",
-            task_type=TASKS[task],
-            model_name="yolo11",
-            output_dir=str(FIXTURES / f"tiny-{task}.pt"),
-            class_names=None,
-            num_classes=3,
-            config=None,
-        ),
-    )
+    path = FIXTURES / f"tiny-{task}.pt"
+    return add_job(db, f"tiny-{task}", path, task_type=TASKS[task], num_classes=3)
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ class Guard:
         try:
             await self._app(scope, receive, send_and_note)
         except ClientDisconnect:
-            if not started:  # nobody reads it, but the metrics count it
+            if not started:  # no client reads it, but the metrics count it
                 await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
         except Exception:
             log.exception("unhandled exception at %s", scope["path"])

@@ -1,4 +1,4 @@
-"""HEAD requests, answered wherever GET is."""
+"""HEAD requests, supported wherever GET is."""
 
 from __future__ import annotations
 

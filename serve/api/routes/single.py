@@ -135,10 +135,10 @@ async def _predict_in_time(
 async def _predict(
     state: State, parameters: SingleInferenceRequest, upload: Upload
 ) -> InferenceResultResponse:
-    wanted = (parameters.training_job_id, parameters.checkpoint)
-    resolved = state.resolver.cached(*wanted)
+    selection = (parameters.training_job_id, parameters.checkpoint)
+    resolved = state.resolver.cached(*selection)
     if resolved is None:
-        resolved = await run_in_threadpool(state.resolver.resolve, *wanted)
+        resolved = await run_in_threadpool(state.resolver.resolve, *selection)
     name = display_name(upload.name)
     request = InferenceRequest(
         resolved.model,

@@ -148,7 +148,7 @@ async def read_form(
     Args:
         request: a request whose body has not been read.
         expected: the fields that the form may have.
-        limits: maximum bytes of the file, and seconds for the whole body.
+        limits: maximum bytes of the file, and seconds for its arrival.
         reservation: reserves memory for the bytes as they arrive.
 
     Raises:

@@ -20,11 +20,11 @@ from sqlalchemy.exc import OperationalError
 
 from snellen.adapters.errors import RunError
 from snellen.serve.api.recording import Recorder
-from snellen.store.jobs import TrainingJobRecord, get_training_job, upsert_training_job
+from snellen.store.jobs import get_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture
-from tests.serve.local_service import FIXTURES, served
+from tests.serve.local_service import FIXTURES, add_job, served
 
 pytestmark = pytest.mark.anyio
 Jobs = dict[str, JobView]
@@ -108,12 +108,6 @@ async def test_file_names_are_displayed_and_never_opened(
             assert "text/html" not in response.headers["content-type"]
 
 
-def checkpoint(folder: Path, write: Callable[[Path], object]) -> Path:
-    path = folder / "best.pt"
-    write(path)
-    return path
-
-
 class Payload:
     """An object whose unpickling would run code."""
 
@@ -137,20 +131,9 @@ async def test_checkpoints(
     write: Callable[[Path], object], db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    file = checkpoint(tmp_path, write)
-    job = upsert_training_job(
-        db,
-        TrainingJobRecord(
-            name="bad",
-            framework="ultralytics",
-            task_type="object_detection",
-            model_name="x",
-            output_dir=str(file),
-            class_names=None,
-            num_classes=None,
-            config=None,
-        ),
-    )
+    file = tmp_path / "best.pt"
+    write(file)
+    job = add_job(db, "bad", file)
     async with served(db, tmp_path) as service:
         response = await service.single(picture(), job.id)
     assert response.status_code == 422, response.text
@@ -161,19 +144,8 @@ async def test_checkpoints(
 
 async def test_class_names_that_do_not_match_the_checkpoint(db: Database, tmp_path: Path) -> None:
     """No prediction gets a shifted name, and a service that preloads such a model is not ready."""
-    job = upsert_training_job(
-        db,
-        TrainingJobRecord(
-            name="two",
-            framework="ultralytics",
-            task_type="object_detection",
-            model_name="x",
-            output_dir=str(FIXTURES / "tiny-detect.pt"),
-            class_names=["a", "b"],
-            num_classes=2,
-            config=None,
-        ),
-    )
+    checkpoint = FIXTURES / "tiny-detect.pt"
+    job = add_job(db, "two", checkpoint, class_names=["a", "b"], num_classes=2)
     async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
         response = await service.single(picture(), job.id)
         while service.state.preload_failure is None:
@@ -196,18 +168,15 @@ async def test_an_onnx_file_with_external_data(db: Database, tmp_path: Path) -> 
     graph = helper.make_graph([node], "g", [image], [out], initializer=[outside])
     file = tmp_path / "model.onnx"
     file.write_bytes(helper.make_model(graph).SerializeToString())
-    job = upsert_training_job(
+    job = add_job(
         db,
-        TrainingJobRecord(
-            name="odd",
-            framework="onnx",
-            task_type="image_classification",
-            model_name="resnet18",
-            output_dir=str(file),
-            class_names=["a", "b", "c"],
-            num_classes=3,
-            config=None,
-        ),
+        "odd",
+        file,
+        framework="onnx",
+        task_type="image_classification",
+        model_name="resnet18",
+        class_names=["a", "b", "c"],
+        num_classes=3,
     )
     async with served(db, tmp_path) as service:
         response = await service.single(picture(), job.id)

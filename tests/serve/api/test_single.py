@@ -254,8 +254,8 @@ async def test_a_full_queue_is_503_and_accepted_requests_succeed(
     statuses = [response.status_code for response in responses]
     assert statuses.count(200) >= 3
     assert set(statuses) == {200, 503}
-    refused = next(response for response in responses if response.status_code == 503)
-    assert (refused.json()["code"], refused.headers["retry-after"]) == ("OVERLOADED", "2")
+    rejected = next(response for response in responses if response.status_code == 503)
+    assert (rejected.json()["code"], rejected.headers["retry-after"]) == ("OVERLOADED", "2")
     assert after.status_code == 200
     assert (service.state.admission.running, service.state.admission.buffered) == (0, 0)
 

@@ -47,14 +47,14 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
     (tmp_path / "models" / "notes").mkdir()
     async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
         post = service.client.post
-        made = await post("/inference/training-jobs", json={"output_dir": "run", "name": "mine"})
-        assert made.status_code == 201, made.text
-        job = made.json()
+        created = await post("/inference/training-jobs", json={"output_dir": "run", "name": "mine"})
+        assert created.status_code == 201, created.text
+        job = created.json()
         assert (job["name"], job["framework"]) == ("mine", "ultralytics")
         listed = await service.client.get(f"/inference/training-jobs/{job['id']}/checkpoints")
         names = [entry["name"] for entry in listed.json()["checkpoints"]]
         assert {"best", "last", "3"} <= set(names)
-        assert str(tmp_path) not in listed.text + made.text
+        assert str(tmp_path) not in listed.text + created.text
         for name in names:
             response = await service.single(picture(), job["id"], checkpoint=name)
             assert response.status_code == 200, response.text
@@ -91,7 +91,7 @@ async def test_class_names_outside_the_roots_are_not_revealed(db: Database, tmp_
 
         for args in (
             f"class_map: {tmp_path / 'secret.txt'}\n",
-            f"class_map: {tmp_path / 'none.txt'}\n",  # nor whether there is such a file
+            f"class_map: {tmp_path / 'none.txt'}\n",  # whether it exists is not revealed, either
             f"data_dir: {tmp_path / 'data'}\n",
             "data_dir: /none\n",
         ):

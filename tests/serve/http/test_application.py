@@ -116,9 +116,9 @@ async def test_keys_are_checked_before_admission(db: Database, tmp_path: Path) -
     """Clients without a key do not learn how busy the service is."""
     async with served(db, tmp_path, keys=["k"], limits={"max_queued": 1}) as service:
         with service.state.admission.slot():
-            stranger = await service.client.post(SINGLE)
-            known = await service.client.post(SINGLE, headers={"X-API-Key": "k"})
-    assert (stranger.status_code, known.status_code) == (401, 503)
+            without_key = await service.client.post(SINGLE)
+            with_key = await service.client.post(SINGLE, headers={"X-API-Key": "k"})
+    assert (without_key.status_code, with_key.status_code) == (401, 503)
 
 
 async def test_head_is_get_without_a_body(db: Database, tmp_path: Path) -> None:

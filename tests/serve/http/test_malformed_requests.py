@@ -67,8 +67,8 @@ async def test_damaged_requests_do_not_affect_the_server(
     monkeypatch.setattr(connection, "_GRACE_S", 0.0)
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-    whole = request("/a/b?c=d", b"4\r\nabcd\r\n0\r\n\r\n", Expect="100-continue", Cookie="a=b")
-    chunked = whole.replace(b"Content-Length: 14", b"Transfer-Encoding: chunked")
+    intact = request("/a/b?c=d", b"4\r\nabcd\r\n0\r\n\r\n", Expect="100-continue", Cookie="a=b")
+    chunked = intact.replace(b"Content-Length: 14", b"Transfer-Encoding: chunked")
     randomness = random.Random(7)
 
     async def attack(data: bytes) -> bytes:
@@ -85,7 +85,9 @@ async def test_damaged_requests_do_not_affect_the_server(
 
     async with listening(CountingApp(), body_timeout_s=1.0) as listener:
         for _ in range(20):
-            requests = [damaged(randomness.choice((whole, chunked)), randomness) for _ in range(20)]
+            requests = [
+                damaged(randomness.choice((intact, chunked)), randomness) for _ in range(20)
+            ]
             responses = await asyncio.gather(*map(attack, requests))
             for data, response in zip(requests, responses, strict=True):
                 assert response == b"" or response.startswith(b"HTTP/1.1 "), (data, response)

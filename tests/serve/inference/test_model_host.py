@@ -192,11 +192,11 @@ async def test_many_requests_for_a_broken_model_load_it_once() -> None:
         await asyncio.sleep(0.01)
         raise InputError("X", "broken")
 
-    async def ask() -> int:
+    async def request() -> int:
         async with lock:
             return await failures.load("a", load)
 
-    responses = await asyncio.gather(*(ask() for _ in range(20)), return_exceptions=True)
+    responses = await asyncio.gather(*(request() for _ in range(20)), return_exceptions=True)
     assert [str(one) for one in responses] == ["broken"] * 20
     assert len(attempts) == 1
 
@@ -207,7 +207,7 @@ def test_a_remembered_failure_keeps_no_request_alive() -> None:
 
     failures, held = LoadFailures(), []
 
-    def ask() -> None:
+    def request() -> None:
         upload = Upload()
         held.append(weakref.ref(upload))
         failures.check("a")
@@ -218,5 +218,5 @@ def test_a_remembered_failure_keeps_no_request_alive() -> None:
         failures.add("a", error)
     for _ in range(3):
         with pytest.raises(InputError, match="broken"):
-            ask()
+            request()
     assert [one() for one in held] == [None] * 3

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from tests.serve import crashing_adapter
 from tests.serve.conftest import picture
 from tests.serve.kill_under_load import DETECT, RECOVERED, check_killed, two_jobs
+from tests.serve.local_service import add_job
 from tests.serve.serve_process import Process
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -29,18 +29,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     weights.write_bytes(b"no weights")
     db = Database.open(f"sqlite:///{root / 'runs' / 'snellen.db'}")
     two_jobs(db)
-    crashing = upsert_training_job(
+    crashing = add_job(
         db,
-        TrainingJobRecord(
-            name="crashing",
-            framework=crashing_adapter.NAME,
-            task_type="image_classification",
-            model_name="pixel",
-            output_dir=str(weights),
-            class_names=None,
-            num_classes=3,
-            config=None,
-        ),
+        "crashing",
+        weights,
+        framework=crashing_adapter.NAME,
+        task_type="image_classification",
+        model_name="pixel",
+        num_classes=3,
     )
     db.close()
     assert crashing.id == CRASHING

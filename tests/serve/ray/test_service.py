@@ -143,7 +143,7 @@ def test_a_killed_model_process_is_replaced_within_30_seconds(service: Process) 
     assert set(statuses) <= {0, 200, 500, 503}
 
 
-def slowly(service: Process, image: bytes) -> httpx.Response:
+def send_slowly(service: Process, image: bytes) -> httpx.Response:
     """Send a request whose body takes three seconds to arrive."""
     head = (
         b"--x\r\nContent-Disposition: form-data; name=training_job_id\r\n\r\n"
@@ -176,13 +176,13 @@ def test_it_listens_on_loopback_only_and_stops_cleanly(service: Process) -> None
     loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert [ip for ip, _ in listening if ip not in loopback] == []
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(slowly, service, picture()) for _ in range(4)]
+        pending = [pool.submit(send_slowly, service, picture()) for _ in range(4)]
         while "snellen_requests_open 4.0" not in httpx.get(f"{service.url}/metrics").text:
             time.sleep(0.05)
         began = time.monotonic()
         assert service.end() == 0, "\n".join(service.lines[-6:])
         took = time.monotonic() - began
-        responses = [future.result() for future in asked]
+        responses = [future.result() for future in pending]
     assert took < 30
     assert [response.status_code for response in responses] == [200] * 4
     assert all(response.json()["predicted_boxes"] for response in responses)
