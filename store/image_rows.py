@@ -20,9 +20,10 @@ _GENERATED = ("id", "created_at")
 def insert_image_rows(
     session: Session, kind: str, run_id: int, rows: Iterable[dict[str, Any]]
 ) -> int:
-    """Insert result rows of a run and return how many; columns unknown to SQL are left out.
+    """Insert the result rows of a run and return their number.
 
-    ``extra_data`` may be JSON text (as in the result files) or an object.
+    Columns that the SQL table does not have are skipped. ``extra_data`` may be JSON text (as in the
+    result files) or an object.
     """
     table, parent = image_table(kind)
     names = [column.name for column in table.columns if column.name not in (*_GENERATED, parent)]
@@ -50,7 +51,7 @@ def _values(row: dict[str, Any], names: Sequence[str], parent: str, run_id: int)
 
 
 def record_request(db: Database, job: dict[str, Any], row: dict[str, Any]) -> tuple[int, int]:
-    """Insert an inference job that is over and its one result row, together or not at all.
+    """Insert a finished inference job and its only result row in one transaction.
 
     Args:
         db: the open database.
@@ -58,7 +59,7 @@ def record_request(db: Database, job: dict[str, Any], row: dict[str, Any]) -> tu
         row: a result row.
 
     Returns:
-        Ids of the job and of the result.
+        The ids of the job and of the result.
 
     Raises:
         ValueError: a column that ``inference_jobs`` does not have.

@@ -1,4 +1,4 @@
-"""Training jobs: the models that runs belong to, and what their training recorded."""
+"""Training jobs: the models that runs belong to, and the metrics of their training epochs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LISTED = 20
 class TrainingJobRecord:
     """A training job to register; see `snellen.store.sql.models.TrainingJob`.
 
-    ``class_names``, ``num_classes`` and ``config`` of None keep the values that are known.
+    ``class_names``, ``num_classes`` and ``config`` of None keep the stored values.
     """
 
     name: str
@@ -41,9 +41,9 @@ _OPTIONAL = ("class_names", "num_classes", "config")
 
 
 def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
-    """Register a training job; the one with the same ``output_dir`` is updated.
+    """Register a training job, or update the one with the same ``output_dir``.
 
-    A name that another directory has gets a suffix (``digits-2``).
+    A name that is taken by another directory gets a suffix (``digits-2``).
     """
     values: dict[str, Any] = {
         "framework": record.framework,
@@ -58,7 +58,7 @@ def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
             with db.session() as session:
                 return _upsert(session, record.name, values)
         except IntegrityError:
-            continue  # another process took the name between our look and our insert
+            continue  # another process took the name between the query and the insert
     with db.session() as session:
         return _upsert(session, record.name, values)
 
@@ -75,10 +75,10 @@ def training_job_of(db: Database, output_dir: str) -> JobView | None:
 
 
 def rename_training_job(db: Database, job_id: int, name: str) -> None:
-    """Give a training job another name.
+    """Rename a training job.
 
     Raises:
-        InputError: JOB_NAME_TAKEN, another training job has it.
+        InputError: JOB_NAME_TAKEN, another training job has the name.
     """
     with db.session() as session:
         taken = select(_JOBS.c.id).where(_JOBS.c.name == name, _JOBS.c.id != job_id)
@@ -87,17 +87,17 @@ def rename_training_job(db: Database, job_id: int, name: str) -> None:
             raise InputError(
                 "JOB_NAME_TAKEN",
                 f"the name {name!r} belongs to training job {other.id}. Expected a name that no "
-                f"training job has. Fix: rename that one first, snellen rename --training-job "
+                f"training job has. Rename that one first: snellen rename --training-job "
                 f"{name} OTHER-NAME",
             )
         session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(name=name))
 
 
 def delete_training_job(db: Database, job_id: int) -> None:
-    """Delete a training job and what its epochs recorded; its runs must be gone before.
+    """Delete a training job and its validation results; its runs must be deleted first.
 
     Raises:
-        ValueError: runs of it are left; a fault of the calling code.
+        ValueError: the job still has runs; an error of the calling code.
     """
     with db.session() as session:
         for table in (TestRun.__table__, InferenceJob.__table__):
@@ -140,7 +140,7 @@ def get_training_job(db: Database, ref: int | str) -> JobView:
     """Return a training job by id or name.
 
     Raises:
-        InputError: JOB_NOT_FOUND, with the names there are.
+        InputError: JOB_NOT_FOUND, listing the names that exist.
     """
 
     def operation(session: Session) -> JobView:
@@ -155,34 +155,34 @@ def get_training_job(db: Database, ref: int | str) -> JobView:
         listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
         raise InputError(
             "JOB_NOT_FOUND",
-            f"expected the id or name of a training job, got {ref!r}; {db} has "
-            + (f"(newest first): {listed}" if names else "none yet"),
+            f"there is no training job {ref!r}. Expected an id or a name in {db}"
+            + (f" (newest first): {listed}." if names else ", which has no training jobs yet."),
         )
 
     return db.query(operation)
 
 
 def count_training_jobs(db: Database) -> int:
-    """How many training jobs there are."""
+    """Count the training jobs."""
     query = select(func.count()).select_from(_JOBS)
     return int(db.query(lambda session: session.scalar(query) or 0))
 
 
 def list_training_jobs(db: Database, *, limit: int | None = None, offset: int = 0) -> list[JobView]:
-    """Return training jobs, newest first; all of them unless there is a limit."""
+    """Return training jobs, newest first; all of them without a limit."""
     query = select(_JOBS).order_by(_JOBS.c.id.desc()).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [JobView.of(row) for row in rows]
 
 
 def replace_validation_results(db: Database, job_id: int, rows: list[dict[str, Any]]) -> None:
-    """Replace what a training job's epochs recorded.
+    """Replace the validation results of a training job.
 
     Args:
         db: the open database.
         job_id: id of the training job.
-        rows: dicts with any of epoch, primary_metric_name, primary_metric_value, overall_loss,
-            metrics.
+        rows: one dict per epoch, with any of the keys epoch, primary_metric_name,
+            primary_metric_value, overall_loss and metrics.
 
     Raises:
         ValueError: a key that the table does not have.
@@ -190,7 +190,7 @@ def replace_validation_results(db: Database, job_id: int, rows: list[dict[str, A
     names = set(ValidationView.columns()) - {"id", "training_job_id", "created_at"}
     wrong = sorted({key for row in rows for key in row} - names)
     if wrong:
-        raise ValueError(f"expected keys of {sorted(names)}, got {wrong}")
+        raise ValueError(f"unknown keys {wrong}. Expected keys of {sorted(names)}")
 
     def operation(session: Session) -> None:
         session.execute(delete(_VALIDATIONS).where(_VALIDATIONS.c.training_job_id == job_id))
@@ -202,7 +202,7 @@ def replace_validation_results(db: Database, job_id: int, rows: list[dict[str, A
 
 
 def validation_results(db: Database, job_id: int) -> list[ValidationView]:
-    """Return what a training job's epochs recorded, in the order given when they were stored."""
+    """Return the validation results of a training job, in the order of their insertion."""
     query = (
         select(_VALIDATIONS)
         .where(_VALIDATIONS.c.training_job_id == job_id)

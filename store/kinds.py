@@ -1,4 +1,4 @@
-"""The two kinds of run, and what is the same for both: their tables by name."""
+"""The two kinds of run, and their tables."""
 
 from __future__ import annotations
 
@@ -23,36 +23,37 @@ _PROTECTED = frozenset(
 
 
 def run_table(kind: str) -> Table:
-    """The table of the runs of a kind (``test_run`` or ``inference_job``)."""
+    """Return the table of a kind of run (``test_run`` or ``inference_job``)."""
     return _tables(kind)[0]
 
 
 def image_table(kind: str) -> tuple[Table, str]:
-    """The table of the images of a kind of run, and its column that names the run."""
+    """Return the per-image table of a kind of run, and its column with the id of the run."""
     _, images, column = _tables(kind)
     return images, column
 
 
 def _tables(kind: str) -> tuple[Table, Table, str]:
     if kind not in _TABLES:
-        raise ValueError(f"expected a run kind of {', '.join(_TABLES)}, got {kind!r}")
+        raise ValueError(f"{kind!r} is no kind of run. Expected one of {', '.join(_TABLES)}")
     return _TABLES[kind]
 
 
 def check_columns(kind: str, columns: dict[str, Any]) -> None:
-    """Refuse columns that the table lacks or that only a lease may change.
+    """Reject columns that the table does not have or that only a lease may change.
 
     Raises:
-        ValueError: naming the columns; a fault of the calling code.
+        ValueError: naming the columns; an error of the calling code.
     """
     allowed = set(run_table(kind).columns.keys()) - _PROTECTED
     wrong = sorted(set(columns) - allowed)
     if wrong:
+        table = run_table(kind).name
         raise ValueError(
-            f"expected columns of {run_table(kind).name} that may be set, got {', '.join(wrong)}"
+            f"{', '.join(wrong)} cannot be set. Expected columns of {table} other than the lease's"
         )
 
 
 def spoken(kind: str) -> str:
-    """The kind in words, for messages."""
+    """Return the kind in words, for messages."""
     return _SPOKEN[kind]

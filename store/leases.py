@@ -1,8 +1,8 @@
-"""Who may write a run: one owner at a time, known by a token that changes with every owner.
+"""Leases of runs: one owner at a time may write a run, identified by a random token.
 
-A lease is taken in one transaction, kept alive by a heartbeat, and taken over when its owner is
-certainly dead (same host, the process is gone) or has not been heard of for 60 s. Whatever a
-former owner's workers still try to commit is refused, because its token is no longer current.
+A lease is acquired in one transaction and kept alive by a heartbeat. It can be taken over when its
+owner is certainly dead (same host, the process is gone) or has sent no heartbeat for 60 s. Commits
+of a former owner's workers are rejected, because its token is no longer current.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from snellen.store.kinds import INFERENCE_JOB, TEST_RUN, check_columns, run_tabl
 from snellen.store.sql.database import Database, database_now
 
 LEASE_SECONDS = 60
-"""After this long without a heartbeat anybody may take a run over."""
+"""Seconds without a heartbeat after which any process may take a run over."""
 
 HEARTBEAT_SECONDS = 5
-"""How often an owner should call `heartbeat`."""
+"""Interval in seconds at which an owner should call `heartbeat`."""
 
 _NO_LEASE: dict[str, Any] = {
     "lease_owner": None,
@@ -41,7 +41,7 @@ _NO_LEASE: dict[str, Any] = {
 
 
 class LeaseLost(RunError):  # noqa: N818 - a state, read as one
-    """The run belongs to somebody else now; nothing of this owner is stored any more."""
+    """The run has another owner now; nothing that this process sends is stored."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,20 @@ class Lease:
 
 
 def lost(lease: Lease) -> LeaseLost:
-    """The error for a lease whose token is not current."""
+    """Return the error for a lease whose token is not current."""
     return LeaseLost(
         "LEASE_LOST",
-        f"expected {spoken(lease.kind)} {lease.run_id} to be held by this process ({lease.owner}), "
-        "another one has taken it over or it was finished or deleted; nothing more is written "
-        "here, see the run's row for its owner",
+        f"this process ({lease.owner}) no longer holds {spoken(lease.kind)} {lease.run_id}: "
+        "another process has taken it over, or it was finished or deleted. Expected the current "
+        "lease. Nothing more is written here; the row of the run names its owner.",
     )
 
 
 def owner_id() -> str:
-    """``host:pid:start:namespace`` of this process.
+    """Return ``host:pid:start:namespace`` of this process.
 
-    The start time (seconds since the epoch) tells a process from a later one with the same pid,
-    the pid namespace tells containers apart that share a host name.
+    The start time (seconds since the epoch) distinguishes a process from a later one with the same
+    pid; the pid namespace distinguishes containers that share a host name.
     """
     return _owner_of(os.getpid())
 
@@ -94,7 +94,7 @@ def _pid_namespace() -> str:
 
 
 def owner_is_dead(owner: str) -> bool:
-    """Whether the owner's process is certainly gone: False for other hosts and when in doubt."""
+    """Return True if the owner's process is certainly gone: False on other hosts or in doubt."""
     parts = owner.rsplit(":", 3)
     if len(parts) != 4 or parts[0] != socket.gethostname() or parts[3] != _pid_namespace():
         return False
@@ -111,9 +111,9 @@ def owner_is_dead(owner: str) -> bool:
 
 
 def acquire(db: Database, kind: str, run_id: int, *, status: str | None = None) -> Lease:
-    """Take the lease of a run and set its status to ``running``.
+    """Acquire the lease of a run and set its status to ``running``.
 
-    Of any number of simultaneous callers exactly one gets it.
+    Of any number of simultaneous callers exactly one succeeds.
 
     Args:
         db: the open database.
@@ -122,8 +122,8 @@ def acquire(db: Database, kind: str, run_id: int, *, status: str | None = None) 
         status: the status that the run must have; None accepts every one but ``completed``.
 
     Raises:
-        InputError: RUN_NOT_FOUND; RUN_BUSY, a living owner holds it; RUN_COMPLETED, there is
-            nothing left to write; RUN_STATUS, it has another status.
+        InputError: RUN_NOT_FOUND; RUN_BUSY, a living owner holds it; RUN_COMPLETED, it is
+            finished; RUN_STATUS, it has another status.
     """
     table = run_table(kind)
     lease = Lease(kind, run_id, secrets.token_hex(16), owner_id())
@@ -152,7 +152,7 @@ def acquire(db: Database, kind: str, run_id: int, *, status: str | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A run whose lease somebody asks for, and the status that it must have."""
+    """A run whose lease is requested, and the status that it must have."""
 
     kind: str
     run_id: int
@@ -164,13 +164,13 @@ def _check_free(wanted: Wanted, row: Mapping[Any, Any] | None, now: datetime) ->
     if row is None:
         raise InputError(
             "RUN_NOT_FOUND",
-            f"expected the id of a run, there is no {spoken(kind)} {run_id} in the database",
+            f"there is no {spoken(kind)} {run_id}. Expected the id of a run in the database.",
         )
     if row["status"] == "completed" and wanted.status is None:
         raise InputError(
             "RUN_COMPLETED",
-            f"expected a run that is not finished, {spoken(kind)} {run_id} is completed; start a "
-            "new run, or rescore this one",
+            f"{spoken(kind)} {run_id} is completed. Expected a run that is not finished. Start a "
+            "new run, or rescore this one.",
         )
     if is_held(row, now):
         raise busy(kind, run_id, row, now)
@@ -178,12 +178,12 @@ def _check_free(wanted: Wanted, row: Mapping[Any, Any] | None, now: datetime) ->
         raise InputError(
             "RUN_STATUS",
             f"{spoken(kind)} {run_id} is {row['status']}. Expected a run that is "
-            f"{wanted.status}: another process has changed it meanwhile",
+            f"{wanted.status}. Another process has changed it in the meantime.",
         )
 
 
 def is_held(row: Mapping[Any, Any], now: datetime) -> bool:
-    """Whether a living owner holds the run of ``row`` at the time ``now`` (aware)."""
+    """Return True if a living owner holds the run of ``row`` at the time ``now`` (aware)."""
     if row["lease_token"] is None or row["lease_heartbeat_at"] is None:
         return False
     age = (now - row["lease_heartbeat_at"]).total_seconds()
@@ -191,19 +191,19 @@ def is_held(row: Mapping[Any, Any], now: datetime) -> bool:
 
 
 def busy(kind: str, run_id: int, row: Mapping[Any, Any], now: datetime) -> InputError:
-    """The error for a run that a living owner holds; it names the owner."""
+    """Return the error for a run that a living owner holds, naming the owner."""
     host, pid, *_ = [*str(row["lease_owner"]).rsplit(":", 3), "?"]
     age = max(0.0, (now - row["lease_heartbeat_at"]).total_seconds())
     return InputError(
         "RUN_BUSY",
-        f"expected {spoken(kind)} {run_id} to be free, process {pid} on host {host} is writing it "
-        f"(last heard of {age:.0f} s ago); stop that process, or wait: a run whose owner is silent "
-        f"for {LEASE_SECONDS} s can be taken over",
+        f"process {pid} on host {host} is writing {spoken(kind)} {run_id} (last heartbeat "
+        f"{age:.0f} s ago). Expected a run without an owner. Stop that process, or wait: a "
+        f"run without a heartbeat for {LEASE_SECONDS} s can be taken over.",
     )
 
 
 class Beat(StrEnum):
-    """Answer to a heartbeat: go on, stop because of a cancel request, or the lease is lost."""
+    """Result of a heartbeat: the lease is held, a cancel was requested, or the lease is lost."""
 
     HELD = "held"
     CANCEL = "cancel"
@@ -211,7 +211,7 @@ class Beat(StrEnum):
 
 
 def heartbeat(db: Database, lease: Lease) -> Beat:
-    """Record that the owner lives, and read whether somebody asked it to stop."""
+    """Record that the owner is alive and read its cancel flag."""
     table = run_table(lease.kind)
 
     def operation(session: Session) -> Beat:
@@ -224,13 +224,13 @@ def heartbeat(db: Database, lease: Lease) -> Beat:
 
 
 def request_cancel(db: Database, kind: str, run_id: int) -> str:
-    """Ask the owner of a run to stop, or cancel a run that nobody holds at once.
+    """Ask the owner of a run to stop; a run without an owner is cancelled at once.
 
     Returns:
-        ``running`` when a living owner was asked, else ``cancelled``.
+        ``running`` if a living owner was asked, else ``cancelled``.
 
     Raises:
-        InputError: RUN_NOT_FOUND; RUN_COMPLETED, there is nothing left to cancel.
+        InputError: RUN_NOT_FOUND; RUN_COMPLETED, the run is finished.
     """
     table = run_table(kind)
     with db.session() as session:
@@ -246,14 +246,14 @@ def request_cancel(db: Database, kind: str, run_id: int) -> str:
 
 
 def release(db: Database, lease: Lease, *, status: str, **columns: Any) -> bool:
-    """Give the lease up, set the run's status and any other columns; False when it is lost."""
+    """Release the lease and set the status and other columns; False if the lease is lost."""
     check_columns(lease.kind, columns)
     values = {"status": status, **columns, **_NO_LEASE}
     return db.write(lambda session: update_held(session, lease, values))
 
 
 def update_held(session: Session, lease: Lease, values: dict[str, Any]) -> bool:
-    """Update the run's row if the lease is current; False when it is not."""
+    """Update the row of the run; False if the lease is not current."""
     table = run_table(lease.kind)
     result = session.execute(
         update(table)
@@ -265,12 +265,12 @@ def update_held(session: Session, lease: Lease, values: dict[str, Any]) -> bool:
 
 
 def released() -> dict[str, Any]:
-    """The column values of a run without a lease."""
+    """Return the column values of a run without a lease."""
     return dict(_NO_LEASE)
 
 
 def interrupt_abandoned(db: Database) -> list[tuple[str, int]]:
-    """Set running runs whose owner is dead or silent to ``interrupted``; return (kind, id)s."""
+    """Set running runs without a living owner to ``interrupted``; return their (kind, id)s."""
     done: list[tuple[str, int]] = []
     with db.session() as session:
         now = database_now(session)

@@ -1,8 +1,8 @@
-"""The ledger of a run: which units are done, and in which files they lie.
+"""The ledger of a run: the committed units and their files.
 
 A unit counts from the moment its record is inserted. The insert is one statement, conditional on
-the run's current lease, and the first record of a unit wins: workers of a former owner that live
-on for seconds, or a task that ran twice, can change nothing.
+the current lease of the run, and the first record of a unit wins: workers that outlive a former
+owner by seconds, or a task that ran twice, cannot change anything.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def commit_units(db: Database, lease: Lease, records: Sequence[UnitRecord]) -> l
     """Insert records in one transaction: all are stored, or none on an exception.
 
     Returns:
-        For each record True when it was inserted, False when the ledger already has its unit
-        (possibly this very record, where the connection was lost after the commit).
+        One value per record: True if it was inserted, False if the ledger already has its unit
+        (possibly this very record, if the connection was lost after the commit).
 
     Raises:
         LeaseLost: the lease is not current.
@@ -79,7 +79,7 @@ def _insert(session: Session, lease: Lease, record: UnitRecord) -> bool:
 
 
 def committed_units(db: Database, kind: str, run_id: int) -> list[UnitRecord]:
-    """The records of a run in unit order."""
+    """Return the records of a run in unit order."""
     query = (
         select(*(_UNITS.c[name] for name in _FIELDS))
         .where(_UNITS.c.run_kind == kind, _UNITS.c.run_id == run_id)
@@ -93,7 +93,7 @@ def committed_units(db: Database, kind: str, run_id: int) -> list[UnitRecord]:
 
 
 def drop_units(db: Database, lease: Lease, unit_ids: Iterable[int]) -> int:
-    """Take records out, so that their units are run again; return how many there were.
+    """Delete records, so that their units are run again; return the number of deleted ones.
 
     Raises:
         LeaseLost: the lease is not current.

@@ -39,9 +39,9 @@ def create_test_run(db: Database, **columns: Any) -> int:
 
 
 def free_run_name(db: Database, name: str, *, kind: str = TEST_RUN) -> str:
-    """``name``, or ``name-2``, ``name-3`` ... if runs of the kind have taken it.
+    """Return ``name``, or ``name-2``, ``name-3`` ... if runs of the kind have that name.
 
-    Nothing is reserved: two processes that ask at once may get the same one.
+    Nothing is reserved: two simultaneous processes may get the same name.
     """
     table = run_table(kind)
     query = select(table.c.name).where(table.c.name.startswith(name, autoescape=True))
@@ -69,8 +69,8 @@ def get_test_run(db: Database, ref: int | str) -> RunView:
     """Return a test run by id, by name, or the newest one (``latest``).
 
     Raises:
-        InputError: RUN_NOT_FOUND, with the newest runs; RUN_AMBIGUOUS, with the ids of the runs
-            that share the name.
+        InputError: RUN_NOT_FOUND, listing the newest runs; RUN_AMBIGUOUS, listing the ids of
+            the runs that share the name.
     """
     return _get(db, TEST_RUN, RunView, ref)
 
@@ -110,8 +110,8 @@ def _get(db: Database, kind: str, view: type[AnyView], ref: int | str) -> AnyVie
 def _ambiguous(kind: str, ref: int | str, ids: list[int]) -> InputError:
     return InputError(
         "RUN_AMBIGUOUS",
-        f"expected one {spoken(kind)} named {ref!r}, got several; use an id: "
-        f"{', '.join(str(run_id) for run_id in ids)} (newest first)",
+        f"several {spoken(kind)}s are named {ref!r}. Expected a unique name or an id. Use an id: "
+        f"{', '.join(str(run_id) for run_id in ids)} (newest first).",
     )
 
 
@@ -121,8 +121,8 @@ def _unknown(
     listed = ", ".join(f"{run_id} ({name})" if name else str(run_id) for run_id, name in newest)
     return InputError(
         "RUN_NOT_FOUND",
-        f"expected id, name or 'latest' of the {spoken(kind)}, got {ref!r}; {where} has "
-        + (f"(newest first): {listed}" if listed else "none yet"),
+        f"there is no {spoken(kind)} {ref!r}. Expected an id, a name or 'latest' in {where}"
+        + (f" (newest first): {listed}." if listed else f", which has no {spoken(kind)}s yet."),
     )
 
 
@@ -136,7 +136,8 @@ def list_test_runs(
 ) -> list[RunView]:
     """Return test runs, newest first, without ``per_class_metrics`` and ``confusion_matrix``.
 
-    Those two columns are None here (they are megabytes for 1,000 classes): see `get_test_run`.
+    Those two columns and ``details`` are None here, because they take megabytes for 1,000 classes:
+    see `get_test_run`.
     """
     query = _listing(TEST_RUN, status, training_job_id).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
@@ -168,7 +169,7 @@ def _listing(kind: str, status: str | None, training_job_id: int | None) -> Sele
 
 
 def update_run(db: Database, lease: Lease, **columns: Any) -> None:
-    """Set columns of a run that this process holds.
+    """Set columns of a run whose lease this process holds.
 
     Raises:
         LeaseLost: the lease is not current.
@@ -191,11 +192,11 @@ def complete_run(
     columns: dict[str, Any],
     image_rows: Iterable[dict[str, Any]] = (),
 ) -> None:
-    """Finish a run in one transaction: all of this is seen, or nothing.
+    """Complete a run in one transaction.
 
-    Sets ``columns``, the status ``completed`` and ``completed_at``, gives the lease up, and
-    replaces the run's per-image rows by ``image_rows`` (result rows as dicts; what the SQL table
-    has no column for is left out).
+    Sets ``columns``, the status ``completed`` and ``completed_at``, releases the lease, and
+    replaces the per-image rows of the run with ``image_rows`` (result rows as dicts; values that
+    the SQL table has no column for are skipped).
 
     Raises:
         LeaseLost: the lease is not current; nothing was changed.
@@ -217,7 +218,7 @@ def complete_run(
 
 
 def rename_run(db: Database, run_id: int, name: str, *, kind: str = TEST_RUN) -> None:
-    """Give a run another name; several runs may share one."""
+    """Rename a run; several runs may share a name."""
     table = run_table(kind)
     with db.session() as session:
         session.execute(update(table).where(table.c.id == run_id).values(name=name))
@@ -231,7 +232,7 @@ def runs_that_read(db: Database, run_id: int) -> list[int]:
 
 
 def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:
-    """Delete a run's row, its per-image rows and its ledger; its files stay.
+    """Delete the row of a run, its per-image rows and its ledger; its files are kept.
 
     Raises:
         InputError: RUN_NOT_FOUND; RUN_BUSY, a living process is writing it.
@@ -242,7 +243,8 @@ def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:
         row = session.execute(query).mappings().one_or_none()
         if row is None:
             raise InputError(
-                "RUN_NOT_FOUND", f"expected the id of a run, there is no {spoken(kind)} {run_id}"
+                "RUN_NOT_FOUND",
+                f"there is no {spoken(kind)} {run_id}. Expected the id of a run in the database.",
             )
         now = database_now(session)
         if is_held(row, now):

@@ -1,6 +1,6 @@
-"""Rows as plain frozen objects: what leaves the database layer.
+"""Frozen views of database rows, not connected to a session.
 
-JSON columns are dicts and lists, times are aware UTC. Nothing here is connected to a session.
+JSON columns are dicts and lists, times are aware UTC.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class _View:
     @classmethod
     @cache
     def columns(cls) -> tuple[str, ...]:
-        """Names of the columns, in order."""
+        """Return the names of the columns, in order."""
         return tuple(field.name for field in fields(cls))
 
     def as_dict(self) -> dict[str, Any]:
-        """The columns by name; JSON values are shared, not copied."""
+        """Return the columns by name; JSON values are shared, not copied."""
         return {name: getattr(self, name) for name in self.columns()}
 
 

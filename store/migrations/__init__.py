@@ -1,9 +1,9 @@
-"""The history of the run tables. A new revision is a file in ``versions`` and a line here."""
+"""Revisions of the run tables. A new one is a file in ``versions`` and an entry here."""
 
 REVISIONS = ("0001", "0002")
-"""Every revision that this version of the program knows, oldest first."""
+"""All revisions that this version of the program knows, oldest first."""
 
 HEAD = REVISIONS[-1]
 
 VERSION_TABLE = "snellen_schema"
-"""Not alembic's default name, so that a database can be shared with another program."""
+"""Name of alembic's version table; not the default, so another program may share the database."""

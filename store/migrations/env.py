@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `snellen.store.sql.migrate` hands over."""
+"""Run the migrations on the connection that `snellen.store.sql.migrate` passes."""
 
 from alembic import context
 

@@ -1,1 +1,1 @@
-"""Result files: schema, writing, reading."""
+"""Result files: their schema, writing, and reading."""

@@ -1,14 +1,14 @@
-"""Reading the result files of a run, in the order of its images.
+"""Reader of the result files of a run, in the order of its images.
 
-The files are those of the ledger's records, never what lies in the folder.
+The files are those of the ledger's records, not those in the folder.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import polars as pl
 import pyarrow as pa
@@ -35,9 +35,9 @@ SORTABLE = (
 
 
 class Page(NamedTuple):
-    """A page of images, with the counts of the whole selection it was cut from.
+    """A page of images, with the counts of the whole selection.
 
-    ``correct`` and ``incorrect`` leave out images without truth and failed ones.
+    ``correct`` and ``incorrect`` do not count failed images and images without ground truth.
     """
 
     total: int
@@ -46,11 +46,33 @@ class Page(NamedTuple):
     rows: list[dict[str, Any]]
 
 
+class RowFilter(TypedDict, total=False):
+    """Conditions on result rows.
+
+    Attributes:
+        true_class: class id or label of the ground truth; for detection the id of any true box.
+        predicted_class: the same for the prediction.
+        correct: value of ``is_correct``; images without ground truth have none.
+        min_confidence, max_confidence: inclusive bounds of the confidence of the top-1 class, or
+            of the most confident box.
+        status: ``ok`` or ``failed``.
+        error_code: code of a failed row.
+    """
+
+    true_class: int | str | None
+    predicted_class: int | str | None
+    correct: bool | None
+    min_confidence: float | None
+    max_confidence: float | None
+    status: str | None
+    error_code: str | None
+
+
 class Results:
     """The result rows of one run."""
 
     def __init__(self, results_dir: Path, records: Iterable[UnitRecord]) -> None:
-        """Take the run's results directory and its committed records, in any order."""
+        """Read the committed records of a run, given in any order, from its results directory."""
         self.results_dir = Path(results_dir)
         self.records = sorted(records, key=lambda record: record.unit_id)
 
@@ -59,21 +81,21 @@ class Results:
         """The files in unit order.
 
         Raises:
-            RunError: RESULTS_MISSING, a file of the ledger is not there.
+            RunError: RESULTS_MISSING, a file of the ledger does not exist.
         """
         paths = [self.results_dir / record.file for record in self.records]
         missing = [path for path in paths if not path.is_file()]
         if missing:
             raise RunError(
                 "RESULTS_MISSING",
-                f"expected {len(paths)} result files under {self.results_dir}, {len(missing)} "
-                f"are missing, the first is {missing[0].name}; restore them, or resume the run "
-                "to make them again",
+                f"{len(missing)} of {len(paths)} result files in {self.results_dir} are missing, "
+                f"first {missing[0].name}. Expected all files of the ledger. Restore them, or "
+                "resume the run to write them again.",
             )
         return paths
 
     def lazy(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
-        """All rows in image order, read when collected; ``columns`` None gives all of them."""
+        """Return all rows in image order, read on collection; ``columns`` None selects all."""
         paths = self.paths
         if paths:
             frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
@@ -84,49 +106,13 @@ class Results:
         return frame if columns is None else frame.select(list(columns))
 
     def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """All rows in image order, in memory."""
+        """Read all rows in image order."""
         return self.lazy(columns).collect()
 
-    def filter(
-        self,
-        *,
-        true_class: int | str | None = None,
-        predicted_class: int | str | None = None,
-        correct: bool | None = None,
-        min_confidence: float | None = None,
-        max_confidence: float | None = None,
-        status: str | None = None,
-        error_code: str | None = None,
-    ) -> pl.LazyFrame:
-        """Rows for which everything that was given holds, in image order.
-
-        Args:
-            true_class: class id or label of the truth; for detection the id of any true box.
-            predicted_class: the same for the prediction.
-            correct: value of ``is_correct``; images without truth match neither value.
-            min_confidence: inclusive, of the top-1 class or of an image's best box.
-            max_confidence: inclusive, of the same.
-            status: ``ok`` or ``failed``.
-            error_code: code of a failed row.
-        """
-        best_box = pl.col("predicted_boxes").list.first().struct.field("confidence")
-        confidence = pl.coalesce(pl.col("confidence"), best_box)
-        conditions: list[pl.Expr] = []
-        if true_class is not None:
-            conditions.append(_has_class("true", true_class))
-        if predicted_class is not None:
-            conditions.append(_has_class("predicted", predicted_class))
-        if correct is not None:
-            conditions.append(pl.col("is_correct") == correct)
-        if min_confidence is not None:
-            conditions.append(confidence >= min_confidence)
-        if max_confidence is not None:
-            conditions.append(confidence <= max_confidence)
-        if status is not None:
-            conditions.append(pl.col("status") == status)
-        if error_code is not None:
-            conditions.append(pl.col("error_code") == error_code)
-        return self.lazy().filter(*conditions) if conditions else self.lazy()
+    def filter(self, **conditions: Unpack[RowFilter]) -> pl.LazyFrame:
+        """Select the rows that meet every condition, in image order; None is no condition."""
+        chosen = [_CONDITIONS[key](value) for key, value in conditions.items() if value is not None]
+        return self.lazy().filter(*chosen) if chosen else self.lazy()
 
     def page(
         self,
@@ -137,20 +123,20 @@ class Results:
         offset: int = 0,
         limit: int = 100,
     ) -> Page:
-        """Cut a page out of a selection.
+        """Return a page of a selection.
 
-        Rows without a value of ``sort`` come last; equal ones are in image order. The rows are
-        JSON-safe: masks as text, numbers that are not finite as None.
+        Rows without a value of ``sort`` come last; equal values are in image order. The rows are
+        JSON-safe: masks are text, numbers that are not finite are None.
 
         Raises:
-            ConfigError: SORT_COLUMN, a column that cannot be sorted by.
+            ConfigError: SORT_COLUMN, a column that does not sort.
         """
         if sort not in SORTABLE:
             raise ConfigError(
                 "SORT_COLUMN",
-                f"expected a column to sort by of {', '.join(SORTABLE)}, got {sort!r}",
+                f"rows cannot be sorted by {sort!r}. Expected one of {', '.join(SORTABLE)}.",
             )
-        # The keys alone are sorted: rows with boxes and masks can be large.
+        # Only the keys are sorted: rows with boxes and masks can be large.
         keys = lf.select("image_index", "is_correct", pl.col(sort).alias("key")).collect()
         chosen = keys.sort(
             "key", "image_index", descending=[descending, False], nulls_last=True
@@ -167,10 +153,15 @@ class Results:
         )
 
     def iter_units(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Each unit's rows as an Arrow table, in unit order; one file is in memory at a time."""
+        """Yield the rows of each unit as an Arrow table, in unit order, one file in memory."""
         for path in self.paths:
             with pq.ParquetFile(path) as file:
                 yield file.read(columns=None if columns is None else list(columns))
+
+
+def _confidence() -> pl.Expr:
+    best_box = pl.col("predicted_boxes").list.first().struct.field("confidence")
+    return pl.coalesce(pl.col("confidence"), best_box)
 
 
 def _has_class(side: str, wanted: int | str) -> pl.Expr:
@@ -182,6 +173,17 @@ def _has_class(side: str, wanted: int | str) -> pl.Expr:
         .list.contains(wanted)
     )
     return (pl.col(f"{side}_label_id") == wanted).fill_null(False) | in_boxes.fill_null(False)
+
+
+_CONDITIONS: dict[str, Callable[[Any], pl.Expr]] = {
+    "true_class": lambda wanted: _has_class("true", wanted),
+    "predicted_class": lambda wanted: _has_class("predicted", wanted),
+    "correct": lambda wanted: pl.col("is_correct") == wanted,
+    "min_confidence": lambda bound: _confidence() >= bound,
+    "max_confidence": lambda bound: _confidence() <= bound,
+    "status": lambda wanted: pl.col("status") == wanted,
+    "error_code": lambda wanted: pl.col("error_code") == wanted,
+}
 
 
 def _json_safe(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """The columns of the result files and of the manifest, with their Arrow types.
 
-A result file has one row an image. Boxes are ``xyxy`` in absolute pixels of the upright image,
-masks COCO compressed RLE, times milliseconds. Class ids are the checkpoint's in results and the
-dataset's own in the manifest. Only ``image_index``, ``image_id`` and ``status`` (and a manifest's
-``location``) are never null; numbers that are not finite are stored as null.
+A result file has one row per image. Boxes are ``xyxy`` in absolute pixels of the upright image,
+masks are COCO compressed RLE, times are milliseconds. Class ids are the checkpoint's in results
+and the dataset's own in the manifest. Only ``image_index``, ``image_id`` and ``status`` (and
+``location`` in a manifest) are never null; numbers that are not finite are stored as null.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 SCHEMA_VERSION = "1"
-"""Changes when a column changes its name, type or meaning; kept in every file's metadata."""
+"""Version of the columns' names, types and meanings, stored in the metadata of every file."""
 
 VERSION_KEY = b"snellen_schema_version"
 META_PREFIX = "meta_"
@@ -105,7 +105,7 @@ _RESULT_FIELDS: list[pa.Field[Any]] = [
     pa.field("extra_data", pa.string()),
 ]
 RESULT_SCHEMA = pa.schema(_RESULT_FIELDS, metadata=_METADATA)
-"""The columns of a result file, without the metadata columns of a manifest."""
+"""Columns of a result file, without the metadata columns of a manifest."""
 
 _MANIFEST_FIELDS: list[pa.Field[Any]] = [
     pa.field("image_index", pa.int64()),
@@ -124,26 +124,26 @@ _MANIFEST_FIELDS: list[pa.Field[Any]] = [
     pa.field("label_error", pa.string()),
 ]
 MANIFEST_SCHEMA = pa.schema(_MANIFEST_FIELDS, metadata=_METADATA)
-"""The columns of a manifest: one image of a dataset a row, before anything was read.
+"""Columns of a manifest: one row per image of a dataset, before any image is read.
 
-``shard``, ``offset`` and ``length`` (bytes) are there for members of tar files; ``mtime_ns`` is
-nanoseconds since the epoch. ``label_error`` is ``CODE: message`` where the image's labels cannot
-be used (LABEL_MISSING, LABEL_RANGE, LABEL_INVALID); its result row says so.
+``shard``, ``offset`` and ``length`` (bytes) locate a member of a tar file; ``mtime_ns`` is
+nanoseconds since the epoch. ``label_error`` is ``CODE: message`` if the labels of the image cannot
+be used (LABEL_MISSING, LABEL_RANGE, LABEL_INVALID); its result row has the same error.
 """
 
 
 def result_schema(meta_fields: Sequence[pa.Field[Any]] = ()) -> pa.Schema:
-    """`RESULT_SCHEMA` followed by the manifest's metadata columns, prefixed ``meta_``."""
+    """Return `RESULT_SCHEMA` followed by the manifest's metadata columns, prefixed ``meta_``."""
     return _extended(RESULT_SCHEMA, meta_fields)
 
 
 def manifest_schema(meta_fields: Sequence[pa.Field[Any]] = ()) -> pa.Schema:
-    """`MANIFEST_SCHEMA` followed by the dataset's metadata columns, prefixed ``meta_``."""
+    """Return `MANIFEST_SCHEMA` followed by the dataset's metadata columns, prefixed ``meta_``."""
     return _extended(MANIFEST_SCHEMA, meta_fields)
 
 
 def meta_fields(schema: pa.Schema) -> list[pa.Field[Any]]:
-    """The metadata columns of a manifest or result schema, with their prefix."""
+    """Return the metadata columns of a manifest or result schema, with their prefix."""
     return [field for field in schema if field.name.startswith(META_PREFIX)]
 
 
@@ -152,7 +152,7 @@ def _extended(schema: pa.Schema, fields: Sequence[pa.Field[Any]]) -> pa.Schema:
     for field in fields:
         name = META_PREFIX + field.name.removeprefix(META_PREFIX)
         if name in names:
-            raise ValueError(f"expected metadata columns with unique names, got {name} twice")
+            raise ValueError(f"duplicate metadata column {name}. Expected unique names")
         names.add(name)
         schema = schema.append(pa.field(name, field.type))
     return schema

@@ -1,4 +1,4 @@
-"""Unit files: written whole or not at all, named once, and checked by their sha256."""
+"""Unit files: attempt-unique names, atomic writes, and integrity checks by sha256."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PARQUET_MAGIC = b"PAR1"
 
 @dataclass(frozen=True)
 class UnitProblem:
-    """A committed unit whose file is not what the ledger says."""
+    """A committed unit whose file differs from the ledger."""
 
     unit_id: int
     file: str
@@ -33,26 +33,26 @@ class UnitProblem:
 def write_unit_file(
     table: pa.Table, results_dir: Path, unit_id: int, attempt: str
 ) -> tuple[str, str]:
-    """Write one unit's rows as a Parquet file that is either complete or absent.
+    """Write the rows of one unit as a Parquet file, whole or not at all.
 
     The same table gives the same bytes. The file and its folder are synced to the disk before
-    this returns, so that a record in the ledger never outlives its file.
+    this function returns, so that a record in the ledger never outlives its file.
 
     Args:
         table: rows of `snellen.store.parquet.schema.result_schema`.
-        results_dir: the run's results directory; its folder ``units`` is made when missing.
+        results_dir: the run's results directory; its folder ``units`` is created if it is missing.
         unit_id: number of the unit in the plan.
         attempt: letters, digits, ``-`` and ``_``; unique to this attempt.
 
     Returns:
-        The file's path relative to ``results_dir`` (POSIX) and the sha256 of its bytes (hex).
+        The path relative to ``results_dir`` (POSIX) and the sha256 of the bytes (hexadecimal).
 
     Raises:
         RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
         ValueError: ``attempt`` cannot be part of a file name.
     """
     if not _ATTEMPT.fullmatch(attempt):
-        raise ValueError(f"expected an attempt of letters, digits, - and _, got {attempt!r}")
+        raise ValueError(f"{attempt!r} is no attempt. Expected letters, digits, - and _")
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     data = sink.getvalue()
@@ -68,14 +68,14 @@ def sha256_path(path: Path) -> str:
 
 
 def sweep_units(results_dir: Path, keep: set[str]) -> list[str]:
-    """Remove unit files and temporaries that the ledger does not hold.
+    """Remove unit files and temporary files that are not in the ledger.
 
     Args:
         results_dir: the run's results directory.
-        keep: relative names to keep, as the ledger's records have them.
+        keep: relative names of the files in the ledger.
 
     Returns:
-        The relative names of what was removed, sorted. Other files are left alone.
+        The relative names of the removed files, sorted. Other files are kept.
     """
     removed = []
     for path in sorted((results_dir / UNITS_DIR).glob("*")):
@@ -90,9 +90,9 @@ def sweep_units(results_dir: Path, keep: set[str]) -> list[str]:
 
 
 def verify_units(results_dir: Path, records: Iterable[UnitRecord]) -> list[UnitProblem]:
-    """Compare every committed file with the ledger's sha256; return what differs.
+    """Compare every committed file with the ledger's sha256 and return the differences.
 
-    ``truncated`` is a file that does not end as a Parquet file does.
+    A ``truncated`` file lacks the end of a Parquet file.
     """
     problems = []
     for record in records:

@@ -1,4 +1,4 @@
-"""The record of one unit, apart from the ledger so that workers need no SQLAlchemy for it."""
+"""The record of one unit, separate from the ledger so that workers do not need SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class UnitRecord:
         sha256: of the file's bytes, hexadecimal.
         rows: rows in the file; failed: rows among them with status ``failed``.
         attempt: unique to the attempt that wrote the file.
-        worker: where it ran, for people.
-        timings: seconds by stage; counts: any further numbers (sums of metrics for progress).
+        worker: name of the process that scored it.
+        timings: seconds by stage; counts: sums for the running metric.
     """
 
     unit_id: int

@@ -1,1 +1,1 @@
-"""The database: connection, tables, migrations."""
+"""The database: connection, tables and migrations."""

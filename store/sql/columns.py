@@ -1,7 +1,7 @@
-"""Column types that hold on SQLite and on Postgres: UTC time, finite numbers, clean text, JSON.
+"""Column types for SQLite and Postgres: UTC time, finite numbers, clean text, JSON.
 
-Neither database stores everything that Python can hold: Postgres refuses NaN in JSON and NUL in
-text, SQLite forgets time zones and neither takes the lone surrogates of undecodable file names.
+Neither database stores every Python value: Postgres rejects NaN in JSON and NUL in text, SQLite
+drops time zones, and both reject the lone surrogates of undecodable file names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def utc_now() -> datetime:
-    """The time now, with time zone UTC."""
+    """Return the current time, with time zone UTC."""
     return datetime.now(UTC)
 
 
@@ -37,7 +37,7 @@ def clean_json(value: Any) -> Any:
     bytes (COCO run lengths) become ASCII text, mapping keys become text.
 
     Raises:
-        TypeError: something in ``value`` has no JSON form.
+        TypeError: ``value`` contains an object without a JSON form.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -56,42 +56,40 @@ def clean_json(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return clean_json(value.tolist())
     raise TypeError(
-        f"expected a JSON value (text, number, bool, None, list, dict), got "
-        f"{type(value).__name__}: {value!r}; convert it before it is stored"
+        f"{value!r} is a {type(value).__name__}. Expected a JSON value: text, number, bool, None, "
+        "list or dict"
     )
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A point in time: aware on both sides, UTC in the database."""
+    """A point in time: aware in Python, UTC in the database."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware time into UTC; refuse a naive one."""
+        """Convert an aware time to UTC; reject a naive one."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(
-                f"expected a time with a time zone, got {value!r}; use datetime.now(UTC)"
-            )
+            raise ValueError(f"{value!r} has no time zone. Expected one: use datetime.now(UTC)")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the time back as aware UTC."""
+        """Return the time as aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class FiniteFloat(TypeDecorator[float]):
-    """A double whose NaN and infinities are stored as NULL."""
+    """A double; NaN and infinities are stored as NULL."""
 
     impl = Float
     cache_ok = True
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
-        """Turn a number that is not finite into NULL."""
+        """Replace a number that is not finite with NULL."""
         return float(value) if value is not None and math.isfinite(value) else None
 
 
@@ -102,16 +100,16 @@ class CleanText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Write what no database stores as escapes."""
+        """Escape the characters that no database stores."""
         return None if value is None else clean_text(str(value))
 
 
 class CleanJson(TypeDecorator[Any]):
-    """JSON whose numbers are finite; see `clean_json`. None is SQL NULL."""
+    """JSON with finite numbers, see `clean_json`; None is SQL NULL."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """Make the value plain JSON."""
+        """Convert the value to plain JSON."""
         return clean_json(value)

@@ -1,15 +1,14 @@
-"""The database of the runs: opening it, and one transaction at a time.
+"""The database of the run tables: connections and transactions.
 
-SQLite beside the runs is the default; a team names a Postgres URL. On SQLite a writing
-transaction starts with BEGIN IMMEDIATE (with plain BEGIN two writers that both read first fail
-instead of waiting), and the write-ahead log is used only with SQLite >= 3.51.3: earlier versions
-can corrupt it under several processes.
+SQLite beside the runs is the default; a team sets a Postgres URL. On SQLite a writing transaction
+starts with BEGIN IMMEDIATE, because with plain BEGIN two writers that both read first fail instead
+of waiting. The write-ahead log is used only with SQLite >= 3.51.3: earlier versions can corrupt it
+under several processes.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -19,6 +18,13 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from tenacity import (
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_chain,
+    wait_fixed,
+)
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql import failures
@@ -29,12 +35,13 @@ from snellen.store.sql.urls import prepare_sqlite_file, resolve_url
 
 WAL_SAFE = (3, 51, 3)
 _RETRY_WAITS = (0.2, 1.0, 3.0)
+"""Seconds before each retry of an operation whose connection was lost."""
 
 T = TypeVar("T")
 
 
 class Database:
-    """The open run tables. Made by `Database.open`; safe to share between threads."""
+    """The open run tables; see `Database.open`. Safe to share between threads."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -42,12 +49,12 @@ class Database:
 
     @classmethod
     def open(cls, url: str | None = None, *, create: bool = True) -> Database:
-        """Open the database, create it where it is missing and bring its tables up to date.
+        """Open the database, create it if it is missing and migrate its tables.
 
         Args:
             url: see `snellen.store.sql.urls.resolve_url`; None takes ``SNELLEN_DATABASE``, else
                 ``sqlite:///runs/snellen.db``.
-            create: false refuses a SQLite file that does not exist.
+            create: False rejects a SQLite file that does not exist.
 
         Raises:
             InputError: DATABASE_URL, DATABASE_NOT_FOUND, DATABASE_NETWORK_FS,
@@ -72,7 +79,7 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The complete URL, with the password; ``str(db)`` hides it."""
+        """The complete URL with the password, which ``str(db)`` hides."""
         return self._engine.url.render_as_string(hide_password=False)
 
     @property
@@ -88,7 +95,7 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One writing transaction: committed at the end of the block, undone on an exception.
+        """Open a writing transaction: committed at the end of the block, undone on an exception.
 
         Raises:
             RunError: DATABASE_LOCKED after 30 s, DISK_FULL, DATABASE_READONLY, or
@@ -104,38 +111,41 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """One consistent view for reading, which holds no writer up; keep it short."""
+        """Open a consistent view for reading, which blocks no writer; keep it short."""
         with explained(str(self)), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     def write(self, operation: Callable[[Session], T]) -> T:
-        """Run ``operation`` in one transaction, and again when the connection is lost.
+        """Run ``operation`` in one transaction and retry it if the connection is lost.
 
-        Only for operations that may be repeated: the lost transaction may have been committed.
+        Only for operations that can be repeated: the lost transaction may have been committed.
         """
         return self._repeat(self.session, operation)
 
     def query(self, operation: Callable[[Session], T]) -> T:
-        """Run ``operation`` in a reading session, and again when the connection is lost."""
+        """Run ``operation`` in a reading session and retry it if the connection is lost."""
         return self._repeat(self.read, operation)
 
     def _repeat(self, opened: Callable[[], Any], operation: Callable[[Session], T]) -> T:
-        for wait in _RETRY_WAITS:
-            try:
-                with opened() as session:
-                    return operation(session)
-            except ConnectionDropped:
-                time.sleep(wait)
-        with opened() as session:
-            return operation(session)
+        def attempt() -> T:
+            with opened() as session:
+                return operation(session)
+
+        retrying = Retrying(
+            retry=retry_if_exception_type(ConnectionDropped),
+            wait=wait_chain(*(wait_fixed(seconds) for seconds in _RETRY_WAITS)),
+            stop=stop_after_attempt(len(_RETRY_WAITS) + 1),
+            reraise=True,
+        )
+        return retrying(attempt)
 
     def close(self) -> None:
-        """Close all connections; the object can be used again and reconnects."""
+        """Close all connections; using the object again reconnects."""
         self._engine.dispose()
 
 
 def database_now(session: Session) -> datetime:
-    """The time of the database's clock: hosts that share a Postgres may disagree on theirs."""
+    """Return the time of the database's clock: hosts that share a Postgres may have other times."""
     if session.get_bind().dialect.name == "postgresql":
         now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now
@@ -167,7 +177,7 @@ def _set_journal(engine: Engine) -> None:
         cursor = raw.cursor()
         current = str(cursor.execute("PRAGMA journal_mode").fetchone()[0])
         if current.upper() != mode:
-            # Another process may be using the file just now; the next one to open it will do.
+            # Another process may be using the file; the next one to open it sets the mode.
             with suppress(sqlite3.OperationalError):
                 cursor.execute(f"PRAGMA journal_mode={mode}")
     except sqlite3.DatabaseError as error:
@@ -184,8 +194,8 @@ def _postgres_engine(url: URL) -> Engine:
     except ModuleNotFoundError as error:
         raise InputError(
             "DATABASE_DRIVER",
-            f"expected the Postgres driver psycopg 3 for {url.render_as_string()}, it is not "
-            "installed; run: pip install 'snellen[postgres]'",
+            f"{url.render_as_string()} needs the Postgres driver, which is not installed. Expected "
+            "psycopg 3. Run: pip install 'snellen[postgres]'",
         ) from error
 
     @event.listens_for(engine, "connect")

@@ -1,4 +1,4 @@
-"""Bring the tables up to date, once, however many processes open the database together."""
+"""Migrate the tables to the newest revision, once for any number of concurrent processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ADVISORY_LOCK = 0x534E454C4C454E  # "SNELLEN"
 
 
 def ensure_current(engine: Engine) -> None:
-    """Migrate the database to `HEAD` unless it is there; quick and without alembic if it is.
+    """Migrate the database to `HEAD`; fast and without alembic if it is up to date.
 
     Raises:
         InputError: DATABASE_NEWER or DATABASE_FOREIGN.
@@ -33,7 +33,7 @@ def ensure_current(engine: Engine) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at, or None for one without our tables."""
+    """Return the revision of the database, or None without our tables."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     revision: str | None = connection.execute(
@@ -47,8 +47,8 @@ def _check_ours(connection: Connection, revision: str | None) -> None:
     if revision is not None and revision not in REVISIONS:
         raise InputError(
             "DATABASE_NEWER",
-            f"expected {where} at revision {HEAD} or older, it is at {revision}, written by a "
-            "newer version of snellen; upgrade with: pip install -U snellen",
+            f"{where} is at revision {revision}, written by a newer version of snellen. Expected "
+            f"{HEAD} or older. Run: pip install -U snellen",
         )
     if revision is None:
         from snellen.store.sql.models import Base
@@ -57,9 +57,8 @@ def _check_ours(connection: Connection, revision: str | None) -> None:
         if present:
             raise InputError(
                 "DATABASE_FOREIGN",
-                f"expected an empty database or one of snellen at {where}, found tables of "
-                f"another program: {', '.join(sorted(present))}; give snellen a database of its "
-                "own",
+                f"{where} has tables of another program: {', '.join(sorted(present))}. Expected an "
+                "empty database or one of snellen. Name another database.",
             )
 
 

@@ -1,7 +1,7 @@
-"""The run tables: training jobs, test runs, inference jobs, their images, and the ledger.
+"""The run tables: training jobs, test runs, inference jobs, per-image results and the ledger.
 
-Times are UTC, numbers finite, texts of any length (see `snellen.store.sql.columns`). JSON columns
-hold the shapes of a result row. Deleting a training job deletes its runs and their images with it.
+Times are UTC, numbers are finite, texts may have any length (see `snellen.store.sql.columns`). JSON
+columns have the shapes of a result row. Deleting a training job deletes its runs and their images.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STATUS_IN = "status IN ({})".format(", ".join(f"'{status}'" for status in STATU
 
 
 class Base(DeclarativeBase):
-    """Maps Python types to column types for every table."""
+    """Declarative base that maps Python types to column types."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads a plain dict
         str: CleanText(),
@@ -42,7 +42,7 @@ class _Created:
 
 
 class _RunColumns(_Created):
-    """What a test run and an inference job share."""
+    """Columns that test runs and inference jobs share."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str | None]
@@ -69,7 +69,7 @@ class _RunColumns(_Created):
 
 
 class _ImageColumns(_Created):
-    """What the per-image rows of a test run and of an inference job share."""
+    """Columns that the per-image rows of test runs and inference jobs share."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     image_name: Mapped[str]
@@ -117,7 +117,7 @@ class TrainingJob(_Created, Base):
 
 
 class ValidationResult(_Created, Base):
-    """What a framework recorded about one epoch; ``epoch`` is the checkpoint's own numbering."""
+    """Validation metrics of one training epoch; ``epoch`` is the checkpoint's own numbering."""
 
     __tablename__ = "validation_results"
     __table_args__ = (
@@ -139,7 +139,7 @@ class ValidationResult(_Created, Base):
 class TestRun(_RunColumns, Base):
     """One evaluation of a checkpoint on labelled images."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
+    __test__ = False  # keeps pytest from collecting the class by its name
     __tablename__ = "test_runs"
     __table_args__ = (
         CheckConstraint(_STATUS_IN, name="ck_test_runs_status"),
@@ -169,7 +169,7 @@ class TestRun(_RunColumns, Base):
 
 
 class TestImageResult(_ImageColumns, Base):
-    """One image of a test run; filled when the run completes, for runs that are not too large."""
+    """One image of a test run; inserted when a run up to ``output.sql_rows_limit`` completes."""
 
     __test__ = False
     __tablename__ = "test_image_results"
@@ -239,7 +239,7 @@ class InferenceResultRow(_ImageColumns, Base):
 
 
 class RunUnit(Base):
-    """The ledger: one committed unit of a run. A unit that is not here never happened."""
+    """One committed unit of a run; a unit without a row does not count as done."""
 
     __tablename__ = "run_units"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Is a file on a network filesystem? SQLite must not be: its locks do not hold there."""
+"""Detection of network filesystems, where the locks of SQLite do not hold."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def parse_mounts(text: str) -> list[tuple[Path, str]]:
 
 
 def network_filesystem(path: Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the filesystem type under ``path`` when it is a network one, else None.
+    """Return the filesystem type of ``path`` if it is a network filesystem, else None.
 
-    ``path`` need not exist: the nearest existing parent decides. None where ``mounts`` cannot be
-    read (a system without /proc). 9p is not counted: it is the root of many sandboxes.
+    ``path`` need not exist: the nearest existing parent decides. None if ``mounts`` cannot be read
+    (a system without /proc). 9p is not counted, because it is the root of many sandboxes.
     """
     try:
         table = parse_mounts(mounts.read_text(encoding="utf-8", errors="surrogateescape"))

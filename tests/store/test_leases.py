@@ -1,4 +1,4 @@
-"""One owner at a time: of many that want a run, one gets it, and a former owner writes nothing."""
+"""Leases: one owner per run at a time; a former owner writes nothing."""
 
 from __future__ import annotations
 
@@ -95,10 +95,12 @@ sys.stdin.read()
 def test_a_busy_run_names_its_owner(db: Database, run_id: int) -> None:
     acquire(db, "test_run", run_id)
     host, pid, *_ = owner_id().rsplit(":", 3)
-    expected = f"process {pid} on host {re.escape(host)} is writing it .last heard of 0 s ago"
+    expected = (
+        f"process {pid} on host {re.escape(host)} is writing test run 1 .last heartbeat 0 s ago"
+    )
     with pytest.raises(InputError, match=expected):
         acquire(db, "test_run", run_id)
-    with pytest.raises(InputError, match="is writing it"):
+    with pytest.raises(InputError, match="is writing test run"):
         delete_run(db, run_id)
 
 
@@ -165,7 +167,7 @@ def test_a_lost_lease_changes_nothing(db: Database, run_id: int) -> None:
     first = acquire(db, "test_run", run_id)
     release(db, first, status="interrupted")
     acquire(db, "test_run", run_id)
-    with pytest.raises(LeaseLost, match="another one has taken it over"):
+    with pytest.raises(LeaseLost, match="another process has taken it over"):
         update_run(db, first, resolved={"batch_size": 8})
     assert get_test_run(db, run_id).resolved is None
 
@@ -173,7 +175,7 @@ def test_a_lost_lease_changes_nothing(db: Database, run_id: int) -> None:
 def test_a_completed_or_unknown_run_cannot_be_acquired(db: Database, run_id: int) -> None:
     lease = acquire(db, "test_run", run_id)
     release(db, lease, status="completed")
-    with pytest.raises(InputError, match="is completed; start a new run"):
+    with pytest.raises(InputError, match=r"is completed\. .* Start a new run"):
         acquire(db, "test_run", run_id)
     with pytest.raises(InputError, match="there is no inference job 999"):
         acquire(db, "inference_job", 999)

@@ -1,4 +1,4 @@
-"""The ledger: the first record of a unit wins, and only the current owner may write one."""
+"""The ledger: the first record of a unit wins, and only the current owner can write one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run and job rows: finding them, completing them in one transaction, deleting what hangs on."""
+"""Rows of runs and jobs: lookup, completion in one transaction, deletion with dependents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,6 @@ from sqlalchemy.exc import StatementError
 
 from snellen.adapters.errors import InputError
 from snellen.store.image_rows import record_request
-from snellen.store.jobs import (
-    TrainingJobRecord,
-    get_training_job,
-    list_training_jobs,
-    replace_validation_results,
-    upsert_training_job,
-    validation_results,
-)
 from snellen.store.leases import LeaseLost, acquire, release
 from snellen.store.runs import (
     complete_run,
@@ -83,10 +75,10 @@ def test_a_name_of_digits_is_found_when_no_id_is(db: Database, job_id: int) -> N
 
 
 def test_an_unknown_run_lists_the_newest(db: Database, job_id: int) -> None:
-    with pytest.raises(InputError, match="has none yet") as caught:
+    with pytest.raises(InputError, match="has no test runs yet") as caught:
         get_test_run(db, "latest")
     ids = [make_run(db, job_id, name=f"run-{i}") for i in range(7)]
-    with pytest.raises(InputError, match=rf"got 'nope'.*{ids[6]} \(run-6\)") as caught:
+    with pytest.raises(InputError, match=rf"no test run 'nope'.*{ids[6]} \(run-6\)") as caught:
         get_test_run(db, "nope")
     assert caught.value.code == "RUN_NOT_FOUND"
     assert "run-1)" not in caught.value.message
@@ -94,7 +86,7 @@ def test_an_unknown_run_lists_the_newest(db: Database, job_id: int) -> None:
 
 def test_a_name_of_several_runs_is_ambiguous(db: Database, job_id: int) -> None:
     ids = [make_run(db, job_id, name="same") for _ in range(2)]
-    with pytest.raises(InputError, match=f"use an id: {ids[1]}, {ids[0]}") as caught:
+    with pytest.raises(InputError, match=f"Use an id: {ids[1]}, {ids[0]}") as caught:
         get_test_run(db, "same")
     assert caught.value.code == "RUN_AMBIGUOUS"
 
@@ -111,8 +103,8 @@ def test_listing_is_newest_first_and_can_be_narrowed(db: Database, job_id: int) 
     assert get_test_run(db, ids[0]).confusion_matrix == [[1]]
 
 
-def test_columns_that_do_not_exist_are_refused(db: Database, job_id: int, run_id: int) -> None:
-    with pytest.raises(ValueError, match=r"columns of test_runs that may be set, got colour"):
+def test_columns_that_do_not_exist_are_rejected(db: Database, job_id: int, run_id: int) -> None:
+    with pytest.raises(ValueError, match=r"colour cannot be set\. Expected columns of test_runs"):
         create_test_run(db, training_job_id=job_id, colour="red")
     lease = acquire(db, "test_run", run_id)
     with pytest.raises(ValueError, match="lease_token"):
@@ -212,7 +204,7 @@ def test_an_inference_job_has_the_same_life(db: Database, job_id: int) -> None:
     assert (job.status, job.avg_inference_time_ms) == ("completed", 2.0)
     assert [found.id for found in list_inference_jobs(db, status="completed")] == [run_id]
     delete_run(db, run_id, kind="inference_job")
-    with pytest.raises(InputError, match="name or 'latest' of the inference job"):
+    with pytest.raises(InputError, match="there is no inference job"):
         get_inference_job(db, run_id)
 
 
@@ -231,61 +223,12 @@ def test_a_request_is_a_job_and_its_result_or_nothing(db: Database, job_id: int)
     assert (row.id, row.inference_job_id, row.image_index) == (result_id, request_id, 3)
     with pytest.raises(ValueError, match="lease_token"):
         record_request(db, {**columns, "lease_token": "x"}, image(4))
-    with pytest.raises(StatementError, match="expected a JSON value"):
+    with pytest.raises(StatementError, match="Expected a JSON value"):
         record_request(db, columns, {**image(5), "extra_data": object()})
     assert [job.id for job in list_inference_jobs(db)] == [request_id]
 
 
-# -- training jobs ---------------------------------------------------------------------------
-
-
-def test_the_same_directory_is_the_same_job(db: Database, job_id: int) -> None:
-    again = upsert_training_job(
-        db,
-        TrainingJobRecord(
-            name="digits",
-            framework="timm",
-            task_type="image_classification",
-            model_name="resnet50",
-            output_dir="/models/digits/",
-            class_names=None,
-            num_classes=None,
-            config=None,
-        ),
-    )
-    assert (again.id, again.name, again.model_name) == (job_id, "digits", "resnet50")
-    assert again.class_names == ["cat", "dog"]
-
-
-def test_a_name_that_is_taken_gets_a_number(db: Database, job_id: int) -> None:
-    second = get_training_job(db, make_job(db, "digits", "/elsewhere/digits"))
-    assert second.name == "digits-2"
-    assert make_job(db, "digits", "/elsewhere/digits") == second.id
-    assert get_training_job(db, "digits-2").output_dir == "/elsewhere/digits"
-    assert [job.name for job in list_training_jobs(db)] == ["digits-2", "digits"]
-
-
-def test_an_unknown_job_lists_the_names(db: Database, job_id: int) -> None:
-    with pytest.raises(InputError, match=r"got 'digit'; .* has \(newest first\): digits") as caught:
-        get_training_job(db, "digit")
-    assert caught.value.code == "JOB_NOT_FOUND"
-
-
-def test_validation_results_are_replaced(db: Database, job_id: int) -> None:
-    replace_validation_results(db, job_id, [{"epoch": 0}])
-    rows = [
-        {"epoch": 0, "overall_loss": 0.5, "metrics": {"top1": 90.0}},
-        {"epoch": 1, "primary_metric_name": "accuracy", "primary_metric_value": 0.9},
-    ]
-    replace_validation_results(db, job_id, rows)
-    stored = validation_results(db, job_id)
-    assert [(row.epoch, row.overall_loss) for row in stored] == [(0, 0.5), (1, None)]
-    assert stored[0].metrics == {"top1": 90.0}
-    with pytest.raises(ValueError, match="got \\['accuracy'\\]"):
-        replace_validation_results(db, job_id, [{"accuracy": 1}])
-
-
-def test_the_seeds_indexes_are_there(db: Database) -> None:
+def test_the_required_indexes_exist(db: Database) -> None:
     with db.read() as session:
         source = "sqlite_master" if db.dialect == "sqlite" else "pg_indexes"
         column = "name" if db.dialect == "sqlite" else "indexname"

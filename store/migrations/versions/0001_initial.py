@@ -1,4 +1,4 @@
-"""The first tables: training jobs, test runs, inference jobs, their images, and the ledger."""
+"""Create the first tables: training jobs, test runs, inference jobs, images and the ledger."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A flag that asks the owner of a run to stop."""
+"""Add the flag that asks the owner of a run to stop."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -232,7 +232,7 @@ def test_a_lost_lease_stops_at_the_next_commit(db: Database, lease: Lease) -> No
         return outcome(unit)
 
     engine = FakeEngine(make=make)
-    with pytest.raises(LeaseLost, match="another one has taken it over"):
+    with pytest.raises(LeaseLost, match="another process has taken it over"):
         driven(db, lease, engine)
     assert committed(db, lease) == [8, 9]
     assert engine.stopped == 1

@@ -245,9 +245,9 @@ def test_a_resume_with_other_settings_is_refused(jobs: Jobs) -> None:
 
 def test_an_unknown_job_lists_the_known_ones(jobs: Jobs) -> None:
     jobs.run(name="mine")
-    with pytest.raises(InputError, match=r"inference job, got 'x'.*1 \(mine\)"):
+    with pytest.raises(InputError, match=r"no inference job 'x'.*1 \(mine\)"):
         jobs.resume(reference="x")
-    with pytest.raises(InputError, match="none yet"):
+    with pytest.raises(InputError, match="no test runs yet"):
         get_test_run(jobs.db, "mine")
 
 

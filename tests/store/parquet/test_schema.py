@@ -71,7 +71,7 @@ def test_metadata_columns_are_prefixed_and_come_last() -> None:
     schema = manifest_schema(META)
     assert schema.names == [*MANIFEST_SCHEMA.names, "meta_camera"]
     assert result_schema(meta_fields(schema)).names[-1] == "meta_camera"
-    with pytest.raises(ValueError, match="meta_camera twice"):
+    with pytest.raises(ValueError, match="duplicate metadata column meta_camera"):
         result_schema([*META, *META])
 
 

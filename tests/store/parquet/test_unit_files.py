@@ -1,4 +1,4 @@
-"""Result files: whole or absent, read from the ledger in image order, checked by their hash."""
+"""Unit files: written whole or not at all, swept, and verified by their hash."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_failed_write_leaves_nothing_behind(
 
 
 def test_an_attempt_cannot_leave_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected an attempt of letters"):
+    with pytest.raises(ValueError, match="Expected letters"):
         write_unit_file(table(row(0)), tmp_path, 0, "../x")
 
 

@@ -1,4 +1,4 @@
-"""What is stored comes back: finite JSON, whole texts, UTC times."""
+"""Column types: finite JSON, whole texts and UTC times survive a round trip."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_json_columns_hold_plain_finite_values(db: Database, job_id: int) -> Non
     assert run.overall_loss is None
 
 
-def test_an_object_without_json_form_is_refused() -> None:
-    with pytest.raises(TypeError, match="expected a JSON value"):
+def test_an_object_without_json_form_is_rejected() -> None:
+    with pytest.raises(TypeError, match="Expected a JSON value"):
         clean_json({"x": object()})
 
 

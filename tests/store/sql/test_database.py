@@ -1,4 +1,4 @@
-"""Opening a database: where it may lie, that its tables are current, and what is refused."""
+"""Opening a database: its location, its migrations, and the databases that are rejected."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def test_processes_that_open_a_new_database_together_all_succeed(url: str) -> No
     assert [process.returncode for process in processes] == [0] * 4, errors
 
 
-def test_a_database_of_a_newer_version_is_refused(db: Database, url: str) -> None:
+def test_a_database_of_a_newer_version_is_rejected(db: Database, url: str) -> None:
     with db.session() as session:
         session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(InputError, match="newer version of snellen; upgrade") as caught:
+    with pytest.raises(InputError, match=r"newer version of snellen\. Expected") as caught:
         Database.open(url)
     assert caught.value.code == "DATABASE_NEWER"
 
@@ -147,8 +147,8 @@ def test_postgres_urls_use_psycopg_3(scheme: str) -> None:
 @pytest.mark.parametrize(
     "wrong", ["mysql://h/d", "nonsense", "sqlite://", "sqlite:///:memory:", "sqlite:///a.db?x=1"]
 )
-def test_other_urls_are_refused(wrong: str) -> None:
-    with pytest.raises(InputError, match="expected a database URL sqlite:///") as caught:
+def test_other_urls_are_rejected(wrong: str) -> None:
+    with pytest.raises(InputError, match="Expected sqlite:///") as caught:
         Database.open(wrong)
     assert caught.value.code == "DATABASE_URL"
 
@@ -172,18 +172,18 @@ def test_a_missing_driver_names_the_extra() -> None:
     assert "snellen[postgres]" in out
 
 
-def test_create_false_refuses_a_missing_file(tmp_path: Path) -> None:
+def test_create_false_rejects_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "no" / "such.db"
-    with pytest.raises(InputError, match="found no file there") as caught:
+    with pytest.raises(InputError, match="there is no database at") as caught:
         Database.open(f"sqlite:///{path}", create=False)
     assert caught.value.code == "DATABASE_NOT_FOUND"
     assert not path.parent.exists()
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_text("not a database at all, only some text that is long enough" * 20)
-    with pytest.raises(InputError, match="expected a SQLite database") as caught:
+    with pytest.raises(InputError, match="Expected a SQLite database") as caught:
         Database.open(f"sqlite:///{path}")
     assert caught.value.code == "DATABASE_INVALID"
 
@@ -209,7 +209,7 @@ def test_the_deepest_mount_decides(tmp_path: Path, path: str, kind: str | None) 
     assert network_filesystem(Path(path), mounts) == kind
 
 
-def test_sqlite_on_a_network_filesystem_is_refused(
+def test_sqlite_on_a_network_filesystem_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snellen.store.sql.urls.network_filesystem", lambda path: "nfs4")
