@@ -34,6 +34,7 @@ from tests.adapters.making import pixels
 from tests.contracts.adapter_contract import AdapterContract, answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
     name: str, files: Callable[[str], Path]
@@ -64,6 +65,7 @@ def test_a_timm_export_gives_the_answers_of_its_checkpoint(
     assert {"onnxruntime", "timm", "torch"} <= set(second.info.versions)
 
 
+@pytest.mark.slow
 def test_a_model_that_only_the_second_exporter_can_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,7 @@ def test_settings_mean_what_they_mean_to_predict(task: str, images: list[Pixels]
         assert_equal(task, result, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["detect-26", "segment-26", "pose-26"])
 def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]) -> None:
     with pytest.raises(ConfigError, match=r"model\.nms_iou: this model's head needs no") as caught:
@@ -153,6 +154,7 @@ def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]
         assert sum(len(result.predicted_boxes or []) for result in results) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["detect", "segment", "pose", "detect-26"])
 def test_images_of_one_batch_have_limits_of_their_own(model: str, images: list[Pixels]) -> None:
     """Each image gets the result of a model with its limit on the image alone."""

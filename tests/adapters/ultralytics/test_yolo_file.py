@@ -219,6 +219,7 @@ INFER_ALL = (
 )
 
 
+@pytest.mark.slow
 def test_loading_and_inferring_need_no_network() -> None:
     code = (
         "import socket\n"
@@ -240,6 +241,7 @@ def can_trace() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_trace(), reason="needs strace and the permission to use it")
 def test_no_system_call_reaches_for_the_network_and_no_program_is_started(tmp_path: Path) -> None:
     # What Python cannot see, C++ libraries and child processes, the kernel does.
