@@ -8,8 +8,8 @@ from snellen.adapters.errors import InputError
 from snellen.analysis.reader import open_results
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import PredictConfig
+from snellen.pipelines.data.image_reader import ImageAccess, manifest_rows, read_row
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME, ManifestReader
-from snellen.pipelines.execution.worker.preprocess import manifest_rows, read_row
 from snellen.pipelines.runs.finish import results_folder
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import place_of
@@ -49,11 +49,7 @@ def draw_image(
         )
     reader = ManifestReader(results_folder(job) / MANIFEST_NAME)
     config = build_as(PredictConfig, job.config).dataset
-    storage = frozen_options(config.storage_options)
-    data = read_row(
-        manifest_rows(reader.read(image_index, image_index + 1))[0],
-        root=place_of(reader.root, storage),
-        follow_links=config.follow_links,
-        storage=storage,
-    )
+    root = place_of(reader.root, frozen_options(config.storage_options))
+    (row,) = manifest_rows(reader.read(image_index, image_index + 1))
+    data = read_row(row, ImageAccess.of(config, root))
     return draw_row(decode_image(data).pixels, found[0], job.class_names, max_side=max_side)

@@ -1,32 +1,32 @@
-"""Align the data set's classes with the checkpoint's by name, or refuse.
+"""Mapping of the dataset's classes to the checkpoint's, by name.
 
-A model's outputs have an order and no names of their own; a folder listing has names and an
-order of its own. Pairing them by position is how one missing folder shifts every label by one
-without a word. So classes meet by name, and whatever does not meet stops the run until the
+The outputs of a model have an order and often no names; a folder listing has names and an order of
+its own. Pairing them by position would shift every label silently if one folder is missing.
+Classes are therefore matched by name, and any class without a counterpart stops the run until the
 configuration says what is meant. The mapping is stored with the run.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, InputError
+from snellen.adapters.plugins import closest
 
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """How labels become the checkpoint's class ids.
+    """Mapping from labels to the checkpoint's class ids.
 
     Attributes:
         mode: ``name``, ``subset``, ``mapping`` or ``ids``.
         names: the checkpoint's class names in output order, length K.
-        ids: data set class -> checkpoint class id, or None for a class that is left out.
-        notes: what a person should know about the mapping.
+        ids: dataset class -> checkpoint class id, or None for an excluded class.
+        notes: messages for the user about the mapping.
     """
 
     mode: Literal["name", "subset", "mapping", "ids"]
@@ -35,7 +35,7 @@ class ClassMap:
     notes: tuple[str, ...] = ()
 
     def class_id(self, label: str | None) -> int:
-        """The checkpoint's class id of a label.
+        """Return the checkpoint's class id of a label.
 
         Raises:
             ImageError: LABEL_MISSING, LABEL_INVALID or LABEL_RANGE, at stage ``label``.
@@ -58,12 +58,12 @@ class ClassMap:
         found = self.ids.get(label)
         if found is None:
             raise _label_error(
-                ErrorCode.LABEL_RANGE, f"label '{label}' is none of the checkpoint's classes"
+                ErrorCode.LABEL_RANGE, f"label '{label}' is not a class of the checkpoint"
             )
         return found
 
     def box_class_id(self, label: str) -> int | None:
-        """The checkpoint's class id of a box, or None for a class that is left out.
+        """Return the checkpoint's class id of a box, or None for an excluded class.
 
         Raises:
             ImageError: LABEL_RANGE, at stage ``label``.
@@ -72,12 +72,12 @@ class ClassMap:
             return None
         return self.class_id(label)
 
-    def left_out(self) -> frozenset[str]:
-        """Data set classes whose images take no part in the run."""
+    def excluded(self) -> frozenset[str]:
+        """Return the dataset classes whose images are excluded from the run."""
         return frozenset(label for label, target in self.ids.items() if target is None)
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored with the run."""
+        """Return the mapping as it is stored with the run."""
         return {"mode": self.mode, "ids": dict(self.ids), "notes": list(self.notes)}
 
 
@@ -93,20 +93,20 @@ def align_classes(
     """Match classes by name.
 
     Args:
-        dataset: the data set's classes, in its own order.
+        dataset: the dataset's classes, in its own order.
         checkpoint: the checkpoint's K class names in output order.
         class_map: ``model.class_map`` of the configuration.
 
     Raises:
-        InputError: CLASS_MAP_MISMATCH naming missing and extra classes, or CLASS_MAP_UNKNOWN
-            for a mapping that names a class that does not exist.
+        InputError: CLASS_MAP_MISMATCH, naming missing and extra classes; CLASS_MAP_UNKNOWN, a
+            mapping names a class that does not exist; CLASS_NAMES_DUPLICATE.
     """
     names = tuple(checkpoint)
     if len(set(names)) != len(names):
         double = sorted({name for name in names if names.count(name) > 1})
         raise InputError(
             "CLASS_NAMES_DUPLICATE",
-            f"model.class_names: {_some(double)} stand more than once; names must be unique.",
+            f"model.class_names: duplicate names {_some(double)}. Expected unique names.",
         )
     if class_map == "ids":
         return ClassMap("ids", names, {})
@@ -126,7 +126,7 @@ def _by_name(
     ids = {name: position[name] for name in dataset}
     notes: list[str] = []
     if not missing and list(ids.values()) != sorted(ids.values()):
-        notes.append("the data set orders its classes differently; they were matched by name")
+        notes.append("the dataset orders its classes differently; they were matched by name")
     if missing:
         notes.append(f"{len(missing)} of the checkpoint's {len(names)} classes have no images")
     return ClassMap("subset" if missing else "name", names, ids, tuple(notes))
@@ -136,21 +136,22 @@ def _mismatch(
     dataset: Sequence[str], names: Sequence[str], extra: list[str], missing: list[str]
 ) -> str:
     parts = [
-        f"the data set's {len(dataset)} classes are not the checkpoint's {len(names)} by name."
+        f"the {len(dataset)} classes of the dataset do not match the {len(names)} of the "
+        "checkpoint by name. Expected equal names."
     ]
     if extra:
-        close = difflib.get_close_matches(extra[0], names, n=1)
+        close = closest(extra[0], names)
         hint = f" (is '{extra[0]}' the checkpoint's '{close[0]}'?)" if close else ""
-        parts.append(f"Only in the data set: {_some(extra)}{hint}.")
+        parts.append(f"Only in the dataset: {_some(extra)}{hint}.")
     if missing:
         parts.append(f"Only in the checkpoint: {_some(missing)}.")
     if extra:
         parts.append(
-            "Say what is meant with model.class_map: {DATA SET CLASS: CHECKPOINT CLASS, ...}; "
-            "null leaves a class out. (If these are splits or other folders, set dataset.split.)"
+            "Set model.class_map: {DATASET CLASS: CHECKPOINT CLASS, ...}; null excludes a class. "
+            "(If these are splits or other folders, set dataset.split.)"
         )
     else:
-        parts.append("If the data set is meant to lack them, set model.class_map: subset.")
+        parts.append("If the dataset may lack them, set model.class_map: subset.")
     return " ".join(parts)
 
 
@@ -165,23 +166,23 @@ def _by_mapping(
     unknown_targets = [t for t in mapping.values() if t is not None and t not in position]
     unmapped = [name for name in dataset if name not in mapping and name not in position]
     for label, wrong, valid in (
-        ("is not a class of the data set", unknown_sources, list(dataset)),
+        ("is not a class of the dataset", unknown_sources, list(dataset)),
         ("is not a class of the checkpoint", unknown_targets, list(names)),
     ):
         if wrong:
-            close = difflib.get_close_matches(wrong[0], valid, n=1)
-            hint = f" Did you mean '{close[0]}'?" if close else ""
+            close = closest(wrong[0], valid)
+            hint = f" Did you mean '{close[0]}'?" if close else f" Expected one of {_some(valid)}."
             raise InputError("CLASS_MAP_UNKNOWN", f"model.class_map: '{wrong[0]}' {label}.{hint}")
     if unmapped:
         raise InputError(
             "CLASS_MAP_MISMATCH",
-            f"model.class_map leaves {_some(unmapped)} without a checkpoint class; map "
-            "each to one, or to null to leave it out.",
+            f"model.class_map has no checkpoint class for {_some(unmapped)}. Expected one for "
+            "every class of the dataset. Map each to a class, or to null to exclude it.",
         )
     targets = {name: mapping.get(name, name) for name in dataset}
     ids = {name: None if t is None else position[t] for name, t in targets.items()}
     dropped = [name for name, target in ids.items() if target is None]
-    notes = (f"left out by model.class_map: {_some(dropped)}",) if dropped else ()
+    notes = (f"excluded by model.class_map: {_some(dropped)}",) if dropped else ()
     return ClassMap("mapping", names, ids, notes)
 
 

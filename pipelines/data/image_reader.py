@@ -1,64 +1,98 @@
-"""Read one image file: whole, regular, unchanged, and inside of the data set.
+"""Reader of single images: whole, regular, unchanged files inside of the dataset.
 
-An image of remote storage costs two requests on S3, one for its size and time and one for its
-bytes (of a tar shard: those of the image alone); other storage may take a third.
+An image on remote storage takes two requests on S3, one for its size and time and one for its
+bytes (for a member of a tar shard only its own bytes); other storage may take a third.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenError
 from snellen.adapters.images.decode import MAX_BYTES
-from snellen.pipelines.storage.address import Options, escapes, is_remote
+from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
+from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
+from snellen.pipelines.data.sources.file_listing import unescape_id
+from snellen.pipelines.storage.address import Options, escapes, frozen_options, is_remote
 from snellen.pipelines.storage.clients import RemoteStat, StorageError
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 
-def read_image(
-    location: str,
-    *,
-    size: int | None,
-    mtime_ns: int | None,
-    root: Place,
-    follow_links: bool = False,
-    member: tuple[int, int] | None = None,
-    storage: Options = (),
-) -> bytes:
-    """The bytes of an image file.
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image as the manifest records it.
 
-    Args:
-        location: absolute path, or address.
-        size, mtime_ns: what the manifest recorded, or None where it did not.
-        root: links and ``..`` may not lead from inside of it to outside of it.
-        follow_links: allow links that do.
-        member: offset and length of the image inside of the file; ``size`` is the file's.
-        storage: how remote storage is reached.
+    Attributes:
+        location: absolute path or address.
+        size: bytes of the file, mtime_ns: its modification time; None if they are not known.
+        member: offset and length of the image inside of a tar shard; ``size`` is the shard's.
+    """
+
+    location: str
+    size: int | None = None
+    mtime_ns: int | None = None
+    member: tuple[int, int] | None = None
+
+    @staticmethod
+    def of(row: Mapping[str, Any]) -> ImageFile:
+        """Return the image of a manifest row."""
+        offset, length = row.get("offset"), row.get("length")
+        member = None if offset is None or length is None else (offset, length)
+        return ImageFile(unescape_id(row["location"]), row["size"], row["mtime_ns"], member)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAccess:
+    """Access to the images of a dataset.
+
+    Attributes:
+        root: of the dataset; links and ``..`` inside of it may not lead out of it.
+        follow_links: allow links that lead out of the root.
+        storage: options of remote storage, without credentials.
+    """
+
+    root: Place
+    follow_links: bool = False
+    storage: Options = ()
+
+    @staticmethod
+    def of(config: DatasetConfig | ImagesConfig, root: Place) -> ImageAccess:
+        """Return the access that a configuration describes."""
+        return ImageAccess(root, config.follow_links, frozen_options(config.storage_options))
+
+
+def read_image(file: ImageFile, access: ImageAccess) -> bytes:
+    """Read the bytes of an image.
 
     Raises:
         ImageError: stage ``read``; NOT_FOUND, PATH_ESCAPE, IO, EMPTY, BYTE_LIMIT or CHANGED.
     """
-    if is_remote(location):
-        return _read_remote(RemotePath(location, storage), size, mtime_ns, member)
-    path = _contained(location, str(root), follow_links)
+    if is_remote(file.location):
+        return _read_remote(file, access.storage)
+    path = _contained(file.location, str(access.root), access.follow_links)
     try:
-        # O_NONBLOCK: opening a FIFO without a writer would wait for ever.
+        # O_NONBLOCK: opening a FIFO without a writer would block forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise _error(ErrorCode.NOT_FOUND, "the file does not exist any more") from None
     except (OSError, ValueError) as error:
         raise _error(ErrorCode.IO, _reason(error)) from None
     try:
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 raise _error(ErrorCode.IO, "not a regular file")
-            _check_unchanged(found, size, mtime_ns)
-            offset, length = member or (0, found.st_size)
+            _check_unchanged(found, file.size, file.mtime_ns)
+            offset, length = file.member or (0, found.st_size)
             _check_length(length)
-            data = os.pread(descriptor, length, offset) if member else file.readall()
+            data = os.pread(descriptor, length, offset) if file.member else stream.readall()
     except OSError as error:
         raise _error(ErrorCode.IO, _reason(error)) from None
     if len(data) != length:
@@ -66,25 +100,36 @@ def read_image(
     return data
 
 
-def _read_remote(
-    file: RemotePath, size: int | None, mtime_ns: int | None, member: tuple[int, int] | None
-) -> bytes:
-    """The same of remote storage, which is asked again where that can help: see `clients`.
+def read_row(row: Mapping[str, Any], access: ImageAccess) -> bytes:
+    """Read the bytes of the image of a manifest row; see `read_image`."""
+    return read_image(ImageFile.of(row), access)
 
-    Its times have whole seconds: an object that is replaced within the second in which it was
-    written, by one of the same size, is not seen to be another.
+
+def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the columns of a manifest that reading and labelling need, as rows."""
+    wanted = ("image_index", "location", "size", "mtime_ns", "offset", "length", *LABEL_COLUMNS)
+    columns = [name for name in wanted if name in table.schema.names]
+    rows: list[dict[str, Any]] = table.select(columns).to_pylist()
+    return rows
+
+
+def _read_remote(file: ImageFile, storage: Options) -> bytes:
+    """Read an image from remote storage, with the retries of `snellen.pipelines.storage.clients`.
+
+    Its times have whole seconds: an object that is replaced by one of the same size within the
+    second of its creation counts as unchanged.
     """
-    if escapes(file.address):
+    if escapes(file.location):
         raise _error(ErrorCode.PATH_ESCAPE, "the key has a part '..', which storage does not know")
     try:
-        handle = file.handle()
+        handle = RemotePath(file.location, storage).handle()
         try:
             found = handle.stat
-            written, known = _whole_seconds(found.st_mtime_ns), _whole_seconds(mtime_ns)
+            written, known = _whole_seconds(found.st_mtime_ns), _whole_seconds(file.mtime_ns)
             if written is None:
                 known = None  # this storage keeps no time
-            _check_unchanged(RemoteStat(found.st_size, written), size, known)
-            offset, length = member or (0, found.st_size)
+            _check_unchanged(RemoteStat(found.st_size, written), file.size, known)
+            offset, length = file.member or (0, found.st_size)
             _check_length(length)
             data = handle.read_at(offset, length)
         finally:
@@ -124,9 +169,9 @@ def _check_length(length: int) -> None:
 def _contained(location: str, root: str, follow_links: bool) -> str:
     lexical = os.path.normpath(location)
     if not location.startswith(root.rstrip("/") + "/"):
-        return lexical  # an absolute path that the manifest names outright
+        return lexical  # an absolute path that the manifest names itself
     if not _below(lexical, root):
-        raise _error(ErrorCode.PATH_ESCAPE, "the path leads out of the data set")
+        raise _error(ErrorCode.PATH_ESCAPE, "the path leads out of the dataset")
     if not follow_links:
         folder, name = os.path.split(lexical)
         real = os.path.join(_real_folder(folder), name)  # noqa: PTH118
@@ -135,7 +180,7 @@ def _contained(location: str, root: str, follow_links: bool) -> str:
         if not _below(real, _real_folder(root)):
             raise _error(
                 ErrorCode.PATH_ESCAPE,
-                "a link leads out of the data set; dataset.follow_links allows that",
+                "a link leads out of the dataset; dataset.follow_links allows that",
             )
     return lexical
 
@@ -154,5 +199,5 @@ def _error(code: ErrorCode, message: str) -> ImageError:
 
 
 def _reason(error: Exception) -> str:
-    # The path stands in its own column; strerror alone keeps messages equal and short.
+    # The path has its own column; strerror alone keeps messages equal and short.
     return getattr(error, "strerror", None) or str(error)

@@ -1,7 +1,7 @@
-"""Write the manifest of a run: the fixed, ordered list of its images.
+"""Writer of the manifest: the fixed, ordered list of the images of a run.
 
-It streams from the source into one Parquet file in the run's folder, so memory does not depend
-on the number of images; only a 64-bit hash an image is held, to find equal ids.
+The source is streamed into one Parquet file, so memory does not depend on the number of images.
+Only a 64-bit hash per image is held, to find duplicate ids.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from snellen.store.parquet.schema import manifest_schema
 from snellen.store.parquet.unit_files import sha256_path
 
 ROW_GROUP = 4096
-"""Rows of a row group: a worker reads the groups that its unit touches."""
+"""Rows per row group; a worker reads the groups that its unit overlaps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestSummary:
-    """Rows written, sha256 of the file, and images left out by the class map."""
+    """Rows written, sha256 of the file, and images excluded by the class map."""
 
     rows: int
     sha256: str
-    left_out: int
+    excluded: int
 
 
 def write_manifest(
@@ -44,16 +44,16 @@ def write_manifest(
     info: DatasetInfo,
     path: Path,
     *,
-    leave_out: frozenset[str] = frozenset(),
+    exclude: frozenset[str] = frozenset(),
     progress: Callable[[int], None] | None = None,
 ) -> ManifestSummary:
-    """Stream the source into ``path``.
+    """Stream the rows of a source into a manifest.
 
     Args:
-        source, info: the dataset and its description; ``dataset.limit`` takes that many images,
-            spread evenly.
+        source, info: the dataset and its description; ``dataset.limit`` is the number of
+            images, spread evenly.
         path: the Parquet file to write; it appears whole or not at all.
-        leave_out: dataset classes whose images are excluded.
+        exclude: dataset classes whose images are excluded.
         progress: called with the number of images found so far.
 
     Raises:
@@ -63,13 +63,13 @@ def write_manifest(
     limit = source.config.limit
     schema = _with_classes(manifest_schema(info.meta_fields), info)
     hashes: list[npt.NDArray[np.uint64]] = []
-    left_out = 0
+    excluded = 0
     rows = 0
     with atomic_file(path) as partial:
         with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for table in _tables(source, info, schema):
-                kept = _without(table, leave_out)
-                left_out += table.num_rows - kept.num_rows
+                kept = _without(table, exclude)
+                excluded += table.num_rows - kept.num_rows
                 hashes.append(pl.Series(kept["image_id"]).hash().to_numpy())
                 kept = _numbered(kept, rows)
                 with output_errors(path):
@@ -81,18 +81,19 @@ def write_manifest(
             raise InputError(
                 "DATASET_EMPTY",
                 f"dataset.path: '{source.config.path}' has no images"
-                + (f" besides {left_out} that model.class_map leaves out." if left_out else "."),
+                + (f" besides the {excluded} that model.class_map excludes" if excluded else "")
+                + ". Expected at least one.",
             )
-        _refuse_equal_ids(partial, hashes)
+        _check_unique(partial, hashes)
         if limit is not None and limit < rows:
             _thin(partial, rows, limit)
             rows = limit
         digest = sha256_path(partial)
-    return ManifestSummary(rows, digest, left_out)
+    return ManifestSummary(rows, digest, excluded)
 
 
 def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
-    """Keep what the rows alone do not say, so that a manifest is a data set of its own."""
+    """Add classes and root to the metadata, so that a manifest is a dataset of its own."""
     known = {CLASSES_KEY: json.dumps(info.classes), ROOT_KEY: str(info.root)}
     if info.classes is None:
         known.pop(CLASSES_KEY)
@@ -100,7 +101,7 @@ def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
 
 
 def _tables(source: Source, info: DatasetInfo, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Batches of the source as tables of row groups' size; small batches are joined."""
+    """Yield the batches of the source as tables of whole row groups; small batches are joined."""
     waiting: list[pa.Table] = []
     count = 0
     for columns in source.batches(info):
@@ -144,29 +145,29 @@ def _numbered(table: pa.Table, first: int) -> pa.Table:
     )
 
 
-def _refuse_equal_ids(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
-    """Equal hashes are looked up as text, so a collision of two different ids is no error."""
+def _check_unique(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
+    """Reject duplicate ids; equal hashes are compared as text, so that collisions are no error."""
     merged = np.concatenate(hashes)
     merged.sort()
-    doubled = np.unique(merged[1:][merged[1:] == merged[:-1]])
-    if not len(doubled):
+    repeated = np.unique(merged[1:][merged[1:] == merged[:-1]])
+    if not len(repeated):
         return
     seen: set[str] = set()
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=["image_id"]):
             ids = pl.Series(batch.column(0))
-            for image_id in ids.filter(ids.hash().is_in(doubled)).to_list():
+            for image_id in ids.filter(ids.hash().is_in(repeated)).to_list():
                 if image_id in seen:
                     raise InputError(
                         "DATASET_DUPLICATE_IDS",
                         f"duplicate image id '{image_id}'. Expected unique ids: results are keyed "
-                        "by them. Fix: remove one of the two images from the dataset.",
+                        "by them. Remove one of the two images from the dataset.",
                     )
                 seen.add(image_id)
 
 
 def _thin(path: Path, rows: int, limit: int) -> None:
-    """Keep ``limit`` rows, the i-th being row floor(i * rows / limit)."""
+    """Keep ``limit`` rows; the i-th is row floor(i * rows / limit)."""
     with (
         output_errors(path),
         atomic_file(path) as thinned,

@@ -1,4 +1,4 @@
-"""Open the data set of a run and align its classes with the model's."""
+"""Resolution of the dataset of a run: its source, and its classes aligned with the model's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snellen.pipelines.data.sources.registry import open_source
 
 @dataclass(frozen=True, slots=True)
 class ResolvedDataset:
-    """A data set that fits the model, not listed yet; without labels ``class_map`` is None."""
+    """A dataset that fits the model, not listed yet; without labels ``class_map`` is None."""
 
     source: Source
     info: DatasetInfo
@@ -22,18 +22,18 @@ class ResolvedDataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the images and their classes."""
+        """Messages for the user about the images and their classes."""
         mapped = self.class_map.notes if self.class_map is not None else ()
         return (*self.info.notes, *mapped)
 
     @property
-    def left_out(self) -> frozenset[str]:
-        """Classes whose images take no part."""
-        return self.class_map.left_out() if self.class_map is not None else frozenset()
+    def excluded(self) -> frozenset[str]:
+        """Classes whose images are excluded."""
+        return self.class_map.excluded() if self.class_map is not None else frozenset()
 
     @property
     def aligned(self) -> ClassMap:
-        """The class map of a labelled data set."""
+        """The class map of a labelled dataset."""
         assert self.class_map is not None, "an inference job has no class map"
         return self.class_map
 
@@ -41,23 +41,23 @@ class ResolvedDataset:
 def resolve_dataset(
     config: EvaluateConfig, model: ModelInfo, *, dataset_names: bool
 ) -> ResolvedDataset:
-    """Describe the data set and map its classes.
+    """Describe the dataset and map its classes.
 
     Args:
-        config: the run's configuration.
-        model: what the checkpoint is.
-        dataset_names: take the data set's class order as the checkpoint's.
+        config: the configuration of the run.
+        model: description of the checkpoint.
+        dataset_names: use the dataset's class order as the checkpoint's.
 
     Raises:
-        InputError: no data set, no labels, or classes that do not fit.
+        InputError: no dataset, no labels, or classes that do not match.
     """
     source = open_source(config.dataset)
     info = source.describe()
     if info.classes is None:
         raise InputError(
             "DATASET_UNLABELLED",
-            f"dataset.path: '{config.dataset.path}' has no labels, so there is nothing to measure "
-            "against. Evaluation needs class folders or a manifest with a label column.",
+            f"dataset.path: '{config.dataset.path}' has no labels. Expected class folders or a "
+            "manifest with a label column, which an evaluation needs.",
         )
     names = _model_names(config, model, info, dataset_names=dataset_names)
     return ResolvedDataset(source, info, align_classes(info.classes, names, config.model.class_map))
@@ -82,14 +82,14 @@ def _model_names(
         )
         raise InputError(
             "CLASS_NAMES_UNKNOWN",
-            f"the checkpoint has {count} outputs and no class names, so the data set's "
-            f"{len(classes)} classes cannot be matched by name. Set model.class_names: "
-            f"{hint}a list, or a text file with one name a line in the order of the outputs.",
+            f"the checkpoint has {count} outputs and no class names. Expected names to match the "
+            f"{len(classes)} classes of the dataset. Set model.class_names: {hint}a list, or a "
+            "text file with one name per line in the order of the outputs.",
         )
     if len(classes) != count:
         raise InputError(
             "CLASS_COUNT",
-            f"model.class_names: dataset was set, but the data set has {len(classes)} classes "
-            f"and the checkpoint {count} outputs.",
+            f"model.class_names: dataset does not fit: the dataset has {len(classes)} classes. "
+            f"Expected {count}, the number of outputs of the checkpoint.",
         )
     return classes

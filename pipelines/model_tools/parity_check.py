@@ -14,6 +14,7 @@ from snellen.metrics.parity.compare import compare_image
 from snellen.metrics.parity.differences import Tolerance
 from snellen.metrics.parity.summary import ParitySummary
 from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.data.sources.base import DatasetInfo
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
@@ -22,7 +23,6 @@ from snellen.pipelines.execution.worker.unit_steps import infer_images
 from snellen.pipelines.model_tools.parity_metrics import Measured, labelled
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.storage.address import frozen_options
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
@@ -106,11 +106,9 @@ class Comparison:
             class_map=self._metrics[0].class_map if self._metrics else None,
             results_dir=images.manifest.parent,
             manifest=images.manifest,
-            root=images.info.root,
+            access=ImageAccess.of(images.config, images.info.root),
             batch_size=settings.batch_size,
             device=settings.device,
-            follow_links=images.config.follow_links,
-            storage=frozen_options(images.config.storage_options),
             classes=images.info.classes or (),
         )
         self._preparer = ImagePreparer(spec, *self._adapters, reads_images=True)

@@ -31,7 +31,7 @@ def dry_run(context: RunContext) -> dict[str, Any]:
         context.reporter.status(f"Listing images of {context.config.dataset.path}")
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-plan-"))
         summary = write_manifest(
-            dataset.source, dataset.info, Path(folder) / MANIFEST_NAME, leave_out=dataset.left_out
+            dataset.source, dataset.info, Path(folder) / MANIFEST_NAME, exclude=dataset.excluded
         )
         plan = plan_run(context, resolved, summary.rows, None)
     info = model.info
@@ -50,7 +50,7 @@ def dry_run(context: RunContext) -> dict[str, Any]:
         },
         "dataset": {
             "images": summary.rows,
-            "left_out": summary.left_out,
+            "left_out": summary.excluded,
             "root": str(dataset.info.root),
             "split": dataset.info.split,
             "classes": len(dataset.info.classes or ()),

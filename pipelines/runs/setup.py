@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.resolve import ResolvedDataset
@@ -19,7 +20,6 @@ from snellen.pipelines.planning.fingerprint import fingerprint
 from snellen.pipelines.planning.plan import Available, Plan, PlanRequest, make_plan
 from snellen.pipelines.runs.kinds import RunContext, Scoring
 from snellen.pipelines.runs.ownership import OwnedRun
-from snellen.pipelines.storage.address import frozen_options
 from snellen.store.ledger import committed_units, drop_units
 from snellen.store.parquet.unit_files import sha256_path, verify_units
 from snellen.store.views import AnyRun
@@ -139,12 +139,10 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
         class_map=dataset.class_map,
         results_dir=folder,
         manifest=manifest,
-        root=dataset.info.root,
+        access=ImageAccess.of(config.dataset, dataset.info.root),
         batch_size=plan.batch_size,
         device=_worker_device(plan, config.run.device),
         torch_threads=_torch_threads(plan, scoring),
-        follow_links=config.dataset.follow_links,
-        storage=frozen_options(config.dataset.storage_options),
         classes=dataset.info.classes or (),
         operating=operating,
         pictures=scoring.pictures,
@@ -174,11 +172,11 @@ def _manifest(owned: OwnedRun, run: AnyRun, dataset: ResolvedDataset, path: Path
         dataset.source,
         dataset.info,
         path,
-        leave_out=dataset.left_out,
+        exclude=dataset.excluded,
         progress=lambda rows: reporter.status(f"Listing images: {rows:,} so far"),
     )
-    if summary.left_out:
-        reporter.note(f"{summary.left_out:,} images excluded by model.class_map")
+    if summary.excluded:
+        reporter.note(f"{summary.excluded:,} images excluded by model.class_map")
     owned.update(total_images=summary.rows)
     return summary.rows
 

@@ -1,9 +1,9 @@
-"""Data sets, configurations and specs that the tests of the pipeline are made of."""
+"""Datasets, configurations and specs for the tests of the pipelines."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.data.class_map import ClassMap, align_classes
+from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.sources.registry import open_source
@@ -60,33 +61,33 @@ def pixel_config(path: Path, folder: Path | None = None, /, **sections: Any) -> 
     return build_config(data)
 
 
-def scoring_spec(
-    root: Path,
-    folder: Path,
-    *,
-    batch_size: int = 3,
-    class_map: ClassMap | None = None,
-    options: dict[str, Any] | None = None,
-    follow_links: bool = False,
-    **dataset: Any,
-) -> ScoringSpec:
-    """Write the manifest of ``root`` into ``folder`` and make the spec that a worker gets."""
-    source = open_source(DatasetConfig(path=str(root), follow_links=follow_links, **dataset))
+class SpecOptions(TypedDict, total=False):
+    """Settings of a scoring spec that a test changes."""
+
+    batch_size: int
+    class_map: ClassMap
+    options: dict[str, Any]
+    follow_links: bool
+
+
+def scoring_spec(root: Path, folder: Path, **chosen: Unpack[SpecOptions]) -> ScoringSpec:
+    """Write the manifest of ``root`` into ``folder`` and return the spec that a worker gets."""
+    config = DatasetConfig(path=str(root), follow_links=chosen.get("follow_links", False))
+    source = open_source(config)
     info = source.describe()
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(source, info, folder / MANIFEST_NAME)
     names = info.classes or ("0",)
     adapter = AdapterSpec(
-        NAME, class_names=names, options={"num_classes": len(names), **(options or {})}
+        NAME, class_names=names, options={"num_classes": len(names), **chosen.get("options", {})}
     )
     return ScoringSpec(
         adapter=adapter,
         info=PixelAdapter.from_spec(adapter).info,
-        class_map=class_map or align_classes(names, names),
+        class_map=chosen.get("class_map") or align_classes(names, names),
         results_dir=folder,
         manifest=folder / MANIFEST_NAME,
-        root=info.root,
-        batch_size=batch_size,
+        access=ImageAccess.of(config, info.root),
+        batch_size=chosen.get("batch_size", 3),
         device="cpu",
-        follow_links=follow_links,
     )

@@ -87,7 +87,7 @@ def probe_nodes(spec: ScoringSpec) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     if len(nodes) < 2:
         return
-    places: list[Place] = [spec.manifest, spec.root]
+    places: list[Place] = [spec.manifest, spec.access.root]
     if spec.adapter.checkpoint:
         places.append(Path(spec.adapter.checkpoint))
     task: Any = ray.remote(num_cpus=0)(answer_probe)

@@ -15,12 +15,9 @@ import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult, Preprocessed
-from snellen.pipelines.data.image_reader import read_image
-from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
-from snellen.pipelines.data.sources.file_listing import unescape_id
+from snellen.pipelines.data.image_reader import manifest_rows, read_row
 from snellen.pipelines.execution.worker.spec import ScoringSpec
-from snellen.pipelines.storage.address import Options, is_remote
-from snellen.pipelines.storage.remote_path import Place
+from snellen.pipelines.storage.address import is_remote
 from snellen.pipelines.tasks.record import GroundTruth
 from snellen.pipelines.tasks.registry import task_of
 
@@ -130,34 +127,4 @@ class ImagePreparer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, row: Mapping[str, Any]) -> bytes:
-        spec = self._spec
-        return read_row(row, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)
-
-
-def read_row(row: Mapping[str, Any], *, root: Place, follow_links: bool, storage: Options) -> bytes:
-    """Read the bytes of the image of a manifest row. Raises ImageError, stage ``read``."""
-    return read_image(
-        unescape_id(row["location"]),
-        size=row["size"],
-        mtime_ns=row["mtime_ns"],
-        root=root,
-        follow_links=follow_links,
-        member=_member(row),
-        storage=storage,
-    )
-
-
-def _member(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the offset and length of an image inside of a tar shard."""
-    offset, length = row.get("offset"), row.get("length")
-    return None if offset is None or length is None else (offset, length)
-
-
-def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Return the columns that preparing needs, as rows."""
-    wanted = (
-        "image_index", "location", "size", "mtime_ns", "offset", "length", *LABEL_COLUMNS
-    )  # fmt: skip
-    columns = [name for name in wanted if name in table.schema.names]
-    rows: list[dict[str, Any]] = table.select(columns).to_pylist()
-    return rows
+        return read_row(row, self._spec.access)

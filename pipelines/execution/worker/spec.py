@@ -10,8 +10,7 @@ from snellen.adapters.errors import RunError
 from snellen.adapters.types import AdapterSpec, ModelInfo
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.data.class_map import ClassMap
-from snellen.pipelines.storage.address import Options
-from snellen.pipelines.storage.remote_path import Place
+from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.store.parquet.unit_record import UnitRecord
 
 
@@ -52,14 +51,12 @@ class ScoringSpec:
         class_map: from labels to class ids; None for unlabelled images.
         results_dir: the run's folder, the same path on every node.
         manifest: path of the run's manifest.
-        root: the dataset's root; images outside of it are rejected.
+        access: root of the dataset, links and options of remote storage.
         batch_size: number of images per forward pass.
         device: ``cpu`` or ``cuda``; None takes a GPU if the worker has one.
         torch_threads: number of threads of one forward pass on a CPU.
         classes: the dataset's class names in the order of its own ids.
         operating: the point at which matches are counted; None for a task without matches.
-        follow_links: allow links that lead out of the root.
-        storage: options of remote storage, without credentials.
         pictures: the pictures that are written; None for none.
     """
 
@@ -68,14 +65,12 @@ class ScoringSpec:
     class_map: ClassMap | None
     results_dir: Path
     manifest: Path
-    root: Place
+    access: ImageAccess
     batch_size: int
     device: str | None
     torch_threads: int = 1
     classes: tuple[str, ...] = ()
     operating: OperatingPoint | None = None
-    follow_links: bool = False
-    storage: Options = ()
     pictures: PictureSpec | None = None
 
 

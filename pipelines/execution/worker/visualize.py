@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode
 from snellen.adapters.types import ImageStatus
-from snellen.pipelines.execution.worker.preprocess import manifest_rows, read_row
+from snellen.pipelines.data.image_reader import manifest_rows, read_row
 from snellen.pipelines.execution.worker.spec import PictureSpec, ScoringSpec
 from snellen.store.atomic_file import write_atomically
 
@@ -79,7 +79,7 @@ def _draw(
     from snellen.pipelines.visualization.encode import encode_jpeg
 
     try:
-        data = read_row(place, root=spec.root, follow_links=spec.follow_links, storage=spec.storage)
+        data = read_row(place, spec.access)
         pixels = decode_image(data).pixels
         return encode_jpeg(draw_row(pixels, row, pictures.class_names))
     except Exception:

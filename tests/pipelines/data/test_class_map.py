@@ -18,7 +18,7 @@ def failure(classes: ClassMap, label: str | None) -> tuple[ErrorStage, ErrorCode
     return caught.value.stage, caught.value.code, caught.value.message
 
 
-def refusal(*arguments: object) -> tuple[str, str]:
+def rejection(*arguments: object) -> tuple[str, str]:
     with pytest.raises(InputError) as caught:
         align_classes(*arguments)  # type: ignore[arg-type]
     return caught.value.code, caught.value.message
@@ -33,7 +33,7 @@ def test_another_order_is_matched_by_name_and_noted() -> None:
     classes = align_classes(["1", "2", "10"], ["1", "10", "2"])
     assert [classes.class_id(name) for name in ("1", "2", "10")] == [0, 2, 1]
     assert classes.notes == (
-        "the data set orders its classes differently; they were matched by name",)  # fmt: skip
+        "the dataset orders its classes differently; they were matched by name",)  # fmt: skip
 
 
 @given(st.permutations(list("abcdefgh")))
@@ -44,20 +44,21 @@ def test_any_order_gives_the_checkpoints_ids(names: list[str]) -> None:
 
 
 def test_a_missing_class_stops_the_run_and_says_how_to_go_on() -> None:
-    assert refusal(["a"], ["a", "b"]) == (
+    assert rejection(["a"], ["a", "b"]) == (
         "CLASS_MAP_MISMATCH",
-        "the data set's 1 classes are not the checkpoint's 2 by name. Only in the checkpoint: "
-        "'b'. If the data set is meant to lack them, set model.class_map: subset.",
+        "the 1 classes of the dataset do not match the 2 of the checkpoint by name. Expected "
+        "equal names. Only in the checkpoint: 'b'. If the dataset may lack them, set "
+        "model.class_map: subset.",
     )
 
 
 def test_an_extra_class_stops_the_run_and_names_the_nearest() -> None:
-    assert refusal(["cat", "dogs"], ["cat", "dog"]) == (
+    assert rejection(["cat", "dogs"], ["cat", "dog"]) == (
         "CLASS_MAP_MISMATCH",
-        "the data set's 2 classes are not the checkpoint's 2 by name. Only in the data set: "
-        "'dogs' (is 'dogs' the checkpoint's 'dog'?). Only in the checkpoint: 'dog'. Say what is "
-        "meant with model.class_map: {DATA SET CLASS: CHECKPOINT CLASS, ...}; null leaves a class "
-        "out. (If these are splits or other folders, set dataset.split.)",
+        "the 2 classes of the dataset do not match the 2 of the checkpoint by name. Expected "
+        "equal names. Only in the dataset: 'dogs' (is 'dogs' the checkpoint's 'dog'?). Only in "
+        "the checkpoint: 'dog'. Set model.class_map: {DATASET CLASS: CHECKPOINT CLASS, ...}; null "
+        "excludes a class. (If these are splits or other folders, set dataset.split.)",
     )
 
 
@@ -65,11 +66,11 @@ def test_subset_allows_missing_classes_but_no_extra_ones() -> None:
     classes = align_classes(["c", "a"], ["a", "b", "c"], "subset")
     assert (classes.class_id("c"), classes.class_id("a")) == (2, 0)
     assert "1 of the checkpoint's 3 classes have no images" in classes.notes
-    assert refusal(["z"], ["a"], "subset")[0] == "CLASS_MAP_MISMATCH"
+    assert rejection(["z"], ["a"], "subset")[0] == "CLASS_MAP_MISMATCH"
 
 
 def test_long_lists_are_cut() -> None:
-    _, message = refusal(["a"], ["a", *(f"n{i}" for i in range(25))])
+    _, message = rejection(["a"], ["a", *(f"n{i}" for i in range(25))])
     assert message.count("'n") == 10
     assert "and 15 more" in message
 
@@ -79,8 +80,8 @@ def test_a_mapping_renames_and_null_leaves_out() -> None:
         ["kitten", "dog", "junk"], ["cat", "dog"], {"kitten": "cat", "junk": None}
     )
     assert (classes.class_id("kitten"), classes.class_id("dog")) == (0, 1)
-    assert classes.left_out() == {"junk"}
-    assert classes.notes == ("left out by model.class_map: 'junk'",)
+    assert classes.excluded() == {"junk"}
+    assert classes.notes == ("excluded by model.class_map: 'junk'",)
 
 
 def test_several_classes_may_become_one() -> None:
@@ -94,7 +95,7 @@ def test_several_classes_may_become_one() -> None:
         (
             {"kiten": "cat"},
             "CLASS_MAP_UNKNOWN",
-            "model.class_map: 'kiten' is not a class of the data set. Did you mean 'kitten'?",
+            "model.class_map: 'kiten' is not a class of the dataset. Did you mean 'kitten'?",
         ),
         (
             {"kitten": "cats"},
@@ -104,25 +105,25 @@ def test_several_classes_may_become_one() -> None:
         (
             {},
             "CLASS_MAP_MISMATCH",
-            "model.class_map leaves 'kitten' without a checkpoint class; map each to one, or to "
-            "null to leave it out.",
+            "model.class_map has no checkpoint class for 'kitten'. Expected one for every class of "
+            "the dataset. Map each to a class, or to null to exclude it.",
         ),
     ],
 )
 def test_mappings_that_are_wrong(mapping: dict[str, str], code: str, message: str) -> None:
-    assert refusal(["kitten", "dog"], ["cat", "dog"], mapping) == (code, message)
+    assert rejection(["kitten", "dog"], ["cat", "dog"], mapping) == (code, message)
 
 
-def test_double_names_are_refused_whatever_the_map() -> None:
+def test_duplicate_names_are_rejected_with_any_map() -> None:
     for class_map in ("auto", "ids"):
-        code, message = refusal(["a"], ["a", "b", "a"], class_map)
+        code, message = rejection(["a"], ["a", "b", "a"], class_map)
         assert code == "CLASS_NAMES_DUPLICATE"
-        assert "'a' stand more than once" in message
+        assert "duplicate names 'a'" in message
 
 
 def test_ids_are_the_checkpoints_and_checked_image_by_image() -> None:
     classes = align_classes(["0", "7"], ["x", "y"], "ids")
-    assert (classes.class_id("1"), classes.left_out()) == (1, frozenset())
+    assert (classes.class_id("1"), classes.excluded()) == (1, frozenset())
     stage = ErrorStage.LABEL
     assert failure(classes, "2") == (stage, ErrorCode.LABEL_RANGE, "label 2 is outside of 0..1")
     assert failure(classes, "-1")[1] is ErrorCode.LABEL_RANGE

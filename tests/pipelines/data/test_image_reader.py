@@ -1,4 +1,4 @@
-"""Reading one image: whole, regular, unchanged, inside of the data set; or a typed error."""
+"""Reading one image: whole, regular, unchanged, inside of the dataset; or a typed error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.images.decode import MAX_BYTES
-from snellen.pipelines.data.image_reader import read_image
+from snellen.pipelines.data.image_reader import ImageAccess, ImageFile, read_image
 
 DATA = b"some bytes"
 
@@ -25,7 +25,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(path: Path | str, root: Path, **options: Any) -> bytes:
-    return read_image(str(path), **{"size": None, "mtime_ns": None, "root": root, **options})
+    file = {key: options.pop(key) for key in ("size", "mtime_ns", "member") if key in options}
+    return read_image(ImageFile(str(path), **file), ImageAccess(root, **options))
 
 
 def code(path: Path | str, root: Path, **options: Any) -> ErrorCode:
@@ -98,7 +99,7 @@ def test_a_file_without_permission(root: Path) -> None:
     assert code(root / "a.png", root) is ErrorCode.IO
 
 
-def test_a_link_out_of_the_data_set(root: Path) -> None:
+def test_a_link_out_of_the_dataset(root: Path) -> None:
     outside = root.parent / "secret.png"
     outside.write_bytes(b"secret")
     (root / "link.png").symlink_to(outside)
@@ -109,7 +110,7 @@ def test_a_link_out_of_the_data_set(root: Path) -> None:
         assert read(root / name, root, follow_links=True) == b"secret"
 
 
-def test_a_link_inside_of_the_data_set_is_fine(root: Path) -> None:
+def test_a_link_inside_of_the_dataset_is_fine(root: Path) -> None:
     (root / "link.png").symlink_to(root / "a.png")
     assert read(root / "link.png", root) == DATA
 

@@ -87,10 +87,10 @@ def test_a_limit_is_spread_evenly(tmp_path: Path, rows: int, limit: int) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_classes_can_be_left_out(tmp_path: Path) -> None:
+def test_classes_can_be_excluded(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
-    summary = written(MadeUp(9, 2), path, leave_out=frozenset({"1"}))
-    assert (summary.rows, summary.left_out) == (6, 3)
+    summary = written(MadeUp(9, 2), path, exclude=frozenset({"1"}))
+    assert (summary.rows, summary.excluded) == (6, 3)
     assert set(pq.read_table(path)["label"].to_pylist()) == {"0", "2"}
     assert pq.read_table(path)["image_index"].to_pylist() == list(range(6))
 
@@ -114,11 +114,11 @@ def test_equal_ids_stop_the_run(tmp_path: Path, positions: tuple[int, int]) -> N
 
 
 def test_an_empty_data_set_stops_the_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'made up' has no images\.$") as caught:
+    with pytest.raises(InputError, match=r"'made up' has no images\. Expected") as caught:
         written(MadeUp(0), tmp_path / "m.parquet")
     assert caught.value.code == "DATASET_EMPTY"
-    with pytest.raises(InputError, match=r"has no images besides 5 that model\.class_map leaves"):
-        written(MadeUp(5), tmp_path / "m.parquet", leave_out=frozenset("012"))
+    with pytest.raises(InputError, match=r"besides the 5 that model\.class_map excludes"):
+        written(MadeUp(5), tmp_path / "m.parquet", exclude=frozenset("012"))
     assert list(tmp_path.iterdir()) == []
 
 

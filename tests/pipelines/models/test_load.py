@@ -195,7 +195,7 @@ def test_names_that_nobody_knows(db: Database, checkpoint: Path, tmp_path: Path)
     assert "in this order" not in dataset_refused(db, two, checkpoint=str(checkpoint)).message
     error = dataset_refused(db, two, checkpoint=str(checkpoint), class_names="dataset")
     assert error.code == "CLASS_COUNT"
-    assert "the data set has 2 classes and the checkpoint 3 outputs" in error.message
+    assert "the dataset has 2 classes. Expected 3" in error.message
 
 
 def test_images_without_labels(db: Database, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pytest
 from hypothesis import given
@@ -24,17 +24,39 @@ def info(flops: float | None = 4e9, shape: tuple[int, ...] = (3, 224, 224)) -> M
     )  # fmt: skip
 
 
-def plan(
-    cpus: float = 8, gpus: int = 0, *, total: int = 100_000, model: ModelInfo | None = None,
-    memory: int = 64 * GIB, nodes: int = 1, reads: bool = True, cuda: bool = False, **run: Any,
-) -> Plan:  # fmt: skip
+class PlanOptions(TypedDict, total=False):
+    """The machine, the model and keys of the section ``run``."""
+
+    memory: int
+    nodes: int
+    total: int
+    model: ModelInfo
+    reads: bool
+    cuda: bool
+    engine: str
+    device: str
+    precision: str
+    actors: int
+    threads: int
+    unit_rows: int
+    batch_size: int
+
+
+def plan(cpus: float = 8, gpus: int = 0, **options: Unpack[PlanOptions]) -> Plan:
+    """Plan 100,000 images on one node with 64 GiB, unless the options say otherwise."""
+    run = {key: value for key, value in options.items() if key in RunSection.model_fields}
     request = PlanRequest(
-        RunSection(**run), model or info(), total, reads_images=reads, has_cuda=cuda
+        RunSection.model_validate(run),
+        options.get("model") or info(),
+        options.get("total", 100_000),
+        reads_images=options.get("reads", True),
+        has_cuda=options.get("cuda", False),
     )
+    memory, nodes = options.get("memory", 64 * GIB), options.get("nodes", 1)
     return make_plan(request, Available(cpus, gpus, memory, nodes))
 
 
-def refused(**arguments: Any) -> str:
+def rejected(**arguments: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         plan(**arguments)
     assert caught.value.code == "PLAN_UNSCHEDULABLE"
@@ -100,11 +122,11 @@ def test_memory_bounds_the_actors() -> None:
     ],
 )
 def test_what_could_never_be_scheduled(arguments: dict[str, Any], message: str) -> None:
-    assert refused(**arguments) == message
+    assert rejected(**arguments) == message
 
 
-def test_the_advice_of_a_refusal_works() -> None:
-    assert "at most 4" in refused(cpus=2, actors=9)
+def test_the_advice_of_an_error_works() -> None:
+    assert "at most 4" in rejected(cpus=2, actors=9)
     assert plan(2, actors=4).actors == 4
 
 

@@ -22,10 +22,8 @@ def grey(height: int = 400, width: int = 500) -> npt.NDArray[np.uint8]:
     return np.full((height, width, 3), GREY, np.uint8)
 
 
-def box(
-    x1: float, y1: float, x2: float, y2: float, class_id: int = 0, confidence: float = 0.9
-) -> Box:
-    return Box(class_id=class_id, x1=x1, y1=y1, x2=x2, y2=y2, confidence=confidence)
+def box(x1: float, y1: float, x2: float, y2: float, class_id: int = 0) -> Box:
+    return Box(class_id=class_id, x1=x1, y1=y1, x2=x2, y2=y2, confidence=0.9)
 
 
 def result(task: TaskType = TaskType.OBJECT_DETECTION, **fields: Any) -> InferenceResult:

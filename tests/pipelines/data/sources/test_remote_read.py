@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.images.decode import MAX_BYTES
-from snellen.pipelines.data.image_reader import read_image
+from snellen.pipelines.data.image_reader import ImageAccess, ImageFile, read_image
 from snellen.pipelines.storage import clients
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.clients import ATTEMPTS
@@ -37,10 +38,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read(s3: S3Server, address: str, **options: Any) -> bytes:
     place = RemotePath(address.rpartition("/set/")[0] + "/set")
-    return read_image(
-        address, **{"size": None, "mtime_ns": None, "root": place, **options},
-        storage=frozen_options(s3.options),
-    )  # fmt: skip
+    access = ImageAccess(place, storage=frozen_options(s3.options))
+    return read_image(ImageFile(address, **options), access)
 
 
 def error(s3: S3Server, address: str, **options: Any) -> ImageError:
@@ -142,14 +141,17 @@ def test_one_client_serves_a_bucket(s3: S3Server, bucket: str) -> None:
 def test_storage_without_a_client_of_pyarrows_goes_through_fsspec(tmp_path: Path) -> None:
     memory = fsspec.filesystem("memory")
     memory.pipe("/bucket/set/a.png", DATA)
-    root = RemotePath("memory://bucket/set")
-    plain: dict[str, Any] = {"size": len(DATA), "mtime_ns": None, "root": root}
-    assert read_image("memory://bucket/set/a.png", **plain) == DATA
-    for change, code in (({"size": 3}, ErrorCode.CHANGED), ({"member": (0, 0)}, ErrorCode.EMPTY)):
+    access = ImageAccess(RemotePath("memory://bucket/set"))
+    plain = ImageFile("memory://bucket/set/a.png", size=len(DATA))
+    assert read_image(plain, access) == DATA
+    for changed, code in (
+        (replace(plain, size=3), ErrorCode.CHANGED),
+        (replace(plain, member=(0, 0)), ErrorCode.EMPTY),
+    ):
         with pytest.raises(ImageError) as caught:
-            read_image("memory://bucket/set/a.png", **{**plain, **change})
+            read_image(changed, access)
         assert caught.value.code is code
     memory.rm("/bucket/set/a.png")
     with pytest.raises(ImageError) as caught:
-        read_image("memory://bucket/set/a.png", **plain)
+        read_image(plain, access)
     assert caught.value.code is ErrorCode.NOT_FOUND
