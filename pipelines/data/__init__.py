@@ -1,1 +1,1 @@
-"""Datasets: sources, the manifest, the class map, reading of images."""
+"""Datasets: sources, the manifest, the class map and the image reader."""

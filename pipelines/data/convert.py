@@ -1,4 +1,4 @@
-"""Convert a dataset into a manifest file, to evaluate it many times without listing it."""
+"""Conversion of a dataset to a manifest file, which is evaluated without listing the images."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ def convert_dataset(
 ) -> ManifestSummary:
     """Write the manifest of ``config.dataset`` to ``target``.
 
-    Labels keep the dataset's own classes: each run maps them to its checkpoint's.
+    Labels keep the dataset's own classes; each run maps them to those of its checkpoint.
 
     Raises:
-        InputError: the dataset cannot be used; OUTPUT_TAKEN where ``target`` exists.
+        InputError: the dataset cannot be used; OUTPUT_TAKEN, ``target`` exists.
     """
     if target.exists() and not overwrite:
-        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+        raise InputError(
+            "OUTPUT_TAKEN", f"'{target}' exists. Expected a new file. Remove it or add --overwrite."
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     source = open_source(config.dataset)
     reporter.status(f"Listing images of {config.dataset.path}")

@@ -1,4 +1,4 @@
-"""Read the manifest of a run."""
+"""Reader of manifests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT_KEY = "snellen_root"
 
 
 class ManifestReader:
-    """Reads ranges of a manifest. One per thread: a Parquet reader cannot be shared."""
+    """Reader of ranges of a manifest. Not thread-safe, because a Parquet reader has state."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetFile(path, memory_map=False)

@@ -1,5 +1,5 @@
-"""Files that do not lie on this machine: buckets and clusters behind an address like ``s3://``.
+"""Remote files: buckets and clusters behind an address such as ``s3://bucket/folder``.
 
-``address`` says which addresses there are, ``clients`` talks to them, ``remote_path`` is what the
-rest of the pipeline holds in the place of a ``pathlib.Path``.
+``address`` checks addresses, ``clients`` talks to the storage, and ``remote_path`` is the remote
+counterpart of ``pathlib.Path`` for the rest of the pipelines.
 """

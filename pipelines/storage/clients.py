@@ -1,11 +1,11 @@
-"""Talk to remote storage: one client a process and bucket, made when it is first needed.
+"""Clients of remote storage: one per process and bucket, created on first use.
 
-A client is never pickled: workers are sent addresses and options, and find credentials in their
-own environment. ``s3://`` and its like go through pyarrow's own clients, the others through fsspec.
+Clients are never pickled: workers get addresses and options, and find credentials in their own
+environment. ``s3://`` and similar addresses use pyarrow's clients, the others fsspec.
 
-Whatever fails comes out as ``FileNotFoundError`` or ``StorageError``, after at most ``ATTEMPTS``
-tries where another try can help (throttling, timeouts, lost connections). pyarrow's S3 client
-tries each request twice by itself, but gives up on some throttled reads at once: hence a loop.
+Every failure is raised as ``FileNotFoundError`` or ``StorageError``. Failures that may pass
+(throttling, timeouts, lost connections) are retried, up to ``ATTEMPTS`` attempts in all. pyarrow's
+S3 client retries each request once by itself, but gives up on some throttled reads at once.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ import os
 import random
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
 from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import nearest
 from snellen.pipelines.storage.address import ARROW_SCHEMES, Options, hidden, split_address
 
 ATTEMPTS = 3
+"""Maximum number of attempts per request."""
 _FIRST_PAUSE = 0.4
-"""Seconds before the second try; four times that before the third."""
+"""Seconds before the second attempt; four times as long before the third."""
 _PERMANENT = re.compile(
     r"ACCESS_DENIED|NO_SUCH_|INVALID_ACCESS|SIGNATURE|PERMANENT_REDIRECT|HTTP status 4(?!08|29)"
     r"|Not a regular file|credentials"
@@ -49,7 +52,7 @@ _T = TypeVar("_T")
 
 
 class StorageError(OSError):
-    """What storage answered instead of the file, in one line without secrets."""
+    """The response of storage to a failed request, in one line without credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +64,37 @@ class RemoteStat:
 
 
 class Handle:
-    """An open remote file. ``stat`` is of the moment at which it was opened."""
+    """An open remote file. ``stat`` is from the time of opening."""
 
     def __init__(self, file: Any, stat: RemoteStat) -> None:
         self._file = file
         self.stat = stat
 
     def read_at(self, offset: int, length: int) -> bytes:
-        """At most ``length`` bytes from ``offset``: one ranged request."""
+        """Read up to ``length`` bytes from ``offset`` with one ranged request."""
         data: bytes = attempted(lambda: self._file.read_at(length, offset))
         return data
 
     def close(self) -> None:
-        """Let go of the file; nothing is sent."""
+        """Release the file; nothing is sent."""
         self._file.close()
 
 
 class Client:
-    """Lists, opens and describes the files of one bucket or host."""
+    """Client that lists, opens and describes the files of one bucket or host."""
 
     def __init__(self, scheme: str, filesystem: Any) -> None:
         self._scheme = scheme
         self.filesystem = filesystem
 
     def info(self, path: str) -> Any:
-        """pyarrow's ``FileInfo``; type NotFound where there is nothing. One to three requests."""
+        """Return pyarrow's ``FileInfo``, of type NotFound for nothing, in one to three requests."""
         return attempted(lambda: self.filesystem.get_file_info(path))
 
     def children(self, path: str, *, recursive: bool) -> list[tuple[str, Any]]:
-        """Files and folders below ``path`` with their names relative to it.
+        """Return the files and folders below ``path`` with their names relative to it.
 
-        One request a thousand files (S3), whether ``recursive`` or not.
+        One request lists a thousand files (S3), recursive or not.
         """
         from pyarrow.fs import FileSelector
 
@@ -101,7 +104,7 @@ class Client:
         return [(info.path.strip("/")[len(base) + 1 :], info) for info in found]
 
     def open(self, path: str) -> Handle:
-        """Open a file and learn its size and time: on S3 one request, elsewhere mostly two."""
+        """Open a file and get its size and time: one request on S3, elsewhere usually two."""
         return attempted(lambda: self._open(path))
 
     def _open(self, path: str) -> Handle:
@@ -117,37 +120,45 @@ class Client:
 
 
 def stat_of(info: Any) -> RemoteStat:
-    """Size and time of a ``FileInfo``; some storage keeps no time."""
+    """Return size and time of a ``FileInfo``; some storage has no time."""
     return RemoteStat(int(info.size or 0), info.mtime_ns)
 
 
 def attempted(work: Callable[[], _T]) -> _T:
-    """The answer of ``work``, tried again where that can help.
+    """Return the result of ``work``, with retries of failures that may pass.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        StorageError: everything else.
+        FileNotFoundError: the file does not exist.
+        StorageError: any other failure.
     """
-    for attempt in range(ATTEMPTS):
-        try:
-            return work()
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # fsspec's implementations have errors of their own
-            if attempt + 1 == ATTEMPTS or not _may_pass(error):
-                raise StorageError(_reason(error)) from None
-        time.sleep(_FIRST_PAUSE * 4**attempt * random.uniform(0.5, 1.0))
-    raise AssertionError("the last attempt returns or raises")
+    retrying = Retrying(
+        retry=retry_if_exception(_may_pass),
+        wait=_pause,
+        stop=stop_after_attempt(ATTEMPTS),
+        reraise=True,
+    )
+    try:
+        return retrying(work)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # fsspec's implementations have errors of their own
+        raise StorageError(_reason(error)) from None
 
 
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, (PermissionError, IsADirectoryError, NotADirectoryError)):
+def _pause(state: RetryCallState) -> float:
+    return _FIRST_PAUSE * 4.0 ** (state.attempt_number - 1) * random.uniform(0.5, 1.0)
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+        return False
+    if isinstance(error, NotADirectoryError):
         return False
     return isinstance(error, OSError) and not _PERMANENT.search(str(error))
 
 
 def _reason(error: Exception) -> str:
-    """One line without the address, which stands in its own column, and without request ids."""
+    """Return one line without request ids and the address, which has its own column."""
     text = str(error).strip() or type(error).__name__
     start = text.find("AWS Error")
     text = text[start:] if start >= 0 else text
@@ -159,11 +170,11 @@ _lock = threading.Lock()
 
 
 def client_of(address: str, options: Options) -> tuple[Client, str]:
-    """The client for an address, and the path by which it knows the file.
+    """Return the client for an address, and the path of the file for that client.
 
     Raises:
-        InputError, ConfigError: an address or an option that is refused.
-        StorageError: a client that cannot be made, such as one without its library.
+        InputError, ConfigError: an address or an option that is rejected.
+        StorageError: the client cannot be created, for example without its library.
     """
     scheme, bucket, key = split_address(address)
     name = (_SAME.get(scheme, scheme), bucket, options)
@@ -187,7 +198,7 @@ def _filesystem(scheme: str, bucket: str, options: Options) -> Any:
 
 
 def known_options(kind: str, options: Options) -> dict[str, Any]:
-    """The options of one kind of storage, of the right types.
+    """Check the names and types of the options of one kind of storage.
 
     Raises:
         ConfigError: STORAGE_OPTION.
@@ -197,17 +208,22 @@ def known_options(kind: str, options: Options) -> dict[str, Any]:
         if name not in known:
             raise ConfigError(
                 "STORAGE_OPTION",
-                f"dataset.storage_options.{name}: unknown for {kind}://; choose from "
-                f"{', '.join(known)}.",
+                f"dataset.storage_options.{name} is unknown for {kind}://. Expected one of "
+                f"{', '.join(known)}{nearest(name, list(known)) or '.'}",
             )
-        # A bool is an int to Python.
+        # In Python a bool is an int.
         is_bool, wants_bool = isinstance(value, bool), known[name] is bool
         if is_bool != wants_bool or not isinstance(value, known[name]):
             raise ConfigError(
                 "STORAGE_OPTION",
-                f"dataset.storage_options.{name}: {value!r} is not of the right type for {kind}://.",
+                f"dataset.storage_options.{name}: {value!r} has the wrong type. Expected "
+                f"{_type_name(known[name])} for {kind}://.",
             )
     return dict(options)
+
+
+def _type_name(kind: Any) -> str:
+    return " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
 
 
 def _s3(bucket: str, options: dict[str, Any]) -> Any:
@@ -218,8 +234,8 @@ def _s3(bucket: str, options: dict[str, Any]) -> Any:
         for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
     )
     if "region" not in options and not elsewhere:
-        # A bucket of another region than the SDK's default would refuse every request.
-        with contextlib.suppress(OSError):  # the first request says better what is wrong
+        # A bucket outside of the SDK's default region would reject every request.
+        with contextlib.suppress(OSError):  # the first request has a better message
             options["region"] = fs.resolve_s3_region(bucket)
     return fs.S3FileSystem(retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2), **options)
 
@@ -229,7 +245,7 @@ def _gs(_: str, options: dict[str, Any]) -> Any:
 
     from pyarrow import fs
 
-    # Its default goes on trying for a quarter of an hour.
+    # The default retries for a quarter of an hour.
     return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=10), **options)
 
 
@@ -238,7 +254,8 @@ def _abfs(_: str, options: dict[str, Any]) -> Any:
 
     if "account_name" not in options:
         raise ConfigError(
-            "STORAGE_OPTION", "dataset.storage_options.account_name: needed for abfs://."
+            "STORAGE_OPTION",
+            "dataset.storage_options.account_name is missing. Expected the account of abfs://.",
         )
     return fs.AzureFileSystem(**options)
 
@@ -254,7 +271,7 @@ def _fsspec(scheme: str, options: dict[str, Any]) -> Any:
     import fsspec
     from pyarrow import fs
 
-    # Listings that fsspec keeps would hide that a file has changed.
+    # Cached listings of fsspec would hide that a file has changed.
     made = fsspec.filesystem(scheme, use_listings_cache=False, **options)
     return fs.PyFileSystem(fs.FSSpecHandler(made))
 

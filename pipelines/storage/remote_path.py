@@ -1,6 +1,6 @@
-"""A remote file or folder with the methods of ``pathlib.Path`` that the data sets use.
+"""A remote file or folder with the methods of ``pathlib.Path`` that the sources use.
 
-So a source is written once, and takes local folders and buckets alike. ``Place`` is either.
+A source therefore reads local folders and buckets with the same code; ``Place`` is either.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from snellen.pipelines.storage.clients import (
 )
 
 BUFFER = 1 << 20
-"""Bytes of one read ahead: about what comes in the time that a request takes to be answered."""
+"""Bytes per read ahead: about as many as arrive in the latency of one request."""
 HEADER = 1 << 16
-"""Bytes in which the header of an image mostly ends."""
+"""Bytes that usually contain the header of an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemotePath:
-    """An address such as ``s3://bucket/folder``, without a slash at its end.
+    """An address such as ``s3://bucket/folder``, without a slash at the end.
 
     Attributes:
         address: scheme, bucket and key, as written.
-        options: how the storage is reached.
-        known: size and time, where a listing has told them already.
+        options: options of the storage.
+        known: size and time, if a listing has returned them already.
     """
 
     address: str
@@ -54,43 +54,43 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """The last part of the address."""
         return self._pure.name
 
     @property
     def suffix(self) -> str:
-        """The ending of the name, with its point."""
+        """The suffix of the name, with its dot."""
         return self._pure.suffix
 
     @property
     def parent(self) -> RemotePath:
-        """The folder; of a bucket itself."""
+        """The folder of the file; a bucket is its own parent."""
         head, _, tail = self.address.rpartition("/")
         return self if not tail or head.endswith("/") else RemotePath(head, self.options)
 
     def exists(self) -> bool:
-        """Whether there is a file or a folder.
+        """Return True if a file or a folder exists.
 
         Raises:
-            InputError: DATASET_UNREADABLE, the storage refuses to say.
+            InputError: DATASET_UNREADABLE, the storage rejects the request.
         """
         return self.is_file() or self.is_dir()
 
     def is_file(self) -> bool:
-        """Whether there is a file; raises as ``exists``."""
+        """Return True if a file exists; raises as ``exists``."""
         return self.known is not None or bool(self._info().is_file)
 
     def is_dir(self) -> bool:
-        """Whether anything lies below; raises as ``exists``."""
+        """Return True if any file is below this address; raises as ``exists``."""
         from pyarrow.fs import FileType
 
         return self.known is None and bool(self._info().type == FileType.Directory)
 
     def stat(self) -> RemoteStat:
-        """Size and time.
+        """Return size and time.
 
         Raises:
-            FileNotFoundError: there is no such file.
+            FileNotFoundError: the file does not exist.
         """
         if self.known is not None:
             return self.known
@@ -100,7 +100,7 @@ class RemotePath:
         return stat_of(info)
 
     def below(self, *, recursive: bool) -> tuple[list[RemotePath], list[RemotePath]]:
-        """Files and folders below this one, files with their size and time; in no order.
+        """Return the files, with size and time, and folders below this one, unordered.
 
         Raises:
             InputError: DATASET_NOT_FOUND or DATASET_UNREADABLE.
@@ -110,7 +110,8 @@ class RemotePath:
             found = client.children(path, recursive=recursive)
         except FileNotFoundError:
             raise InputError(
-                "DATASET_NOT_FOUND", f"dataset.path: '{self.address}' does not exist."
+                "DATASET_NOT_FOUND",
+                f"dataset.path: '{self.address}' does not exist. Expected a folder.",
             ) from None
         except StorageError as error:
             raise self._unreadable(error) from None
@@ -122,20 +123,20 @@ class RemotePath:
         return files, [self / name for name, info in found if not info.is_file]
 
     def open(self, buffer: int = BUFFER) -> BinaryIO:
-        """The file for reading from any place, through a buffer of so many bytes.
+        """Open the file for reading, seekable, with a buffer of ``buffer`` bytes.
 
         Raises:
-            FileNotFoundError, StorageError: as every read of it.
+            FileNotFoundError, StorageError: as every later read.
         """
         return io.BufferedReader(_Ranges(self.handle()), buffer)
 
     def handle(self) -> Handle:
-        """The open file; raises as ``open``."""
+        """Open the file without a buffer; raises as ``open``."""
         client, path = self._client()
         return client.open(path)
 
     def read_bytes(self) -> bytes:
-        """The whole file, in two requests; raises as ``open``."""
+        """Read the whole file in two requests; raises as ``open``."""
         handle = self.handle()
         try:
             return handle.read_at(0, handle.stat.st_size) if handle.stat.st_size else b""
@@ -143,17 +144,17 @@ class RemotePath:
             handle.close()
 
     def read_text(self, encoding: str = "utf-8") -> str:
-        """The whole file as text; raises as ``open``, or UnicodeDecodeError."""
+        """Read the whole file as text; raises as ``open``, or UnicodeDecodeError."""
         return self.read_bytes().decode(encoding)
 
     def missing(self) -> InputError:
-        """The error for a data set that is not there; says so where the bucket itself is not."""
+        """Return the error for a missing dataset, which says if the bucket is missing, too."""
         bucket = RemotePath("/".join(self.address.split("/")[:3]), self.options)
         what = "" if bucket == self or bucket.exists() else f": there is no bucket '{bucket}'"
         return InputError(
             "DATASET_NOT_FOUND",
-            f"dataset.path: '{self.address}' does not exist{what}. Check the name, and "
-            "dataset.storage_options for the right endpoint_override and region.",
+            f"dataset.path: '{self.address}' does not exist{what}. Expected a file or folder. "
+            "Check the name, and endpoint_override and region in dataset.storage_options.",
         )
 
     def _info(self) -> Any:
@@ -172,18 +173,18 @@ class RemotePath:
     def _unreadable(self, error: StorageError) -> InputError:
         return InputError(
             "DATASET_UNREADABLE",
-            f"dataset.path: '{self.address}' cannot be read: {error}. Check the credentials in "
-            "the environment (or dataset.storage_options.anonymous for public storage), the "
-            "permissions to list and read, and the region or endpoint_override.",
+            f"dataset.path: '{self.address}' cannot be read: {error}. Expected permission to list "
+            "and read. Check the credentials in the environment (or set "
+            "dataset.storage_options.anonymous for public storage), region and endpoint_override.",
         )
 
 
 Place = Path | RemotePath
-"""Where a data set, or a file of it, lies."""
+"""A local or remote file or folder of a dataset."""
 
 
 class _Ranges(io.RawIOBase):
-    """An open remote file as a raw stream, to be buffered."""
+    """An open remote file as a raw stream for a buffer."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -220,29 +221,29 @@ class _Ranges(io.RawIOBase):
 
 
 def place_of(text: str, options: Options, where: str = "dataset.path") -> Place:
-    """The place that a setting or a row names; a local one becomes an absolute path without ``..``.
+    """Return the place that a setting or a row names; a local path becomes absolute.
 
     Raises:
-        InputError, ConfigError: an address that is refused.
+        InputError, ConfigError: an address that is rejected.
     """
     if is_remote(text):
         scheme, bucket, key = split_address(text, where)
         if escapes(key):
-            # What data.yaml names beside itself (../images) is meant; storage has no links.
+            # data.yaml may name folders beside itself (../images); storage has no links.
             key = posixpath.normpath(f"/{key}").lstrip("/")
         return RemotePath(f"{scheme}://{bucket}/{key}".rstrip("/"), options)
     path = Path(text).expanduser().absolute()
-    # Whether an image lies below the root is seen in its text.
+    # Later checks compare the texts of paths, which must not contain '..'.
     return path.resolve() if ".." in path.parts else path
 
 
 def join(root: Place, name: str) -> str:
-    """The location of a file that is named relative to ``root``, absolutely, or by an address."""
+    """Return the location of a file that a path, relative to ``root``, or an address names."""
     if is_remote(name) or (isinstance(root, RemotePath) and name.startswith("/")):
         return name
     return f"{root}/{name}" if isinstance(root, RemotePath) else str(root / name)
 
 
 def open_binary(place: Place) -> BinaryIO:
-    """A local or remote file for reading; raises OSError."""
+    """Open a local or remote file for reading; raises OSError."""
     return place.open("rb") if isinstance(place, Path) else place.open()

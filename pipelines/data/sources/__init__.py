@@ -1,1 +1,1 @@
-"""Where labelled images come from: each source yields the manifest of a run."""
+"""Dataset formats, one source each, and their registry."""

@@ -1,8 +1,8 @@
-"""True boxes, masks and keypoints of an image on their way into the manifest.
+"""Ground truth boxes, masks and keypoints of an image, in the shapes of the manifest's columns.
 
-Coordinates are absolute pixels of the upright image; class ids are the data set's own: positions
-in ``DatasetInfo.classes``. Whatever cannot be used makes a ``LabelProblem``, which becomes the
-image's failed row: out of the metrics, and in sight.
+Coordinates are absolute pixels of the upright image; class ids are the dataset's own, positions in
+``DatasetInfo.classes``. Unusable labels raise a ``LabelProblem``, which becomes the failed row of
+the image: excluded from the metrics and counted.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in absolute pixels, at least three points."""
 
 
-class LabelProblem(Exception):  # noqa: N818 - it is data, not a failure of ours
-    """The labels of one image cannot be used."""
+class LabelProblem(Exception):  # noqa: N818 - a problem of the data
+    """Labels of an image that cannot be used."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -28,10 +28,10 @@ class LabelProblem(Exception):  # noqa: N818 - it is data, not a failure of ours
 
 @dataclass(slots=True)
 class Targets:
-    """The truth of one image, in the shapes of the manifest's columns.
+    """The ground truth of one image, in the shapes of the manifest's columns.
 
     Attributes:
-        boxes: dicts of class_id, x1, y1, x2, y2, area, is_crowd, ignore.
+        boxes: from `TrueBox.to_row`.
         masks: COCO compressed RLE at (height, width), parallel to the boxes; None without masks.
         keypoints: lists of dicts of x, y, v (0, 1, 2), parallel to the boxes; None without.
     """
@@ -41,53 +41,58 @@ class Targets:
     keypoints: list[list[dict[str, float]]] | None = None
 
 
-def true_box(
-    class_id: int,
-    corners: tuple[float, float, float, float],
-    *,
-    area: float | None = None,
-    is_crowd: bool = False,
-    ignore: bool = False,
-    where: str = "",
-) -> dict[str, Any]:
-    """One true box.
+@dataclass(frozen=True, slots=True)
+class TrueBox:
+    """A ground truth box.
 
-    Args:
-        class_id: position in the data set's classes.
+    Attributes:
+        class_id: position in the dataset's classes.
         corners: x1, y1, x2, y2.
-        area: pixels; the box's own where it is not given.
-        is_crowd, ignore: as COCO means them.
-        where: which annotation, for the message.
-
-    Raises:
-        LabelProblem: LABEL_INVALID for coordinates that are not finite or a negative size.
+        area: in pixels; None for the area of the box itself.
+        is_crowd, ignore: as COCO defines them.
     """
-    x1, y1, x2, y2 = corners
-    if not all(math.isfinite(value) for value in corners):
-        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: a coordinate is not finite")
-    if x2 < x1 or y2 < y1:
-        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the box has a negative size")
-    size = (x2 - x1) * (y2 - y1) if area is None else area
-    if not math.isfinite(size) or size < 0:
-        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the area is {size}")
-    return {
-        "class_id": class_id,
-        "x1": x1,
-        "y1": y1,
-        "x2": x2,
-        "y2": y2,
-        "area": size,
-        "is_crowd": is_crowd,
-        "ignore": ignore,
-    }
+
+    class_id: int
+    corners: tuple[float, float, float, float]
+    area: float | None = None
+    is_crowd: bool = False
+    ignore: bool = False
+
+    def to_row(self, where: str) -> dict[str, Any]:
+        """Return the box as an element of the column ``true_boxes``.
+
+        Args:
+            where: name of the annotation, for messages.
+
+        Raises:
+            LabelProblem: LABEL_INVALID for coordinates that are not finite, or a negative size.
+        """
+        x1, y1, x2, y2 = self.corners
+        if not all(math.isfinite(value) for value in self.corners):
+            raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: a coordinate is not finite")
+        if x2 < x1 or y2 < y1:
+            raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the box has a negative size")
+        area = (x2 - x1) * (y2 - y1) if self.area is None else self.area
+        if not math.isfinite(area) or area < 0:
+            raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the area is {area}")
+        return {
+            "class_id": self.class_id,
+            "x1": x1,
+            "y1": y1,
+            "x2": x2,
+            "y2": y2,
+            "area": area,
+            "is_crowd": self.is_crowd,
+            "ignore": self.ignore,
+        }
 
 
 def mask_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> bytes:
-    """COCO compressed RLE of the union of polygons, at (height, width).
+    """Return the COCO compressed RLE of the union of polygons, at (height, width).
 
     Raises:
-        LabelProblem: LABEL_INVALID for a polygon of fewer than three points, or a coordinate that
-            is not finite.
+        LabelProblem: LABEL_INVALID for a polygon with fewer than three points, or a coordinate
+            that is not finite.
     """
     from hotcoco import mask
 
@@ -102,18 +107,18 @@ def mask_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> by
 
 
 def mask_of_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
-    """COCO compressed RLE from a compressed or an uncompressed one.
+    """Return the COCO compressed RLE of a compressed or an uncompressed one.
 
     Raises:
-        LabelProblem: LABEL_INVALID where its size is not (height, width), or its runs do not fill
-            that.
+        LabelProblem: LABEL_INVALID if its size is not (height, width), or its runs do not fill
+            the image.
     """
     from hotcoco import mask
 
     if list(segmentation.get("size", [])) != [height, width]:
         raise LabelProblem(
             ErrorCode.LABEL_INVALID,
-            f"the mask is of size {segmentation.get('size')}, the image of {[height, width]}",
+            f"the mask has the size {segmentation.get('size')}, the image {[height, width]}",
         )
     counts = segmentation.get("counts")
     if isinstance(counts, str) and counts.isascii():
@@ -131,7 +136,7 @@ def mask_of_rle(segmentation: dict[str, Any], height: int, width: int) -> bytes:
 
 
 def _runs(counts: bytes) -> list[int]:
-    """The run lengths of a compressed RLE: five bits a character, differences from the third on."""
+    """Decode a compressed RLE: five bits per character, differences from the third run on."""
     runs: list[int] = []
     value = shift = 0
     for char in counts:
@@ -148,7 +153,7 @@ def _runs(counts: bytes) -> list[int]:
 
 
 def mask_area(counts: bytes, height: int, width: int) -> float:
-    """Number of pixels of a mask."""
+    """Count the pixels of a mask."""
     from hotcoco import mask
 
     return float(mask.area({"size": [height, width], "counts": counts}))
@@ -160,7 +165,7 @@ def _counts(rle: Any) -> bytes:
 
 
 def keypoints_of(values: Sequence[float], *, where: str = "") -> list[dict[str, float]]:
-    """Keypoints from x, y, v triples.
+    """Return keypoints from x, y, v triples.
 
     Raises:
         LabelProblem: LABEL_INVALID for a number of values that is no multiple of three, or for
@@ -175,7 +180,7 @@ def keypoints_of(values: Sequence[float], *, where: str = "") -> list[dict[str, 
 
 
 def target_columns(found: Sequence[Targets | LabelProblem]) -> dict[str, list[Any]]:
-    """The manifest columns of a batch of images."""
+    """Return the label columns of the manifest for a batch of images."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("true_boxes", "true_masks", "true_keypoints", "label_error")
     }

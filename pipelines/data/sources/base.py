@@ -1,8 +1,8 @@
-"""What every source does: describe the data set, then stream its manifest.
+"""The interface of a source: describe the dataset, then stream the rows of its manifest.
 
-A source is opened once, on the driver. ``classes`` must be cheap, because a wrong class map has
-to stop the run before a large set is listed; ``batches`` streams rows in the final order, so
-that a manifest of any length is written in flat memory.
+A source is opened once, on the driver. ``describe`` must be cheap, because a wrong class map has to
+stop the run before a large dataset is listed. ``batches`` streams rows in their final order, so
+that a manifest of any length is written in constant memory.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """What a source knows before it lists its images.
+    """Description of a dataset, before its images are listed.
 
     Attributes:
         root: folder (or address) that image ids are relative to; no image may lie outside of it.
-        split: the split that was taken, or None where the format has none.
-        classes: the data set's own classes in its own order, or None where it has no labels.
+        split: the chosen split, or None for a format without splits.
+        classes: the dataset's own classes in its own order, or None without labels.
         labels_are_ids: labels are integers without names.
-        class_order: how ``classes`` was ordered, for the record.
+        class_order: the order of ``classes``, stored with the run.
         meta_fields: further columns, already named ``meta_*``.
-        notes: what a person should know ("took folder test/").
+        notes: messages for the user ("took the split test").
     """
 
     root: Place
@@ -49,7 +49,7 @@ class Source(ABC):
     Attributes:
         labelled: images of this format always come with ground truth, so that it is no format
             of images to predict.
-        reads_labels: False when ground truth is not wanted: the classes need not be found then.
+        reads_labels: False if ground truth is not needed, so that no classes have to be found.
     """
 
     labelled: ClassVar[bool] = False
@@ -60,19 +60,19 @@ class Source(ABC):
         self.storage = frozen_options(config.storage_options)
 
     def place(self, text: str, key: str = "path") -> Place:
-        """The absolute path, or the address, that a setting or a file of the data set names.
+        """Return the absolute path or the address that a setting or a file of the dataset names.
 
         Args:
             text: as written.
-            key: whose setting it is, for messages.
+            key: key of the section ``dataset``, for messages.
 
         Raises:
-            InputError, ConfigError: an address that is refused.
+            InputError, ConfigError: an address that is rejected.
         """
         return place_of(text, self.storage, f"dataset.{key}")
 
     def at(self, location: str) -> Place:
-        """The place of a location that is absolute already."""
+        """Return the place of an absolute location."""
         return RemotePath(location, self.storage) if is_remote(location) else Path(location)
 
     @classmethod
@@ -92,8 +92,8 @@ class Source(ABC):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield the images in manifest order, as columns.
 
-        Columns: ``image_id``, ``location`` (escaped as by ``listing.escape_id``), ``size``,
-        ``mtime_ns``, ``label`` (the data set's class name, or None), ``label_id`` (index into
-        ``info.classes``, or None), and one per ``info.meta_fields``. All lists of one batch have
+        Columns: ``image_id``, ``location`` (escaped by `file_listing.escape_id`), ``size``,
+        ``mtime_ns``, ``label`` (the dataset's class name, or None), ``label_id`` (index into
+        ``info.classes``, or None), and one per ``info.meta_fields``. All lists of a batch have
         the same length.
         """

@@ -1,8 +1,8 @@
 """COCO JSON: detection, instance segmentation and keypoints.
 
-The annotation file is read whole (about five times its size in memory); the manifest is still
-written in batches. ``image_id`` is ``file_name``, which may lie in sub-folders; COCO's own id is
-kept as ``meta_coco_id``. Category ids may be sparse: classes are ordered by them.
+The annotation file is read whole, which takes about five times its size in memory; the manifest is
+still written in batches. ``image_id`` is ``file_name``, which may name sub-folders; COCO's own id
+is kept as ``meta_coco_id``. Category ids may be sparse: classes are ordered by them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from snellen.adapters.errors import ErrorCode, InputError
 from snellen.pipelines.data.sources.annotations import (
     LabelProblem,
     Targets,
+    TrueBox,
     keypoints_of,
     mask_of_polygons,
     mask_of_rle,
     target_columns,
-    true_box,
 )
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import Stat, escape_id, remote_images, stat_files
@@ -39,25 +39,27 @@ _NEEDED: dict[str, dict[str, type]] = {
 
 
 class CocoSource(Source):
-    """``dataset: {format: coco, path: IMAGES_ROOT, annotations: FILE}``."""
+    """COCO dataset: ``dataset: {format: coco, path: IMAGES_ROOT, annotations: FILE}``."""
 
     labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Never by itself: the annotation file has to be named."""
+        """Return False: the annotation file has to be named."""
         return False
 
     def describe(self) -> DatasetInfo:
         """Read the annotation file and its categories.
 
         Raises:
-            InputError: no annotation file, not COCO JSON, or categories with equal names.
+            InputError: no annotation file, not COCO JSON, or duplicate category names.
         """
         names = [str(category["name"]) for category in self._categories]
         if len(set(names)) != len(names):
             raise InputError(
-                "DATASET_FORMAT", f"dataset.annotations: '{self._file}' has equal category names."
+                "DATASET_FORMAT",
+                f"dataset.annotations: '{self._file}' has duplicate category names. Expected "
+                "unique names.",
             )
         return DatasetInfo(
             root=self.place(self.config.path),
@@ -68,7 +70,7 @@ class CocoSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Images in the order of the file."""
+        """Yield the images in the order of the file."""
         images = iter(self._document["images"])
         while chunk := list(islice(images, _BATCH)):
             names = [str(image["file_name"]) for image in chunk]
@@ -86,7 +88,7 @@ class CocoSource(Source):
             }
 
     def _stats(self, root: Place, paths: Sequence[str]) -> list[Stat]:
-        """Sizes and times; a remote folder is listed once, rather than asked for each image."""
+        """Return sizes and times; a remote folder is listed once, without requests per image."""
         if not isinstance(root, RemotePath):
             return stat_files(paths)
         return [self._remote_stats.get(path, (None, None)) for path in paths]
@@ -101,7 +103,9 @@ class CocoSource(Source):
     def _file(self) -> Place:
         if self.config.annotations is None:
             raise InputError(
-                "DATASET_ANNOTATIONS", "dataset.annotations: the COCO JSON file is needed."
+                "DATASET_ANNOTATIONS",
+                "dataset.annotations is missing. Expected the COCO JSON file. Set "
+                "dataset.annotations=FILE.",
             )
         return self.place(self.config.annotations, "annotations")
 
@@ -111,11 +115,13 @@ class CocoSource(Source):
             document = json.loads(self._file.read_bytes())
         except FileNotFoundError:
             raise InputError(
-                "DATASET_NOT_FOUND", f"dataset.annotations: '{self._file}' does not exist."
+                "DATASET_NOT_FOUND",
+                f"dataset.annotations: '{self._file}' does not exist. Expected the COCO JSON file.",
             ) from None
         except (ValueError, OSError) as error:
             raise InputError(
-                "DATASET_UNREADABLE", f"dataset.annotations: '{self._file}': {error}"
+                "DATASET_UNREADABLE",
+                f"dataset.annotations: '{self._file}' cannot be read: {error}. Expected COCO JSON.",
             ) from None
         keys = ("images", "annotations", "categories")
         if not isinstance(document, dict) or any(
@@ -123,22 +129,22 @@ class CocoSource(Source):
         ):
             raise InputError(
                 "DATASET_FORMAT",
-                f"dataset.annotations: '{self._file}' is not COCO JSON; the lists images, "
-                "annotations and categories were expected.",
+                f"dataset.annotations: '{self._file}' is not COCO JSON. Expected the lists images, "
+                "annotations and categories.",
             )
         for name, needed in _NEEDED.items():
             self._check_records(name, document[name], needed)
         return document
 
     def _check_records(self, name: str, records: list[Any], needed: dict[str, type]) -> None:
-        """Records without the keys that they are found by make the whole file unusable."""
+        """Reject a file with records that lack the keys by which they are found."""
         for number, record in enumerate(records):
             if not isinstance(record, dict) or any(
                 not isinstance(record.get(key), kind) for key, kind in needed.items()
             ):
                 raise InputError(
                     "DATASET_FORMAT",
-                    f"dataset.annotations: '{self._file}': {name}[{number}] needs "
+                    f"dataset.annotations: '{self._file}': {name}[{number}] is malformed. Expected "
                     f"{' and '.join(f'{key} ({kind.__name__})' for key, kind in needed.items())}.",
                 )
 
@@ -159,7 +165,7 @@ class CocoSource(Source):
 
     @cached_property
     def _has(self) -> tuple[bool, bool]:
-        """Whether any annotation has a mask, and whether any has keypoints."""
+        """True if any annotation has a mask; True if any has keypoints."""
         annotations = self._document["annotations"]
         return (
             any(annotation.get("segmentation") for annotation in annotations),
@@ -193,14 +199,13 @@ class CocoSource(Source):
             raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: the box has a negative size")
         area = annotation.get("area")
         found.boxes.append(
-            true_box(
+            TrueBox(
                 self._class_ids[category],
                 (x, y, x + width, y + height),
                 area=None if area is None else float(area),
                 is_crowd=bool(annotation.get("iscrowd", 0)),
                 ignore=bool(annotation.get("ignore", 0)),
-                where=where,
-            )
+            ).to_row(where)
         )
         if found.masks is not None:
             found.masks.append(_mask(annotation, image))
@@ -216,6 +221,6 @@ def _mask(annotation: dict[str, Any], image: dict[str, Any]) -> bytes:
         return mask_of_rle(segmentation, height, width)
     if segmentation:
         return mask_of_polygons(segmentation, height, width)
-    # No outline: the box is all that is known, as pycocotools' loadRes takes it.
+    # Without an outline the box is the mask, as in pycocotools' loadRes.
     x, y, w, h = (float(value) for value in annotation["bbox"])
     return mask_of_polygons([[x, y, x, y + h, x + w, y + h, x + w, y]], height, width)

@@ -1,7 +1,7 @@
-"""List a folder tree once, in parallel, with size and mtime of every image.
+"""Listing of a folder tree, in parallel, with the size and modification time of every image.
 
-``os.scandir`` gives names and types in one system call a few thousand entries; ``stat`` is one
-call an image, which on network storage is latency, not work: hence threads.
+``os.scandir`` returns names and types of a few thousand entries per system call. ``stat`` is one
+call per image, whose latency on network storage is hidden by threads.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ IMAGE_SUFFIXES = frozenset(
         *("ppm", "pgm", "pbm", "avif"),
     )
 )
-"""Files with other endings are no images; what cannot be decoded becomes a failed row."""
+"""Suffixes of image files; a file that cannot be decoded becomes a failed row."""
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _THREADS = 16
 _CHUNK = 512
 Stat = tuple[int | None, int | None]
-"""Bytes and mtime in nanoseconds, as far as they are known."""
+"""Bytes and modification time in nanoseconds; None if unknown."""
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 def sort_key(order: str) -> Callable[[str], object]:
-    """Key of ``natural`` (1, 2, 10) or ``lexicographic`` (1, 10, 2) order."""
+    """Return the sort key of ``natural`` (1, 2, 10) or ``lexicographic`` (1, 10, 2) order."""
     return natural_key if order == "natural" else str
 
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file: path relative to the root with POSIX separators, bytes, nanoseconds."""
+    """A listed file: its path relative to the root (POSIX), its size and modification time (ns)."""
 
     relative: str
     path: str
@@ -50,10 +50,10 @@ class ListedFile:
 
 
 def escape_id(text: str) -> str:
-    r"""A reversible UTF-8 form of a file name that may hold arbitrary bytes.
+    r"""Return a reversible UTF-8 form of a file name, which may contain arbitrary bytes.
 
     Bytes that are not UTF-8 become ``\xNN`` and a backslash becomes two; everything else is
-    kept as it is, NFC or NFD.
+    unchanged, NFC or NFD.
     """
     if "\\" not in text and text.isascii():
         return text
@@ -65,7 +65,7 @@ def escape_id(text: str) -> str:
 
 
 def unescape_id(text: str) -> str:
-    """The file name that ``escape_id`` was given."""
+    """Return the file name that `escape_id` escaped."""
     if "\\" not in text:
         return text
     return _ESCAPE.sub(
@@ -74,7 +74,7 @@ def unescape_id(text: str) -> str:
 
 
 def folders_in(path: Place, *, follow_links: bool = False) -> list[str]:
-    """Names of the folders directly below ``path``; hidden ones are left out."""
+    """Return the names of the folders directly below ``path``, without hidden ones."""
     if isinstance(path, RemotePath):
         folders = path.below(recursive=False)[1]
         return [folder.name for folder in folders if not folder.name.startswith(".")]
@@ -87,7 +87,7 @@ def folders_in(path: Place, *, follow_links: bool = False) -> list[str]:
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Paths of the image files below ``folder``; a link to a folder is never followed."""
+    """Yield the paths of the image files below ``folder``; links to folders are not followed."""
     subfolders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -112,22 +112,22 @@ def _stat_chunk(paths: Sequence[str]) -> list[Stat]:
             stat = os.stat(path)  # noqa: PTH116 (a Path object costs more than the call)
             found.append((stat.st_size, stat.st_mtime_ns))
         except OSError:
-            # It vanished or cannot be read: the run says which, as a failed row.
+            # A file that vanished or cannot be read becomes a failed row of the run.
             found.append((None, None))
     return found
 
 
 def stat_files(paths: Sequence[str]) -> list[Stat]:
-    """(bytes, mtime in nanoseconds) of each path, in parallel; (None, None) where there is none."""
+    """Return (bytes, mtime in ns) of each path, in parallel; (None, None) for a missing file."""
     chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         return [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
 
 
 def remote_images(folder: RemotePath) -> list[RemotePath]:
-    """Image files below a remote folder with size and time; hidden ones are left out.
+    """Return the image files below a remote folder with size and time, without hidden ones.
 
-    One request a thousand files; their list is held at once.
+    One request lists a thousand files; the whole list is in memory.
     """
     start = len(folder.address) + 1
     return [
@@ -139,7 +139,7 @@ def remote_images(folder: RemotePath) -> list[RemotePath]:
 
 
 def _list_remote(root: RemotePath, names: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
-    """``list_images`` of a remote root; the next folders are listed meanwhile."""
+    """List the images of a remote root, the next folders in the meantime; see `list_images`."""
     key = sort_key(order)
     start = len(root.address) + 1
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -159,7 +159,7 @@ def _list_remote(root: RemotePath, names: Sequence[str], order: str) -> Iterator
 def ahead(
     pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Sequence[_In], window: int
 ) -> Iterator[_Out]:
-    """``map(work, items)`` in order, where a window of items is worked at ahead of its user."""
+    """Yield ``map(work, items)`` in order, computed ahead in a window of items."""
     running = deque(pool.submit(work, item) for item in items[:window])
     for index in range(len(items)):
         done = running.popleft().result()
@@ -172,12 +172,12 @@ def list_images(root: Place, folders: Sequence[str], order: str) -> Iterator[lis
     """List the images of each folder in turn, sorted by relative path within the folder.
 
     Args:
-        root: what relative paths start from.
-        folders: names of folders in it, in the order wanted.
+        root: start of the relative paths.
+        folders: names of folders in the root, in the order of listing.
         order: ``natural`` or ``lexicographic``.
 
     Yields:
-        One list a folder, so that memory is bounded by the largest folder.
+        One list per folder, so that memory is bounded by the largest folder.
     """
     if isinstance(root, RemotePath):
         yield from _list_remote(root, folders, order)
@@ -185,7 +185,7 @@ def list_images(root: Place, folders: Sequence[str], order: str) -> Iterator[lis
     key = sort_key(order)
     prefix = len(str(root).rstrip("/")) + 1
     with ThreadPoolExecutor(_THREADS) as pool:
-        # A window of listings runs ahead of the folder that is being yielded.
+        # A window of folders is listed ahead of the yielded one.
         for paths in ahead(pool, _walk_list, [str(root / name) for name in folders], _THREADS):
             paths.sort(key=lambda path: key(path[prefix:]))  # type: ignore[arg-type, return-value]
             chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]

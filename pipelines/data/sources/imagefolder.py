@@ -1,4 +1,4 @@
-"""A folder of class folders: ``path/split/class/*`` or ``path/class/*``."""
+"""Image folder dataset: one sub-folder per class, ``path/split/class/*`` or ``path/class/*``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _SPLITS = ("test", "val", "validation", "valid", "train")
 
 
 class ImageFolderSource(Source):
-    """Class folders, one a class; images may lie deeper inside them.
+    """One folder per class; images may be at any depth inside of it.
 
-    An empty class folder is a class without images. Order of classes is ``dataset.class_order``
-    (timm: natural; torchvision: lexicographic) and is recorded.
+    An empty class folder is a class without images. The order of the classes is
+    ``dataset.class_order`` (timm: natural; torchvision: lexicographic) and is stored with the run.
     """
 
     labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Any folder that has folders."""
+        """Return True for a folder with sub-folders."""
         return path.is_dir() and bool(folders_in(path))
 
     def describe(self) -> DatasetInfo:
@@ -35,21 +35,23 @@ class ImageFolderSource(Source):
         """
         path = self.place(self.config.path)
         if not path.is_dir():
-            raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' is not a folder.")
+            raise InputError(
+                "DATASET_FORMAT", f"dataset.path: '{path}' is not a folder. Expected one."
+            )
         root, split, note = self._choose_split(path)
         order = self.config.class_order
         classes = tuple(sorted(self._folders(root), key=sort_key(order)))  # type: ignore[arg-type]
         if not classes:
             raise InputError(
                 "DATASET_EMPTY",
-                f"dataset.path: '{root}' has no class folders; expected {root.name}/CLASS/IMAGE.",
+                f"dataset.path: '{root}' has no class folders. Expected {root.name}/CLASS/IMAGE.",
             )
         for name in classes:
             if any("\udc80" <= char <= "\udcff" for char in name):
                 raise InputError(
                     "DATASET_CLASS_NAME",
-                    f"dataset.path: '{root}' has a class folder whose name is not UTF-8: "
-                    f"'{escape_id(name)}'; rename it.",
+                    f"dataset.path: '{root}' has a class folder '{escape_id(name)}'. Expected a "
+                    "name in UTF-8. Rename the folder.",
                 )
         return DatasetInfo(
             root=root,
@@ -71,18 +73,18 @@ class ImageFolderSource(Source):
             if wanted not in names:
                 raise InputError(
                     "DATASET_SPLIT",
-                    f"dataset.split: '{path}' has no folder '{wanted}'; it has "
-                    f"{', '.join(sorted(names)[:10]) or 'none'}.",
+                    f"dataset.split: '{path}' has no folder '{wanted}'. Expected one of "
+                    f"{', '.join(sorted(names)[:10]) or 'its folders, but it has none'}.",
                 )
             return path / wanted, wanted, ""
         found = [name for name in _SPLITS if name in names]
-        # One split name alone beside other folders may be a class; two are splits.
+        # A single split name beside other folders may be a class; two are splits.
         if found and (set(names) <= set(_SPLITS) or len(found) > 1):
             return path / found[0], found[0], f"took the split '{found[0]}' of {path}"
         return path, None, ""
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """One batch a class folder, classes in their order, files in the same order rule."""
+        """Yield one batch per class folder; classes and files have the same kind of order."""
         classes = info.classes or ()
         for label_id, files in enumerate(list_images(info.root, classes, self.config.class_order)):
             count = len(files)

@@ -1,4 +1,4 @@
-"""Images without labels: a folder at any depth, one image, or a list of both."""
+"""Images without labels: a folder, an image, or a list of both."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _SHOWN = 3
 
 
 class ImagesSource(Source):
-    """``path`` is a folder or an image; ids are relative paths, so equal names are no problem.
+    """A folder of images at any depth, or one image; ids are relative paths and therefore unique.
 
-    Of a folder, its own images come first and its folders after them, both in natural order
-    (1, 2, 10). Other files are passed over.
+    The images of the folder itself come first, then those of its sub-folders, both in natural
+    order (1, 2, 10). Other files are skipped.
     """
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Return False: any folder could be meant. Predictions fall back on this format."""
+        """Return False: any folder matches. Predictions fall back on this format."""
         return False
 
     def describe(self) -> DatasetInfo:
-        """Nothing is listed yet.
+        """Describe the folder without listing it.
 
         Raises:
             InputError: DATASET_NOT_FOUND.
@@ -47,11 +47,14 @@ class ImagesSource(Source):
         if path.is_dir():
             return DatasetInfo(root=path, split=None, classes=None)
         if not path.is_file():
-            raise InputError("DATASET_NOT_FOUND", f"dataset.path: '{path}' does not exist.")
+            raise InputError(
+                "DATASET_NOT_FOUND",
+                f"dataset.path: '{path}' does not exist. Expected a folder or an image.",
+            )
         return DatasetInfo(root=path.parent, split=None, classes=None)
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """One batch a folder that lies directly in the root."""
+        """Yield one batch per folder directly in the root."""
         path = self.place(self.config.path)
         if not path.is_dir():
             yield named_files([path], info.root)
@@ -61,9 +64,9 @@ class ImagesSource(Source):
 
 
 class NamedImagesSource(Source):
-    """Paths that somebody named one by one, in their order; a folder among them is listed.
+    """Paths named one by one, in their order; a folder among them is listed.
 
-    A link that is named is followed, wherever it leads; links inside of a folder are not.
+    A named link is followed wherever it leads; links inside of a folder are not.
     """
 
     def __init__(self, paths: Sequence[str], config: DatasetConfig) -> None:
@@ -72,15 +75,15 @@ class NamedImagesSource(Source):
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Never by itself: ``dataset.path`` is a list then."""
+        """Return False: this source is for a ``dataset.path`` that is a list."""
         return False
 
     def describe(self) -> DatasetInfo:
-        """The root is what all paths have in common."""
+        """Describe the paths; the root is their common folder."""
         return DatasetInfo(root=_common_root(self._places), split=None, classes=None)
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Files that stand together, and each folder by its own folders."""
+        """Yield one batch per sequence of files, and the batches of each folder."""
         waiting: list[Place] = []
         for place in self._places:
             if not place.is_dir():
@@ -98,7 +101,7 @@ class NamedImagesSource(Source):
 
 
 def check_named(places: Sequence[Place]) -> None:
-    """Refuse local paths that do not exist: whoever names them expects them.
+    """Reject named local paths that do not exist.
 
     Raises:
         InputError: DATASET_NOT_FOUND, naming the first ones.
@@ -110,19 +113,20 @@ def check_named(places: Sequence[Place]) -> None:
         raise InputError(
             "DATASET_NOT_FOUND",
             f"dataset.path: {shown}{more} of {len(places)} images "
-            f"{'do' if len(missing) > 1 else 'does'} not exist (looked in {Path.cwd()}).",
+            f"{'do' if len(missing) > 1 else 'does'} not exist. Expected paths relative to "
+            f"{Path.cwd()}, or absolute ones.",
         )
 
 
 def images_below(folder: Place) -> Iterator[list[ListedFile]]:
-    """The images directly in a folder, then those below each of its folders."""
+    """Yield the images directly in a folder, then those below each of its sub-folders."""
     yield _directly_in(folder)
     names = sorted(folders_in(folder), key=sort_key("natural"))  # type: ignore[arg-type]
     yield from list_images(folder, names, "natural")
 
 
 def has_images(folder: Path) -> bool:
-    """Whether an image lies directly in a folder; it is not listed to its end."""
+    """Return True if an image is directly in a folder, without listing all of it."""
     with os.scandir(folder) as entries:
         return any(_is_image(entry.name) and not entry.is_dir() for entry in entries)
 
@@ -156,7 +160,7 @@ def _is_image(name: str) -> bool:
 
 
 def columns_of(files: Sequence[ListedFile]) -> dict[str, Sequence[Any]]:
-    """Listed files as columns of the manifest."""
+    """Return listed files as columns of the manifest."""
     nothing = [None] * len(files)
     return {
         "image_id": [file.relative for file in files],
@@ -169,8 +173,8 @@ def columns_of(files: Sequence[ListedFile]) -> dict[str, Sequence[Any]]:
 
 
 def named_files(places: Sequence[Place], root: Place) -> dict[str, Sequence[Any]]:
-    """Files that were named: looked at in parallel; one that is missing is a failed row."""
-    # realpath: the reader refuses links out of the root, but these were asked for by name.
+    """Return named files as columns of the manifest; a missing file becomes a failed row."""
+    # realpath: the reader rejects links out of the root, but these files are named by the user.
     paths = [str(p) if isinstance(p, RemotePath) else os.path.realpath(p) for p in places]
     local = [path for path, place in zip(paths, places, strict=True) if isinstance(place, Path)]
     stats = dict(zip(local, stat_files(local), strict=True))

@@ -1,9 +1,9 @@
-"""A manifest file: Parquet or CSV with the columns path, label, and any further ones.
+"""Manifest file: Parquet or CSV with the columns path, label and any others.
 
-Parquet is streamed by record batch; CSV by pyarrow's reader. ``path`` (or ``image_path``,
+Parquet is streamed by record batch, CSV by pyarrow's reader. ``path`` (or ``image_path``,
 ``location``, ``filename``, ``file_name``) is an address, an absolute path, or relative to
-``dataset.root`` (default: the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are taken
-where they exist; whatever else there is is kept as ``meta_<column>``.
+``dataset.root`` (default: the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are used
+if they exist; all other columns are kept as ``meta_<column>``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest_reader import CLASSES_KEY
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import sort_key
-from snellen.pipelines.data.sources.references import check_references
-from snellen.pipelines.storage.address import ADDRESS_PATTERN
+from snellen.pipelines.storage.address import ADDRESS_PATTERN, check_addresses
 from snellen.pipelines.storage.remote_path import Place
 
 _PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
@@ -35,18 +34,18 @@ _BATCH = 65_536
 
 
 class ManifestSource(Source):
-    """Rows of a Parquet or CSV file, in file order."""
+    """The rows of a Parquet or CSV file, in file order."""
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Files that end in .parquet, .pq or .csv."""
+        """Return True for a .parquet, .pq or .csv file."""
         return path.suffix.lower() in {".parquet", ".pq", ".csv"} and path.is_file()
 
     def describe(self) -> DatasetInfo:
-        """Read the schema, and scan the label column for its distinct values.
+        """Read the schema and scan the label column for its distinct values.
 
         Raises:
-            InputError: unreadable, or without a path column.
+            InputError: an unreadable file, or one without a path column.
         """
         schema = self._schema()
         path_column, label_column = self._columns(schema)
@@ -63,8 +62,8 @@ class ManifestSource(Source):
             if "true_boxes" in schema.names:
                 raise InputError(
                     "DATASET_CLASSES",
-                    f"dataset.path: '{self._path}' has boxes but no class names; manifests that "
-                    f"`snellen manifest` writes keep them in the file's metadata ({CLASSES_KEY}).",
+                    f"dataset.path: '{self._path}' has boxes but no class names. Expected them in "
+                    f"the file's metadata ({CLASSES_KEY}), where `snellen manifest` writes them.",
                 )
             classes, are_ids = self._classes(schema, label_column)
         root = self.place(self.config.root, "root") if self.config.root else None
@@ -78,13 +77,13 @@ class ManifestSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Record batches of at most 65,536 rows, as Arrow columns."""
+        """Yield record batches of up to 65,536 rows, as Arrow columns."""
         path_column, label_column = self._columns(self._schema())
         root = str(info.root)
         index = pa.array(info.classes or (), pa.string())
         for batch in self._stream():
             paths = batch.column(path_column).cast(pa.string())
-            check_references(paths, str(self._path))
+            check_addresses(paths, str(self._path))
             labels = self._labels(batch, label_column)
             columns: dict[str, Sequence[Any]] = {
                 "image_id": self._ids(batch, paths, root),
@@ -109,7 +108,7 @@ class ManifestSource(Source):
         return self.place(self.config.path)
 
     def _stored_classes(self, schema: pa.Schema) -> tuple[str, ...] | None:
-        """The classes that a manifest of ours keeps in its metadata."""
+        """Return the classes in the metadata of a manifest that Snellen wrote."""
         stored = (schema.metadata or {}).get(CLASSES_KEY.encode())
         return None if stored is None else tuple(json.loads(stored))
 
@@ -125,11 +124,12 @@ class ManifestSource(Source):
                 return file.schema_arrow
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             raise InputError(
-                "DATASET_UNREADABLE", f"dataset.path: '{self._path}' cannot be read: {error}"
+                "DATASET_UNREADABLE",
+                f"dataset.path: '{self._path}' cannot be read: {error}. Expected Parquet or CSV.",
             ) from None
 
     def _open_csv(self) -> pa_csv.CSVStreamingReader:
-        # Labels are text whatever they look like: 007 is a name, and a later block may differ.
+        # Labels are always text: 007 is a name, and a later block may not look like a number.
         text = dict.fromkeys((*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id"), pa.string())
         return pa_csv.open_csv(
             self._path if isinstance(self._path, Path) else self._path.open(),
@@ -150,7 +150,8 @@ class ManifestSource(Source):
                 yield from file.iter_batches(batch_size=_BATCH)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(
-                "DATASET_UNREADABLE", f"dataset.path: '{self._path}': {error}"
+                "DATASET_UNREADABLE",
+                f"dataset.path: '{self._path}' cannot be read: {error}. Expected Parquet or CSV.",
             ) from None
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
@@ -159,8 +160,8 @@ class ManifestSource(Source):
         if path is None:
             raise InputError(
                 "DATASET_COLUMNS",
-                f"dataset.path: '{self._path}' has no path column; expected one of "
-                f"{', '.join(_PATH_COLUMNS)}; it has {', '.join(schema.names)}.",
+                f"dataset.path: '{self._path}' has the columns {', '.join(schema.names)}, none of "
+                f"which is a path. Expected one of {', '.join(_PATH_COLUMNS)}.",
             )
         return path, next((name for name in _LABEL_COLUMNS if name in names), None)
 

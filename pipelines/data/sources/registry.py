@@ -1,4 +1,4 @@
-"""The dataset formats by name, and the choice that ``format: auto`` makes.
+"""The dataset formats by name, and the choice of ``format: auto``.
 
 To add one, add a line here, or an entry point in your package:
 
@@ -15,7 +15,7 @@ from snellen.adapters.plugins import PluginCodes, Registry
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.storage.address import frozen_options
-from snellen.pipelines.storage.remote_path import RemotePath, place_of
+from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
 
 def _checked(loaded: object) -> type[Source]:
@@ -61,23 +61,38 @@ def open_source(config: DatasetConfig) -> Source:
         InputError: the path does not exist, is an address of no storage, or no format
             recognises it.
     """
-    path = place_of(config.path, frozen_options(config.storage_options))
-    shards = config.path.endswith(".tar") and any(mark in config.path for mark in "*?[")
-    if not shards and not path.exists():
-        if isinstance(path, RemotePath):
-            raise path.missing()
-        raise InputError(
-            "DATASET_NOT_FOUND",
-            f"dataset.path: '{Path(config.path).expanduser()}' does not exist (looked in "
-            f"{Path.cwd()}).",
-        )
+    place = existing_place(config)
     if config.format != "auto":
         return load_source_class(config.format)(config)
     for _, source_class in SOURCES:
-        if source_class.recognises(path):
+        if source_class.recognises(place):
             return source_class(config)
     raise InputError(
         "DATASET_FORMAT",
-        f"dataset.path: '{path}' is neither a folder of class folders, a .parquet or .csv "
-        "manifest, a YOLO data.yaml, .tar shards, nor a .txt list of images. Set dataset.format.",
+        f"dataset.path: the format of '{place}' is not recognised. Expected a folder of class "
+        "folders, a .parquet or .csv manifest, a YOLO data.yaml, .tar shards or a .txt list of "
+        "images. Set dataset.format.",
     )
+
+
+def existing_place(config: DatasetConfig) -> Place:
+    """Return the place that ``dataset.path`` names; a pattern of shards is not looked up.
+
+    Raises:
+        InputError: DATASET_NOT_FOUND, or an address of no storage.
+    """
+    place = place_of(config.path, frozen_options(config.storage_options))
+    if is_shard_pattern(config.path) or place.exists():
+        return place
+    if isinstance(place, RemotePath):
+        raise place.missing()
+    raise InputError(
+        "DATASET_NOT_FOUND",
+        f"dataset.path: '{config.path}' does not exist. Expected a path relative to {Path.cwd()}, "
+        "or an absolute one.",
+    )
+
+
+def is_shard_pattern(path: str) -> bool:
+    """Return True for a pattern of tar files such as ``shards/*.tar``."""
+    return path.endswith(".tar") and any(mark in path for mark in "*?[")

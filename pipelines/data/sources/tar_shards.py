@@ -1,4 +1,4 @@
-"""Read the headers and labels of one tar shard; images are only located."""
+"""Reader of the headers and labels of a tar shard; images are located and not read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from snellen.adapters.errors import ErrorCode, InputError
 from snellen.pipelines.data.sources.annotations import (
     LabelProblem,
     Targets,
+    TrueBox,
     keypoints_of,
     mask_of_polygons,
-    true_box,
 )
 from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES
 from snellen.pipelines.storage.remote_path import Place, open_binary
@@ -21,7 +21,7 @@ _LABEL_SUFFIXES = (".cls", ".txt", ".json")
 
 
 class Member:
-    """One image of a shard: its name, where its bytes lie, and its label."""
+    """An image of a shard: its name, the position of its bytes, and its label."""
 
     def __init__(self, name: str, offset: int, length: int) -> None:
         self.name = name
@@ -31,10 +31,10 @@ class Member:
 
 
 def read_members(shard: Place) -> list[Member]:
-    """The images of a shard with the labels that share their key.
+    """Return the images of a shard with the labels that share their key.
 
     Raises:
-        InputError: DATASET_UNREADABLE, missing or not a tar file.
+        InputError: DATASET_UNREADABLE, a missing file or no tar file.
     """
     images: dict[str, Member] = {}
     labels: dict[str, str | Targets | LabelProblem] = {}
@@ -51,7 +51,8 @@ def read_members(shard: Place) -> list[Member]:
                     labels[key] = _parse_label(label.read() if label else b"", suffix)
     except (tarfile.TarError, OSError) as error:
         raise InputError(
-            "DATASET_UNREADABLE", f"dataset.path: shard '{shard}' cannot be read: {error}"
+            "DATASET_UNREADABLE",
+            f"dataset.path: shard '{shard}' cannot be read: {error}. Expected a tar file.",
         ) from None
     for key, member in images.items():
         member.label = labels.get(key)
@@ -59,7 +60,7 @@ def read_members(shard: Place) -> list[Member]:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Key and ending: everything from the first point of the base name on is the ending."""
+    """Return key and suffix; the suffix starts at the first dot of the base name."""
     folder, _, base = name.rpartition("/")
     stem, point, suffix = base.partition(".")
     return f"{folder}/{stem}", f"{point}{suffix}".lower()
@@ -90,14 +91,13 @@ def _parse_targets(document: dict[str, Any]) -> Targets:
         corners = (float(box["x1"]), float(box["y1"]), float(box["x2"]), float(box["y2"]))
         area = box.get("area")
         found.boxes.append(
-            true_box(
+            TrueBox(
                 int(box["class_id"]),
                 corners,
                 area=None if area is None else float(area),
                 is_crowd=bool(box.get("is_crowd", False)),
                 ignore=bool(box.get("ignore", False)),
-                where=f"box {number}",
-            )
+            ).to_row(f"box {number}")
         )
     if masks is not None:
         size = int(document["height"]), int(document["width"])

@@ -1,4 +1,4 @@
-"""Open the images of an inference job; labels that they may have are not read."""
+"""Sources of the images of an inference job; their labels, if any, are not read."""
 
 from __future__ import annotations
 
@@ -14,16 +14,21 @@ from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
-from snellen.pipelines.data.sources.registry import SOURCES, load_source_class
+from snellen.pipelines.data.sources.registry import (
+    SOURCES,
+    existing_place,
+    is_shard_pattern,
+    load_source_class,
+)
 from snellen.pipelines.storage.address import frozen_options, is_remote
-from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
+from snellen.pipelines.storage.remote_path import Place, place_of
 
 FEW = 32
-"""So many local images are predicted in this process: Ray's start takes longer."""
+"""Maximum number of local images that ``engine: auto`` predicts in this process, without Ray."""
 
 
 class Unlabelled(Source):
-    """A dataset as if it had no labels."""
+    """A dataset without its labels."""
 
     def __init__(self, inner: Source) -> None:
         super().__init__(inner.config)
@@ -36,11 +41,11 @@ class Unlabelled(Source):
         return False
 
     def describe(self) -> DatasetInfo:
-        """As the format describes it, without classes."""
+        """Describe the dataset without classes."""
         return self._inner.describe()
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """The format's batches without the ground truth columns."""
+        """Yield the batches of the format without the ground truth columns."""
         for batch in self._inner.batches(info):
             dropped = (*LABEL_COLUMNS, "label_id")
             yield {name: values for name, values in batch.items() if name not in dropped}
@@ -62,47 +67,41 @@ def open_images(config: ImagesConfig) -> Source:
         )
     if isinstance(config.path, tuple):
         return _named(config, config.path)
-    path = place_of(config.path, frozen_options(config.storage_options))
     dataset = _dataset(config, config.path)
-    if config.format != "auto":
-        return Unlabelled(load_source_class(config.format)(dataset))
-    shards = config.path.endswith(".tar") and any(mark in config.path for mark in "*?[")
-    if not shards and not path.exists():
-        if isinstance(path, RemotePath):
-            raise path.missing()
-        check_named([path])
-    return Unlabelled(load_source_class(_format_of(path, shards=shards))(dataset))
+    name = config.format
+    if name == "auto":
+        place = existing_place(dataset)
+        name = "webdataset" if is_shard_pattern(config.path) else _format_of(place)
+    return Unlabelled(load_source_class(name)(dataset))
 
 
-def _format_of(path: Place, *, shards: bool) -> str:
-    if shards:
-        return "webdataset"
+def _format_of(path: Place) -> str:
     if isinstance(path, Path) and path.is_dir() and has_images(path):
-        return "images"  # a stray .tar beside images is no reason to leave the images out
+        return "images"  # even with a stray .tar file among them
     for name, source in SOURCES:
         if not source.labelled and source.recognises(path):
             return name
-    return "images"  # named by its path: its content decides
+    return "images"
 
 
 def _named(config: ImagesConfig, paths: tuple[str, ...]) -> Source:
     if not paths:
         raise ConfigError(
             "DATASET_MISSING",
-            "there are no images to predict; name a folder or files on the command line, or set "
+            "there are no images to predict. Expected a folder or files on the command line, or "
             "dataset.path.",
         )
     if config.format not in ("auto", "images"):
         raise ConfigError(
             "DATASET_FORMAT",
-            f"dataset.path: a list names images one by one, so dataset.format: '{config.format}' "
-            "does not go with it; give one path, or remove the format.",
+            f"dataset.format: '{config.format}' does not apply to a list of paths. Expected one "
+            "path, or no format. Remove dataset.format.",
         )
     return NamedImagesSource(paths, _dataset(config, spoken(config)))
 
 
 def check_images(config: ImagesConfig) -> None:
-    """Refuse images that are named and do not exist, before a job starts.
+    """Reject named images that do not exist, before a job starts.
 
     Raises:
         InputError: DATASET_NOT_FOUND, naming the first ones.
@@ -113,7 +112,7 @@ def check_images(config: ImagesConfig) -> None:
 
 
 def are_few(config: ImagesConfig) -> bool:
-    """Whether these are at most `FEW` images, all of them local; quick for any folder."""
+    """Return True for up to `FEW` images, all of them local; fast for any folder."""
     paths = config.path if isinstance(config.path, tuple) else (config.path,)
     if config.format not in ("auto", "images") or any(is_remote(path) for path in paths):
         return False
@@ -121,27 +120,27 @@ def are_few(config: ImagesConfig) -> bool:
     for path in (Path(text).expanduser() for text in paths):
         if path.is_dir():
             count += sum(1 for _ in islice(walk(str(path)), FEW + 1))
-            few_here = _format_of(path, shards=False) == "images"
+            few_here = _format_of(path) == "images"
         else:
             count += 1
-            few_here = path.exists() and _format_of(path, shards=False) == "images"
+            few_here = path.exists() and _format_of(path) == "images"
         if min(count, config.limit or count) > FEW or not few_here:
             return False
     return True
 
 
 def input_of(config: ImagesConfig) -> tuple[str, dict[str, Any]]:
-    """The columns ``inference_type`` and ``input_data`` of a job.
+    """Return the columns ``inference_type`` and ``input_data`` of a job.
 
     Returns:
-        ``single`` for an image, ``batch`` for several that are named, ``dataset`` for a folder,
-        a manifest, a list or shards; and what was named.
+        ``single`` for an image, ``batch`` for several named images, ``dataset`` for a folder, a
+        manifest, a list or shards; and the named paths.
     """
     if isinstance(config.path, tuple):
         kind = "single" if len(config.path) == 1 and _is_file(config.path[0]) else "batch"
         return kind, {"paths": list(config.path)}
     named = config.format in ("auto", "images") and _is_file(config.path)
-    single = named and _format_of(Path(config.path), shards=False) == "images"
+    single = named and _format_of(Path(config.path)) == "images"
     return ("single" if single else "dataset"), {"path": config.path, "format": config.format}
 
 
@@ -150,14 +149,14 @@ def _is_file(path: str) -> bool:
 
 
 def spoken(config: ImagesConfig) -> str:
-    """What the images are, for messages."""
+    """Return a description of the images, for messages."""
     if isinstance(config.path, str):
         return config.path
     return config.path[0] if len(config.path) == 1 else f"{len(config.path)} named paths"
 
 
 def short_name(config: ImagesConfig) -> str:
-    """What the images are, for the name of a job: an image's or a folder's name."""
+    """Return the name of the image or folder, for the name of a job."""
     if isinstance(config.path, tuple) and len(config.path) > 1:
         return f"{len(config.path)}-images"
     path = Path(spoken(config))

@@ -1,10 +1,10 @@
 """Tar shards: members that share a key are one image, ``000001.jpg`` with ``000001.cls``.
 
-Only headers and labels are read when the manifest is made, of remote shards in reads of 1 MiB; a
-worker later reads an image's bytes at its offset. So one bad member is one failed row, and a shard
-needs no unpacking. Labels: ``.cls`` (a class id or name), ``.txt`` (a name), or ``.json`` with
-``label``, or with ``boxes`` as in the result rows plus optional ``masks`` (polygons) and
-``keypoints``, in pixels, and ``height, width``.
+Only headers and labels are read for the manifest, in reads of 1 MiB from remote shards; a worker
+later reads the bytes of an image at its offset. So a bad member is one failed row, and no shard is
+unpacked. Labels: ``.cls`` (a class id or name), ``.txt`` (a name), or ``.json`` with ``label``, or
+with ``boxes`` as in the result rows, optionally ``masks`` (polygons) and ``keypoints`` in pixels,
+and ``height, width``.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _THREADS = 8
 
 
 class WebDatasetSource(Source):
-    """``dataset: {format: webdataset, path: FOLDER or GLOB}``; shards in natural order.
+    """Shards of ``dataset: {format: webdataset, path: FOLDER or GLOB}``, in natural order.
 
-    Class names come from ``classes.txt`` beside the shards (a name a line, in order of the ids);
-    without it names are the distinct labels.
+    Class names come from ``classes.txt`` beside the shards, one name per line in the order of the
+    ids; without it they are the distinct labels.
     """
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """A tar file, or a folder of them."""
+        """Return True for a tar file or a folder of them."""
         if isinstance(path, RemotePath):
             return path.suffix == ".tar" or bool(path.is_dir() and matching(path, "*.tar"))
         return path.suffix == ".tar" or (path.is_dir() and any(path.glob("*.tar")))
@@ -47,7 +47,7 @@ class WebDatasetSource(Source):
         """Find the shards and the classes.
 
         Raises:
-            InputError: no shard, or one that is not a tar file.
+            InputError: no shard, or a shard that is not a tar file.
         """
         names = self._names
         if not self.reads_labels:
@@ -62,7 +62,8 @@ class WebDatasetSource(Source):
                 elif isinstance(member.label, Targets):
                     raise InputError(
                         "DATASET_CLASSES",
-                        f"'{self._root}': shards with boxes need {_CLASSES_FILE} beside them.",
+                        f"'{self._root}' has shards with boxes and no class names. Expected "
+                        f"{_CLASSES_FILE} beside them, one name per line.",
                     )
         are_ids = bool(distinct) and all(label.isdecimal() for label in distinct)
         order = "natural" if are_ids else self.config.class_order
@@ -72,7 +73,7 @@ class WebDatasetSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """One batch a shard, members in their order."""
+        """Yield one batch per shard, members in their order."""
         index = {name: number for number, name in enumerate(info.classes or ())}
         for shard, members in self._members():
             stat = shard.stat()
@@ -114,7 +115,7 @@ class WebDatasetSource(Source):
 
     @cached_property
     def _root(self) -> Place:
-        # Of a pattern over several folders, what they have in common.
+        # A pattern over several folders has their common folder as root.
         scheme, mark, _ = str(self._shards[0]).rpartition("://")
         folders = [str(shard.parent).removeprefix(scheme + mark) for shard in self._shards]
         return self.at(scheme + mark + os.path.commonpath(folders))
@@ -128,7 +129,9 @@ class WebDatasetSource(Source):
             pattern = f"{path}/*.tar" if path.is_dir() else str(path)
             found = [Path(shard) for shard in glob.glob(pattern)]  # noqa: PTH207
         if not found:
-            raise InputError("DATASET_EMPTY", f"dataset.path: '{path}' has no .tar shards.")
+            raise InputError(
+                "DATASET_EMPTY", f"dataset.path: '{path}' has no shards. Expected .tar files."
+            )
         key = sort_key("natural")
         return sorted(found, key=lambda shard: key(str(shard)))  # type: ignore[arg-type, return-value]
 
@@ -140,7 +143,7 @@ class WebDatasetSource(Source):
         return [*matching(self.at("/".join(parts[:first])), "/".join(parts[first:]))]
 
     def _members(self) -> Iterator[tuple[Place, list[Member]]]:
-        """Each shard with its images; of remote ones, the next are read meanwhile."""
+        """Yield each shard with its images; the next remote shards are read in the meantime."""
         if not isinstance(self._shards[0], RemotePath):
             yield from zip(self._shards, map(read_members, self._shards), strict=True)
             return
@@ -150,7 +153,7 @@ class WebDatasetSource(Source):
 
 
 def matching(folder: Place, pattern: str) -> list[RemotePath]:
-    """Remote files below ``folder`` that match, part by part, as a shell's pattern does."""
+    """Return the remote files below ``folder`` that match a shell pattern, part by part."""
     if not isinstance(folder, RemotePath):
         return []
     wanted = pattern.split("/")

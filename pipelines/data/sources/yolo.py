@@ -1,8 +1,8 @@
-"""A YOLO data set: data.yaml, images, and one label file an image.
+"""YOLO dataset: data.yaml, images, and one label file per image.
 
 ``dataset: {format: yolo, path: DATA_YAML or its folder, split: test | val | train}``. A label
-line is ``class xc yc w h`` (box), ``class x1 y1 x2 y2 x3 y3 ...`` (polygon), or, where data.yaml
-has ``kpt_shape``, ``class xc yc w h`` and the keypoints; all normalised to the upright image.
+line is ``class xc yc w h`` (box), ``class x1 y1 x2 y2 x3 y3 ...`` (polygon) or, with ``kpt_shape``
+in data.yaml, ``class xc yc w h`` and the keypoints; all normalised to the upright image.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _SPLITS = ("test", "val", "train")
 
 
 class YoloSource(Source):
-    """Images of one split, with their label files."""
+    """The images of one split, with their label files."""
 
     labelled: ClassVar[bool] = True
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """A YAML file, or a folder that has data.yaml."""
+        """Return True for a YAML file or a folder with data.yaml."""
         return path.suffix.lower() in {".yaml", ".yml"} or (path / "data.yaml").is_file()
 
     def describe(self) -> DatasetInfo:
@@ -59,13 +59,13 @@ class YoloSource(Source):
         if not isinstance(names, list) or not names:
             raise InputError(
                 "DATASET_FORMAT",
-                f"'{self._file}': names (a list, or a mapping of class ids) was expected.",
+                f"'{self._file}' has no names. Expected a list, or a mapping of ids to names.",
             )
         shape = self._document.get("kpt_shape")
         if shape is not None and not _is_kpt_shape(shape):
             raise InputError(
                 "DATASET_FORMAT",
-                f"'{self._file}': kpt_shape is the number of keypoints and 2 or 3, not {shape}.",
+                f"'{self._file}': kpt_shape is {shape}. Expected a number of keypoints and 2 or 3.",
             )
         split = self._split
         note = () if self.config.split == split else (f"took the split '{split}' of {self._file}",)
@@ -78,7 +78,7 @@ class YoloSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Images in natural order of their paths; labels are read by threads."""
+        """Yield the images in natural order of their paths; threads read the labels."""
         paths = iter(self._images())
         prefix = len(str(info.root).rstrip("/")) + 1
         classes = len(info.classes or ())
@@ -100,7 +100,7 @@ class YoloSource(Source):
                 }
 
     def _stats(self, paths: Sequence[str]) -> list[Stat]:
-        """Sizes and times: of remote images those that the listing told."""
+        """Return sizes and times; those of remote images are from the listing."""
         local = iter(stat_files([path for path in paths if not is_remote(path)]))
         unknown = (None, None)
         return [self._listed.get(p, unknown) if is_remote(p) else next(local) for p in paths]
@@ -113,16 +113,20 @@ class YoloSource(Source):
         for name in ("data.yaml", "dataset.yaml"):
             if (path / name).is_file():
                 return path / name
-        raise InputError("DATASET_FORMAT", f"dataset.path: '{path}' has no data.yaml.")
+        raise InputError(
+            "DATASET_FORMAT", f"dataset.path: '{path}' has no data.yaml. Expected a YOLO dataset."
+        )
 
     @cached_property
     def _document(self) -> dict[str, Any]:
         try:
             document = yaml.safe_load(self._file.read_text("utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError("DATASET_UNREADABLE", f"'{self._file}': {error}") from None
+            raise InputError(
+                "DATASET_UNREADABLE", f"'{self._file}' cannot be read: {error}. Expected YAML."
+            ) from None
         if not isinstance(document, dict):
-            raise InputError("DATASET_FORMAT", f"'{self._file}' is not a mapping.")
+            raise InputError("DATASET_FORMAT", f"'{self._file}' has no keys. Expected a mapping.")
         return document
 
     @cached_property
@@ -142,18 +146,21 @@ class YoloSource(Source):
         has = [name for name in _SPLITS if self._document.get(name)]
         if wanted in (None, "auto"):
             if not has:
-                raise InputError("DATASET_SPLIT", f"'{self._file}' names no test, val or train.")
+                raise InputError(
+                    "DATASET_SPLIT", f"'{self._file}' has no split. Expected test, val or train."
+                )
             return has[0]
         if wanted not in has:
             raise InputError(
                 "DATASET_SPLIT",
-                f"dataset.split: '{self._file}' has no '{wanted}'; it has {', '.join(has)}.",
+                f"dataset.split: '{self._file}' has no split '{wanted}'. Expected one of "
+                f"{', '.join(has)}.",
             )
         return str(wanted)
 
     @cached_property
     def _listed(self) -> dict[str, Stat]:
-        """Remote images that a listing has told of; filled by ``_images``."""
+        """Remote images with size and time; filled by ``_images``."""
         return {}
 
     def _images(self) -> list[str]:
@@ -167,7 +174,11 @@ class YoloSource(Source):
                 lines = where.read_text("utf-8").splitlines()
                 paths += [join(where.parent, line.strip()) for line in lines if line.strip()]
             else:
-                raise InputError("DATASET_NOT_FOUND", f"'{self._file}': '{where}' does not exist.")
+                raise InputError(
+                    "DATASET_NOT_FOUND",
+                    f"'{self._file}': '{where}' does not exist. Expected a folder or a list of "
+                    "images.",
+                )
         return sorted(paths, key=sort_key("natural"))  # type: ignore[arg-type]
 
     def _walk(self, folder: Place) -> Iterator[str]:
@@ -185,13 +196,15 @@ class YoloSource(Source):
         except FileNotFoundError:
             if self.config.missing_labels == "background":
                 return Targets()
-            return LabelProblem(ErrorCode.LABEL_MISSING, f"there is no label file {label.name}")
+            return LabelProblem(
+                ErrorCode.LABEL_MISSING, f"the label file {label.name} does not exist"
+            )
         except (OSError, UnicodeDecodeError) as error:
             return LabelProblem(ErrorCode.LABEL_INVALID, f"{label.name}: {error}")
         try:
             size = upright_size(image if isinstance(image, Path) else image.open(HEADER))
         except (ImageError, OSError):
-            return Targets()  # its own row will say what is wrong with the image
+            return Targets()  # the row of the image has its error
         try:
             return parse_labels(text, classes, size, self._document.get("kpt_shape"))
         except LabelProblem as problem:

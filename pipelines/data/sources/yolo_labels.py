@@ -1,4 +1,4 @@
-"""Read a YOLO label file: one object a line, normalised to the upright image."""
+"""Reader of YOLO label files: one object per line, normalised to the upright image."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from snellen.adapters.errors import ErrorCode
 from snellen.pipelines.data.sources.annotations import (
     LabelProblem,
     Targets,
+    TrueBox,
     keypoints_of,
     mask_area,
     mask_of_polygons,
-    true_box,
 )
 
 
 def parse_labels(
     text: str, classes: int, size: tuple[int, int], kpt_shape: Sequence[int] | None
 ) -> Targets:
-    """The objects of one image.
+    """Parse the objects of one image.
 
     Args:
-        text: the label file.
+        text: content of the label file.
         classes: number of classes; ids are 0 to classes - 1.
         size: width and height of the upright image, in pixels.
-        kpt_shape: number of keypoints and numbers a keypoint (2 or 3), or None without any.
+        kpt_shape: number of keypoints and of values per keypoint (2 or 3); None without keypoints.
 
     Raises:
         LabelProblem: LABEL_RANGE or LABEL_INVALID, naming the line.
@@ -41,14 +41,14 @@ def parse_labels(
         if polygons:
             _add_polygon(found, class_id, values[1:], size, where)
             continue
-        found.boxes.append(true_box(class_id, _corners(values[1:5], size, where), where=where))
+        found.boxes.append(TrueBox(class_id, _corners(values[1:5], size, where)).to_row(where))
         if kpt_shape is not None and found.keypoints is not None:
             found.keypoints.append(_keypoints(values[5:], kpt_shape, size, where))
     return found
 
 
 def label_path(image: str) -> str:
-    """The label file of an image: the last ``/images/`` becomes ``/labels/``, ending ``.txt``."""
+    """Return the label file of an image: the last ``/images/`` becomes ``/labels/``, ``.txt``."""
     head, found, tail = image.rpartition("/images/")
     text = f"{head}/labels/{tail}" if found else image
     return text.removesuffix(PurePosixPath(text).suffix) + ".txt"
@@ -58,11 +58,9 @@ def _numbers(words: list[str], where: str) -> list[float]:
     try:
         values = [float(word) for word in words]
     except ValueError:
-        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: not a row of numbers") from None
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: not numbers") from None
     if len(values) < 5 or not all(math.isfinite(value) for value in values):
-        raise LabelProblem(
-            ErrorCode.LABEL_INVALID, f"{where}: five or more finite numbers were expected"
-        )
+        raise LabelProblem(ErrorCode.LABEL_INVALID, f"{where}: fewer than five finite numbers")
     return values
 
 
@@ -106,7 +104,7 @@ def _add_polygon(
     xs, ys = points[::2], points[1::2]
     corners = (min(xs), min(ys), max(xs), max(ys))
     area = mask_area(mask, height, width)
-    found.boxes.append(true_box(class_id, corners, area=area, where=where))
+    found.boxes.append(TrueBox(class_id, corners, area).to_row(where))
     if found.masks is not None:
         found.masks.append(mask)
 
@@ -118,13 +116,13 @@ def _keypoints(
     if len(values) != count * dims:
         raise LabelProblem(
             ErrorCode.LABEL_INVALID,
-            f"{where}: {count} x {dims} keypoint numbers were expected, not {len(values)}",
+            f"{where}: {len(values)} keypoint numbers, expected {count} x {dims}",
         )
     width, height = size
     flat: list[float] = []
     for point in (values[i : i + dims] for i in range(0, len(values), dims)):
         x, y = point[0] * width, point[1] * height
-        # Without a visibility every labelled point counts; negative coordinates mean unlabelled.
+        # Without visibilities every labelled point counts; negative coordinates mean unlabelled.
         seen = point[2] if dims == 3 else (0.0 if x < 0 or y < 0 else 2.0)
         flat += [x, y, seen]
     return keypoints_of(flat, where=where)

@@ -1,4 +1,4 @@
-"""An S3 server that the tests of remote data sets share."""
+"""An S3 server that the tests of remote datasets share."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from snellen.adapters.errors import ErrorCode
 from snellen.pipelines.data.sources.annotations import (
     LabelProblem,
     Targets,
+    TrueBox,
     keypoints_of,
     mask_area,
     mask_of_polygons,
     mask_of_rle,
     target_columns,
-    true_box,
 )
 
 SQUARE = [2.0, 3.0, 10.0, 3.0, 10.0, 9.0, 2.0, 9.0]
@@ -60,7 +60,7 @@ def test_both_forms_of_rle_are_the_same_mask() -> None:
     runs = [9, 4, 3, 4, 3, 4, 8]
     assert mask_of_rle({"size": [7, 5], "counts": runs}, 7, 5) == counts
     assert mask_of_rle({"size": [7, 5], "counts": counts.decode()}, 7, 5) == counts
-    with pytest.raises(LabelProblem, match="the mask is of size") as caught:
+    with pytest.raises(LabelProblem, match="the mask has the size") as caught:
         mask_of_rle({"size": [5, 7], "counts": runs}, 7, 5)
     assert caught.value.text.startswith("LABEL_INVALID: ")
 
@@ -81,12 +81,12 @@ def test_runs_fill_the_image(counts: Any) -> None:
 
 
 def test_a_box_has_the_area_that_is_given_or_its_own() -> None:
-    assert true_box(1, (2, 3, 5, 7))["area"] == 12
-    assert true_box(1, (2, 3, 5, 7), area=4.5, is_crowd=True, ignore=True) == {
+    assert TrueBox(1, (2, 3, 5, 7)).to_row("line 1")["area"] == 12
+    assert TrueBox(1, (2, 3, 5, 7), 4.5, is_crowd=True, ignore=True).to_row("line 1") == {
         "class_id": 1, "x1": 2, "y1": 3, "x2": 5, "y2": 7, "area": 4.5, "is_crowd": True,
         "ignore": True,
     }  # fmt: skip
-    assert true_box(0, (2, 3, 2, 7))["area"] == 0  # no width, but no contradiction either
+    assert TrueBox(0, (2, 3, 2, 7)).to_row("line 1")["area"] == 0  # no width is valid
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_box_has_the_area_that_is_given_or_its_own() -> None:
 )
 def test_boxes_that_cannot_be(corners: Any, area: float | None) -> None:
     with pytest.raises(LabelProblem, match="line 3") as caught:
-        true_box(0, corners, area=area, where="line 3")
+        TrueBox(0, corners, area).to_row("line 3")
     assert caught.value.text.startswith("LABEL_INVALID: line 3")
 
 
@@ -117,7 +117,7 @@ def test_keypoints_are_triples() -> None:
 
 
 def test_columns_hold_targets_or_the_reason_why_there_are_none() -> None:
-    box = true_box(0, (0, 0, 1, 1))
+    box = TrueBox(0, (0, 0, 1, 1)).to_row("line 1")
     found: list[Targets | LabelProblem] = [
         Targets([box]),
         Targets([box], masks=[b"x"], keypoints=[[{"x": 1.0, "y": 1.0, "v": 2.0}]]),

@@ -1,4 +1,4 @@
-"""COCO JSON as a data set."""
+"""COCO JSON as a dataset."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_keypoints_are_triples_of_x_y_and_visibility(tmp_path: Path) -> None:
         ({"area": float("nan")}, "LABEL_INVALID: annotation 2: the area is nan"),
         ({"keypoints": [1, 2]}, "LABEL_INVALID: annotation 2: the keypoints are malformed"),
         ({"segmentation": [[1, 2, 3, 4]]}, "LABEL_INVALID: "),
-        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "LABEL_INVALID: the mask is of size"),
+        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "LABEL_INVALID: the mask has the size"),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": 5}}, "LABEL_INVALID: "),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [5]}}, "LABEL_INVALID: "),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "\u00e9"}}, "LABEL_INVALID: "),

@@ -49,5 +49,5 @@ def test_bytes_that_are_not_utf8_are_escaped(listed: Path) -> None:
 
 
 def test_a_folder_is_no_list(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a text file"):
+    with pytest.raises(InputError, match="Expected a text file"):
         open_source(DatasetConfig(path=str(tmp_path), format="image_list")).describe()

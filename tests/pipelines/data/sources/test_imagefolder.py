@@ -98,7 +98,7 @@ def test_one_split_name_beside_other_folders_is_a_class_and_two_are_splits(tmp_p
 
 def test_a_split_that_is_not_there(tmp_path: Path) -> None:
     write_image(tmp_path / "val" / "a" / "x.png")
-    with pytest.raises(InputError, match=r"has no folder 'test'; it has val\.") as caught:
+    with pytest.raises(InputError, match=r"has no folder 'test'\. Expected one of val\.") as caught:
         opened(tmp_path, split="test").describe()
     assert caught.value.code == "DATASET_SPLIT"
 
@@ -165,7 +165,9 @@ def test_escaping_is_reversible(raw: bytes) -> None:
 
 def test_a_class_folder_must_have_a_name_that_can_be_written(tmp_path: Path) -> None:
     os.mkdir(os.fsencode(tmp_path) + b"/\xff")  # noqa: PTH102
-    with pytest.raises(InputError, match=r"name is not UTF-8: '\\xff'; rename it") as caught:
+    with pytest.raises(
+        InputError, match=r"class folder '\\xff'\. Expected a name in UTF-8"
+    ) as caught:
         opened(tmp_path).describe()
     assert caught.value.code == "DATASET_CLASS_NAME"
 
@@ -183,12 +185,12 @@ def test_what_is_no_image_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist") as caught:
         opened(tmp_path / "none")
     assert caught.value.code == "DATASET_NOT_FOUND"
-    with pytest.raises(InputError, match=r"neither a folder of class folders.*dataset\.format"):
+    with pytest.raises(InputError, match=r"Expected a folder of class folders.*dataset\.format"):
         opened(tmp_path)
-    with pytest.raises(InputError, match="has no class folders; expected") as caught:
+    with pytest.raises(InputError, match=r"has no class folders\. Expected") as caught:
         opened(tmp_path, format="imagefolder").describe()
     assert caught.value.code == "DATASET_EMPTY"
-    with pytest.raises(InputError, match="is a web address; a local path or") as caught:
+    with pytest.raises(InputError, match=r"is a web address\. Expected a local path or") as caught:
         opened("https://example.com/data")
     assert caught.value.code == "DATASET_REMOTE"
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""A manifest file as a data set: Parquet or CSV with path, label and whatever else."""
+"""A manifest file as a dataset: Parquet or CSV with path, label and other columns."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_given_ids_win(root: Path) -> None:
 
 def test_what_is_no_manifest(root: Path) -> None:
     with pytest.raises(
-        InputError, match=r"has no path column; expected one of path, .*; it has a, b"
+        InputError, match=r"has the columns a, b, none of which is a path\. Expected one of path, "
     ):
         opened(written(root, {"a": [1], "b": [2]})).describe()
     (root / "broken.parquet").write_bytes(b"PAR1 nothing")

@@ -1,4 +1,4 @@
-"""Tar shards as a data set; one bad member is one failed row."""
+"""Tar shards as a dataset; one bad member is one failed row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YOLO data set: data.yaml, images, label files."""
+"""A YOLO dataset: data.yaml, images, label files."""
 
 from __future__ import annotations
 
@@ -117,15 +117,15 @@ def test_keypoints_have_a_visibility_or_are_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        (None, "LABEL_MISSING: there is no label file 1.txt"),
+        (None, "LABEL_MISSING: the label file 1.txt does not exist"),
         ("2 0.5 0.5 0.1 0.1", "LABEL_RANGE: line 1: class 2 is outside of 0..1"),
         (f"{BOX}\n-1 0.5 0.5 0.1 0.1", "LABEL_RANGE: line 2: class -1"),
         ("0.5 0.5 0.5 0.1 0.1", "LABEL_RANGE: line 1: class 0.5"),
-        ("0 0.5 0.5 0.1", "LABEL_INVALID: line 1: five or more finite numbers"),
-        ("0 0.5 0.5 nan 0.1", "LABEL_INVALID: line 1: five or more finite numbers"),
-        ("inf 0.5 0.5 0.1 0.1", "LABEL_INVALID: line 1: five or more finite numbers"),
-        ("0 0.5 inf 0.1 0.1", "LABEL_INVALID: line 1: five or more finite numbers"),
-        ("cat 0.5 0.5 0.1 0.1", "LABEL_INVALID: line 1: not a row of numbers"),
+        ("0 0.5 0.5 0.1", "LABEL_INVALID: line 1: fewer than five finite numbers"),
+        ("0 0.5 0.5 nan 0.1", "LABEL_INVALID: line 1: fewer than five finite numbers"),
+        ("inf 0.5 0.5 0.1 0.1", "LABEL_INVALID: line 1: fewer than five finite numbers"),
+        ("0 0.5 inf 0.1 0.1", "LABEL_INVALID: line 1: fewer than five finite numbers"),
+        ("cat 0.5 0.5 0.1 0.1", "LABEL_INVALID: line 1: not numbers"),
         ("0 0.5 0.5 -0.1 0.1", "LABEL_INVALID: line 1: box"),
         ("0 -0.5 0.5 0.1 0.1", "LABEL_INVALID: line 1: box"),
         ("0 20 10 4 4", "LABEL_INVALID: line 1: box"),
