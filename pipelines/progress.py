@@ -1,22 +1,22 @@
-"""What a run tells the person who waits for it. The command line draws it; the API is silent."""
+"""The progress of a run. The command line draws it; the Python API is silent."""
 
 from __future__ import annotations
 
 
 class Reporter:
-    """Receives the progress of a run; this one keeps quiet."""
+    """Receiver of the progress of a run; this one is silent."""
 
     def status(self, text: str) -> None:
-        """Say what is being done or waited for now."""
+        """Show the current step, such as "Loading checkpoint"."""
 
     def note(self, text: str) -> None:
-        """Say something that should stay on the screen."""
+        """Show a message that stays on the screen."""
 
     def begin(self, total: int, done: int) -> None:
-        """Start to count images; ``done`` of ``total`` were finished by an earlier attempt."""
+        """Start counting images; ``done`` of ``total`` were finished by an earlier attempt."""
 
     def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
-        """``rows`` more images are committed; ``failed`` and ``metric`` are totals so far."""
+        """Count ``rows`` more committed images; ``failed`` and ``metric`` are running totals."""
 
     def end(self) -> None:
-        """Counting is over."""
+        """Stop counting."""

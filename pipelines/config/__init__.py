@@ -1,1 +1,1 @@
-"""Configurations of runs and inference jobs, from YAML to validated objects."""
+"""Configurations of test runs and inference jobs, from YAML to validated objects."""

@@ -1,4 +1,4 @@
-"""The images of a run: a labelled dataset, or images to predict."""
+"""The configuration of the images: a labelled dataset, or images to predict."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _no_user(value: str, info: ValidationInfo) -> str:
 
 
 def _no_secrets(value: Any) -> Any:
-    # Before anything else looks at the values, so that no message repeats them.
+    # Before any other validation, so that no message repeats the values.
     if isinstance(value, Mapping):
         check_options({str(name): item for name, item in value.items()})
     return value

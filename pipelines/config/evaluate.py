@@ -1,6 +1,6 @@
 """The configuration of a test run; ``snellen schema`` prints its JSON Schema.
 
-``auto`` is the default wherever the machine or the checkpoint decides better than a person.
+``auto`` is the default of every setting that follows from the machine or the checkpoint.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Turn YAML and ``key=value`` overrides into a validated configuration."""
+"""Loader of configurations: YAML and ``key=value`` overrides, validated."""
 
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -11,6 +10,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from snellen.adapters.errors import ConfigError
+from snellen.adapters.plugins import closest
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.yaml_file import parse_yaml, read_yaml
 
@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key of the configuration, for suggestions."""
+    """Return every dotted key of the configuration, for suggestions."""
     keys: list[str] = []
     for name, info in model.model_fields.items():
         keys.append(prefix + name)
@@ -36,14 +36,13 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
 
 
 def _nearest(key: str, kind: type[BaseModel]) -> str:
-    # The sections around the key are right; they are no suggestion.
+    # The sections that contain the key are correct; they are no suggestion.
     keys = [known for known in _all_keys(kind) if not key.startswith(f"{known}.")]
     leaf = key.rsplit(".", 1)[-1]
-    close = difflib.get_close_matches(key, keys, n=1, cutoff=0.6)
+    close = closest(key, keys)
     if not close:
         by_leaf = {k.rsplit(".", 1)[-1]: k for k in reversed(keys)}
-        match = difflib.get_close_matches(leaf, list(by_leaf), n=1, cutoff=0.6)
-        close = [by_leaf[m] for m in match]
+        close = [by_leaf[match] for match in closest(leaf, by_leaf)]
     if close:
         return f"Did you mean '{close[0]}'?"
     section = key.rsplit(".", 1)[0] + "." if "." in key else ""
@@ -52,31 +51,33 @@ def _nearest(key: str, kind: type[BaseModel]) -> str:
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Apply ``key.sub=value`` words; values are parsed as YAML (``run.batch_size=8``).
+    """Apply ``key.sub=value`` overrides; values are parsed as YAML (``run.batch_size=8``).
 
     Raises:
-        ConfigError: a word without ``=``, or a key below something that is not a section.
+        ConfigError: CONFIG_OVERRIDE, a word without ``=`` or a key in something that is no section.
     """
     result: dict[str, Any] = copy.deepcopy(data)
     for word in overrides:
         key, sign, value = word.partition("=")
         if not sign or not key.strip():
             raise ConfigError(
-                "CONFIG_OVERRIDE", f"'{word}': an override has the form key.sub=value."
+                "CONFIG_OVERRIDE", f"'{word}' is no override. Expected the form key.sub=value."
             )
         target = result
         *parents, leaf = key.strip().split(".")
         for parent in parents:
             below = target.setdefault(parent, {})
             if not isinstance(below, dict):
-                raise ConfigError("CONFIG_OVERRIDE", f"'{word}': '{parent}' is not a section.")
+                raise ConfigError(
+                    "CONFIG_OVERRIDE", f"'{word}': '{parent}' is a value. Expected a section."
+                )
             target = below
         target[leaf] = parse_yaml(value, where=f"override {key.strip()}")
     return result
 
 
 def build_config(data: Any, *, where: str = "configuration") -> EvaluateConfig:
-    """Validate the configuration of a test run; see ``build_as``."""
+    """Validate the configuration of a test run; see `build_as`."""
     return build_as(EvaluateConfig, data, where=where)
 
 
@@ -89,13 +90,12 @@ def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Ki
         where: file name for messages.
 
     Raises:
-        ConfigError: naming ``where``, the key, what was expected, and the nearest valid key.
+        ConfigError: naming ``where``, the key, the expected value and the nearest valid key.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(
             "CONFIG_INVALID",
-            f"{where}: a mapping with the keys model and dataset was expected, "
-            f"not {type(data).__name__ if data is not None else 'an empty file'}.",
+            f"{where} is {_type_of(data)}. Expected a mapping with the keys model and dataset.",
         )
     try:
         return kind.model_validate(dict(data))
@@ -103,15 +103,19 @@ def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Ki
         raise ConfigError("CONFIG_INVALID", _describe(error, kind, where)) from None
 
 
+def _type_of(data: Any) -> str:
+    return "empty" if data is None else f"of the type {type(data).__name__}"
+
+
 def _describe(error: ValidationError, kind: type[BaseModel], where: str) -> str:
-    """One line a problem; a union's many branches are one problem of one key."""
+    """Return one message per key; the branches of a union are joined."""
     problems: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(_known_path(item["loc"], kind, extra=item["type"] == "extra_forbidden"))
         if item["type"] == "extra_forbidden":
             text = f"unknown key. {_nearest(key, kind)}"
         elif item["type"] == "missing":
-            text = "this key is needed."
+            text = "this key is missing. Expected a value."
         else:
             text = f"{item['msg'].lower()}, not {item['input']!r}"
         problems.setdefault(key, []).append(text)
@@ -122,7 +126,7 @@ def _describe(error: ValidationError, kind: type[BaseModel], where: str) -> str:
 def _known_path(
     location: tuple[int | str, ...], kind: type[BaseModel], *, extra: bool
 ) -> list[str]:
-    """The part of an error location that is made of keys, without union branch names."""
+    """Return the keys of an error location, without the names of union branches."""
     path: list[str] = []
     model: type[BaseModel] | None = kind
     for part in location:
@@ -138,18 +142,18 @@ def _known_path(
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> EvaluateConfig:
-    """Read the configuration of a test run; see ``load_as``."""
+    """Read the configuration of a test run; see `load_as`."""
     return load_as(EvaluateConfig, path, overrides)
 
 
 def load_as(kind: type[Kind], path: str | Path, overrides: Sequence[str] = ()) -> Kind:
     """Read a YAML file, apply overrides and validate as ``kind``.
 
-    Relative paths in the file are kept as written: they start from the current directory, as
-    they do for every other command.
+    Relative paths in the file are not changed: they are relative to the current directory, as in
+    every other command.
 
     Raises:
-        ConfigError: CONFIG_NOT_FOUND, or whatever is wrong in the file.
+        ConfigError: CONFIG_NOT_FOUND, or an error in the file.
     """
     data = read_yaml(path)
     if overrides and isinstance(data, dict | None):
@@ -163,12 +167,12 @@ _PATHS = {
     "output": ("dir",),
 }
 _ALWAYS = {("dataset", "path"), ("output", "dir")}
-"""Always paths. The others may be names, so they count as paths only where something exists."""
+"""Keys that are always paths. The others may be names, so they are paths only if they exist."""
 _WORDS = {"auto", "best", "last", "imagenet", "dataset"}
 
 
 def with_absolute_paths(config: Kind) -> Kind:
-    """Return the configuration with absolute local paths, so that it can be resumed anywhere.
+    """Return the configuration with absolute local paths, so that any directory can resume it.
 
     Addresses (``s3://``), words such as ``auto``, and names of jobs stay as they are.
     """

@@ -1,4 +1,4 @@
-"""The configuration of the metrics, and of the parts of a set that they are computed for."""
+"""The configuration of the metrics and of the slices of the dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snellen.pipelines.config.base import Fraction, PositiveInt, Section
 
 
 def _slicing_form(value: Any) -> str | None:
-    """Which form an entry of ``slices`` has, so that an error is about that form alone."""
+    """Return the form of an entry of ``slices``, so that an error names only that form."""
     if isinstance(value, str) and value.strip():
         return "column"
     known = isinstance(value, Mapping) and set(value) <= {"by", "edges"} and value.get("by")
@@ -27,7 +27,7 @@ def _rising(edges: tuple[float, ...] | None) -> tuple[float, ...] | None:
 
 @dataclass(frozen=True)
 class SliceBy:
-    """Parts of the set: by a column, or one of the names in `snellen.metrics.slices.BINS`."""
+    """Slices by a column, or by one of the names in `snellen.metrics.slices.BINS`."""
 
     by: str
     edges: Annotated[tuple[FiniteFloat, ...] | None, AfterValidator(_rising)] = None
@@ -38,39 +38,48 @@ Slicing = Annotated[
     Discriminator(
         _slicing_form,
         custom_error_type="slicing",
-        custom_error_message="expected a column, or {by: COLUMN, edges: [10, 20]} for a column of "
-        "numbers",
+        custom_error_message="expected a column, or {by: COLUMN, edges: [10, 20]} for a numeric "
+        "column",
     ),
 ]
 
 
 class MetricsConfig(Section):
-    """What is computed from the result files; `rescore` changes it without inference."""
+    """The metrics, computed from the result files; `rescore` changes them without inference."""
 
-    confidence_level: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
-    ece_bins: Annotated[StrictInt, Field(ge=2, le=1000)] = 15
+    confidence_level: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.95, description="Confidence level of the intervals."
+    )
+    ece_bins: Annotated[StrictInt, Field(ge=2, le=1000)] = Field(
+        15, description="Number of bins of the expected calibration error."
+    )
     operating_confidence: Fraction = Field(
-        0.25, description="Detections below it do not count in matches, precision and recall."
+        0.25,
+        description="Confidence threshold of the operating point: detections below it do not count "
+        "in matches, precision, recall and the confusion matrix.",
     )
     operating_iou: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        0.5, description="Overlap (IoU, or OKS for poses) that makes a match."
+        0.5, description="Minimum overlap of a match: IoU, or OKS for poses."
     )
     kpt_sigmas: tuple[Annotated[float, Field(gt=0.0)], ...] | None = Field(
-        None, description="Sigmas of the keypoints; null: COCO's for 17, else 1/K each."
+        None, description="Sigmas of the K keypoints; null: COCO's for K = 17, else 1/K each."
     )
     max_dets: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
         (1, 10, 100), description="COCO's maximum numbers of detections per image and class."
     )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
-        None, description="Resamples for intervals of the APs; null: 200; 0: none."
+        None,
+        description="Number of bootstrap resamples for the intervals of the APs; null: 200; 0: no "
+        "intervals.",
     )
     slices: tuple[Slicing, ...] = Field(
         (),
-        description="Also the metrics of parts of the set: columns (meta_camera), image_size, "
-        "object_size, object_count; or {by: COLUMN, edges: [10, 20]} for a column of numbers.",
+        description="Slices that the metrics are also computed for: columns (meta_camera), "
+        "image_size, object_size, object_count; or {by: COLUMN, edges: [10, 20]} for a numeric "
+        "column.",
     )
 
     @property
     def sliced_by(self) -> tuple[SliceBy, ...]:
-        """``slices`` in one form."""
+        """``slices``, with columns in the form of `SliceBy`."""
         return tuple(SliceBy(one) if isinstance(one, str) else one for one in self.slices)

@@ -18,13 +18,13 @@ from snellen.pipelines.config.yaml_file import read_yaml
 
 Visualize = Literal["none", "failed", "all"] | PositiveInt
 Images = str | Path | Sequence[str | Path]
-"""A folder, an image, a manifest or the like; or several images and folders, in order."""
+"""A folder, an image, a manifest and so on; or several images and folders, in order."""
 
 
 class PredictSection(RunSection):
-    """How the job is executed."""
+    """Execution of the job."""
 
-    # A wider choice than that of a test run; whoever runs a job decides on one of its two.
+    # A wider choice than for a test run: auto is resolved when the job starts.
     engine: Literal["auto", "ray", "inline"] = Field(  # type: ignore[assignment]
         "auto",
         description="inline: in this process, without Ray; auto: inline for a few local images.",
@@ -32,7 +32,7 @@ class PredictSection(RunSection):
 
 
 class PredictOutput(OutputConfig):
-    """Where results are written, and which images are drawn."""
+    """The output folder, and the images that are drawn."""
 
     visualize: Visualize = Field(
         "none",
@@ -64,21 +64,21 @@ def predict_config_of(
     settings: Mapping[str, Any],
     overrides: Sequence[str] = (),
 ) -> PredictConfig:
-    """Put a configuration together; what comes later wins: file, settings, overrides.
+    """Merge a file, settings and overrides into a configuration; later ones win.
 
     Args:
         config: a YAML file, a mapping of the same keys, or None.
-        images: take the place of ``dataset.path``.
-        settings: dotted key -> value; None leaves the key alone.
+        images: override ``dataset.path``.
+        settings: dotted key -> value; None is ignored.
         overrides: ``key.sub=value`` words.
 
     Raises:
-        ConfigError: MODEL_MISSING, nothing says which model; or what is wrong with a key.
+        ConfigError: MODEL_MISSING, no model is named; or an invalid key.
     """
     where = str(config) if isinstance(config, str | Path) else "configuration"
     data: Any = read_yaml(config) if isinstance(config, str | Path) else dict(config or {})
     if data is not None and not isinstance(data, dict):
-        return build_as(PredictConfig, data, where=where)  # which says what was expected
+        return build_as(PredictConfig, data, where=where)  # raises the error
     data = apply_overrides(data or {}, ())
     named: dict[str, Any] = {
         **settings,
@@ -91,9 +91,9 @@ def predict_config_of(
     if not data.get("model"):
         raise ConfigError(
             "MODEL_MISSING",
-            "a model was expected: a configuration file, a training job (--job NAME, with "
-            "--checkpoint best, last or an epoch), or a file (--checkpoint FILE --adapter timm or "
-            "ultralytics).",
+            "no model is named. Expected a configuration file, a training job (--job NAME, with "
+            "--checkpoint best, last or an epoch) or a checkpoint file (--checkpoint FILE "
+            "--adapter timm or ultralytics).",
         )
     return build_as(PredictConfig, data, where=where)
 
@@ -101,15 +101,15 @@ def predict_config_of(
 def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
     section, _, leaf = key.rpartition(".")
     below = data.setdefault(section, {}) if section else data
-    if below is None:  # a section with nothing in it, in YAML
+    if below is None:  # an empty section of the YAML file
         below = data[section] = {}
     if not isinstance(below, dict):
-        raise ConfigError("CONFIG_INVALID", f"{where}: {section}: a section was expected.")
+        raise ConfigError("CONFIG_INVALID", f"{where}: {section} is a value. Expected a section.")
     below[leaf] = value
 
 
 def path_of(images: Images) -> str | list[str]:
-    """Return ``dataset.path`` for images named by a person; a list of one is that one."""
+    """Return ``dataset.path`` for named images; a list of one is that path."""
     named = [images] if isinstance(images, str | Path) else images
     paths = [str(image) for image in named]
     return paths[0] if len(paths) == 1 else paths

@@ -89,7 +89,7 @@ class ModelConfig(Section):
         "name", description="Match tensors by name, or by position with equal shapes."
     )
     trust: StrictBool = Field(
-        False, description="Load a TorchScript file, which is code and can do anything."
+        False, description="Load a TorchScript file, which is executable code."
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Options of the adapter.")
 
@@ -97,16 +97,28 @@ class ModelConfig(Section):
 class PreprocessConfig(Section):
     """Overrides of the framework's evaluation transform; unset keys keep its values."""
 
-    img_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
-    crop_pct: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    crop_mode: Literal["center", "squash", "border"] | None = None
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    img_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        None, description="Side of the square input in pixels, or [height, width]."
+    )
+    crop_pct: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None, description="Side of the centre crop as a fraction of the resized image."
+    )
+    crop_mode: Literal["center", "squash", "border"] | None = Field(
+        None, description="Crop mode of timm."
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = Field(
+        None, description="Interpolation of the resize."
+    )
+    mean: tuple[float, ...] | None = Field(
+        None, description="Mean per channel, of values in 0..1, for the normalisation."
+    )
+    std: tuple[float, ...] | None = Field(
+        None, description="Standard deviation per channel, for the normalisation."
+    )
 
 
 class RunSection(Section):
-    """How the run is executed."""
+    """Execution of the run."""
 
     engine: Literal["ray", "inline"] = Field(
         "ray", description="inline: in this process, without Ray."
@@ -114,17 +126,23 @@ class RunSection(Section):
     batch_size: AutoInt = Field("auto", description="Images per forward pass.")
     actors: AutoInt = Field("auto", description="Number of processes that hold the model.")
     threads: AutoInt = Field("auto", description="Concurrent units per actor without a GPU.")
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        "fp32", description="Precision of the forward pass."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: cuda if a GPU is free, else cpu."
+    )
     unit_rows: AutoInt = Field("auto", description="Images per unit, the step of resume.")
     max_failed: MaxFailed | None = Field(
-        None, description="Stop when more images fail: a number, or a fraction such as 0.01."
+        None,
+        description="Maximum number of failed images before the run stops, or a fraction such as "
+        "0.01.",
     )
     seed: StrictInt = Field(0, description="Random seed; stored with the run.")
 
 
 class OutputConfig(Section):
-    """Where results are written."""
+    """Output of the run."""
 
     dir: str = Field("auto", description="Results folder; auto: runs/.")
     sql_rows_limit: Annotated[StrictInt, Field(ge=0)] = Field(
@@ -135,12 +153,16 @@ class OutputConfig(Section):
 class RayConfig(Section):
     """The Ray cluster of the run; by default an embedded one on this machine."""
 
-    address: str | None = Field(None, description="'auto' or host:port joins a running cluster.")
-    num_cpus: PositiveInt | None = Field(None, description="CPUs of an embedded Ray.")
-    num_gpus: Annotated[StrictInt, Field(ge=0)] | None = Field(
-        None, description="GPUs of an embedded Ray."
+    address: str | None = Field(
+        None, description="'auto' or host:port of a running cluster; null: an embedded one."
     )
-    object_store_memory: PositiveInt | None = Field(None, description="Bytes.")
+    num_cpus: PositiveInt | None = Field(None, description="Number of CPUs of an embedded Ray.")
+    num_gpus: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        None, description="Number of GPUs of an embedded Ray."
+    )
+    object_store_memory: PositiveInt | None = Field(
+        None, description="Size of the object store in bytes."
+    )
     no_progress_timeout: PositiveInt = Field(
         600, description="Seconds without progress after which the run is interrupted."
     )
@@ -152,15 +174,18 @@ class CommonConfig(Section):
     preset: ClassVar[Preset]
 
     name: str | None = Field(
-        None, description="Name of the run; -2, -3 ... is appended if it is taken."
+        None, description="Name of the run; -2, -3 ... is appended if the name is taken."
     )
-    task: Literal["auto"] | TaskType = "auto"
+    task: Literal["auto"] | TaskType = Field(
+        "auto", description="Task of the model; auto: as in the checkpoint."
+    )
     model: ModelConfig
     dataset: Section
     preprocess: PreprocessConfig = PreprocessConfig()
     run: RunSection = RunSection()
     output: OutputConfig = OutputConfig()
     database: str | None = Field(
-        None, description="Run tables; default SNELLEN_DATABASE or sqlite:///runs/snellen.db."
+        None,
+        description="URL of the run tables; null: SNELLEN_DATABASE or sqlite:///runs/snellen.db.",
     )
     ray: RayConfig = RayConfig()

@@ -1,7 +1,7 @@
-"""Read YAML strictly.
+"""Strict reader of YAML.
 
-Three things that YAML accepts silently are rejected: a duplicate key, ``1e-3`` (text in
-YAML 1.1), and ``no`` / ``on`` where a name was meant (booleans in YAML 1.1).
+It rejects what YAML 1.1 accepts silently: duplicate keys, ``1e-3`` (text), and ``no`` or ``on``
+(booleans).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BOOLEAN_WORDS = {"y", "n", "yes", "no", "on", "off"}
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and words that YAML 1.1 turns into booleans."""
+    """SafeLoader that rejects duplicate keys and words that YAML 1.1 reads as booleans."""
 
 
 def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -28,17 +28,21 @@ def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[An
     for key_node, value_node in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
             raise ConfigError(
-                "CONFIG_YAML", f"line {key_node.start_mark.line + 1}: merge keys are not supported."
+                "CONFIG_YAML",
+                f"line {key_node.start_mark.line + 1}: merge keys (<<) are not supported.",
             )
         key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
         if not isinstance(key, str | int):
-            raise ConfigError("CONFIG_YAML", f"line {line}: the key {key!r} is not a word.")
+            raise ConfigError(
+                "CONFIG_YAML",
+                f"line {line}: the key {key!r} is no name. Expected text or a number.",
+            )
         if key in seen:
             raise ConfigError(
                 "CONFIG_DUPLICATE_KEY",
-                f"line {line}: the key '{key}' stands twice (first in line {seen[key]}). "
-                "Remove one of them.",
+                f"line {line}: duplicate key '{key}', first in line {seen[key]}. Expected unique "
+                "keys. Remove one of them.",
             )
         seen[key] = line
         result[key] = loader.construct_object(value_node, deep=True)
@@ -50,7 +54,7 @@ def _construct_bool(loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
         raise ConfigError(
             "CONFIG_BOOLEAN_WORD",
             f"line {node.start_mark.line + 1}: YAML reads the bare word '{node.value}' as a "
-            f"boolean. Write true or false, or quote it: '{node.value}' in quotes.",
+            f'boolean. Expected true or false, or text in quotes. Write "{node.value}" for text.',
         )
     return bool(loader.construct_yaml_bool(node))
 
@@ -61,7 +65,7 @@ def _construct_str(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
         raise ConfigError(
             "CONFIG_NUMBER_AS_TEXT",
             f"line {node.start_mark.line + 1}: YAML reads {text} as text, not as a number. "
-            f"Write {float(text)!r}, or quote it if text is meant.",
+            f"Expected a number or text in quotes. Write {float(text)!r} for the number.",
         )
     return text
 
@@ -89,22 +93,28 @@ def parse_yaml(text: str, *, where: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError("CONFIG_YAML", f"{where}:{line} not valid YAML: {problem}.") from None
+        raise ConfigError("CONFIG_YAML", f"{where}:{line} invalid YAML: {problem}.") from None
 
 
 def read_yaml(path: str | Path) -> Any:
-    """What a YAML file says, read strictly.
+    """Read a YAML file strictly.
 
     Raises:
-        ConfigError: CONFIG_NOT_FOUND, CONFIG_UNREADABLE, or as ``parse_yaml``.
+        ConfigError: CONFIG_NOT_FOUND, CONFIG_UNREADABLE, or as `parse_yaml`.
     """
     file = Path(path)
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError("CONFIG_NOT_FOUND", f"{file}: there is no such file.") from None
+        raise ConfigError(
+            "CONFIG_NOT_FOUND", f"{file} does not exist. Expected a YAML file."
+        ) from None
     except IsADirectoryError:
-        raise ConfigError("CONFIG_NOT_FOUND", f"{file} is a folder, not a YAML file.") from None
+        raise ConfigError(
+            "CONFIG_NOT_FOUND", f"{file} is a folder. Expected a YAML file."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("CONFIG_UNREADABLE", f"{file}: cannot be read: {error}.") from None
+        raise ConfigError(
+            "CONFIG_UNREADABLE", f"{file} cannot be read: {error}. Expected a YAML file in UTF-8."
+        ) from None
     return parse_yaml(text, where=str(file))

@@ -17,7 +17,7 @@ from snellen.pipelines.config.yaml_file import parse_yaml
 MINIMAL = "model: {checkpoint: best.pth}\ndataset: {path: data}\n"
 
 
-def refused(text: str, tmp_path: Path, overrides: tuple[str, ...] = ()) -> ConfigError:
+def rejected(text: str, tmp_path: Path, overrides: tuple[str, ...] = ()) -> ConfigError:
     file = tmp_path / "run.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -67,7 +67,7 @@ def test_a_minimal_file_and_its_defaults(tmp_path: Path) -> None:
     ],
 )
 def test_an_unknown_key_names_the_nearest(text: str, expected: str, tmp_path: Path) -> None:
-    error = refused(text, tmp_path)
+    error = rejected(text, tmp_path)
     assert (error.code, problem(error, tmp_path)) == ("CONFIG_INVALID", expected)
 
 
@@ -77,36 +77,37 @@ def test_an_unknown_key_names_the_nearest(text: str, expected: str, tmp_path: Pa
         (
             "model: {}\nrun:\n  batch_size: 1\n  batch_size: 2\n",
             "CONFIG_DUPLICATE_KEY",
-            "line 4: the key 'batch_size' stands twice (first in line 3). Remove one of them.",
+            "line 4: duplicate key 'batch_size', first in line 3. Expected unique keys. Remove one "
+            "of them.",
         ),
         (
             "run: {max_failed: 1e-3}\n",
             "CONFIG_NUMBER_AS_TEXT",
-            "line 1: YAML reads 1e-3 as text, not as a number. Write 0.001, or quote it if text "
-            "is meant.",
+            "line 1: YAML reads 1e-3 as text, not as a number. Expected a number or text in "
+            "quotes. Write 0.001 for the number.",
         ),
         (
             "model:\n  class_names: [yes, no]\n",
             "CONFIG_BOOLEAN_WORD",
-            "line 2: YAML reads the bare word 'yes' as a boolean. Write true or false, or quote "
-            "it: 'yes' in quotes.",
+            "line 2: YAML reads the bare word 'yes' as a boolean. Expected true or false, or text "
+            'in quotes. Write "yes" for text.',
         ),
         (
             "on: 1\n",
             "CONFIG_BOOLEAN_WORD",
-            "line 1: YAML reads the bare word 'on' as a boolean. Write true or false, or quote "
-            "it: 'on' in quotes.",
+            "line 1: YAML reads the bare word 'on' as a boolean. Expected true or false, or text "
+            'in quotes. Write "on" for text.',
         ),
         (
             "base: &base {a: 1}\nrun:\n  <<: *base\n",
             "CONFIG_YAML",
-            "line 3: merge keys are not supported.",
+            "line 3: merge keys (<<) are not supported.",
         ),
-        ("1.5: a\n", "CONFIG_YAML", "line 1: the key 1.5 is not a word."),
+        ("1.5: a\n", "CONFIG_YAML", "line 1: the key 1.5 is no name. Expected text or a number."),
     ],
 )
 def test_what_yaml_would_misread(text: str, code: str, expected: str, tmp_path: Path) -> None:
-    error = refused(text, tmp_path)
+    error = rejected(text, tmp_path)
     assert (error.code, problem(error, tmp_path)) == (code, expected)
 
 
@@ -114,9 +115,9 @@ def test_what_yaml_would_misread(text: str, code: str, expected: str, tmp_path: 
     "text", ["a: [1\n", "a: b: c\n", "\tmodel: {}\n", "!!python/name:os.system ''\n"]
 )
 def test_what_is_not_yaml_names_the_line(text: str, tmp_path: Path) -> None:
-    error = refused(text, tmp_path)
+    error = rejected(text, tmp_path)
     assert error.code == "CONFIG_YAML"
-    assert re.match(r"line \d+: not valid YAML: ", problem(error, tmp_path))
+    assert re.match(r"line \d+: invalid YAML: ", problem(error, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_what_is_not_yaml_names_the_line(text: str, tmp_path: Path) -> None:
         ({"run": {"precision": "int8"}}, "run.precision: "),
         ({"dataset": {"path": "d", "limit": 0}}, "dataset.limit: "),
         ({"dataset": {"path": "d", "follow_links": "yes"}}, "dataset.follow_links: "),
-        ({"dataset": {}}, "dataset.path: this key is needed."),
+        ({"dataset": {}}, "dataset.path: this key is missing."),
         ({"metrics": {"confidence_level": 1}}, "metrics.confidence_level: "),
         ({"metrics": {"ece_bins": 1}}, "metrics.ece_bins: "),
         ({"preprocess": {"crop_pct": 0}}, "preprocess.crop_pct: "),
@@ -157,7 +158,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("data", [None, [], "text", 3])
 def test_what_is_no_mapping(data: Any) -> None:
-    with pytest.raises(ConfigError, match="a mapping with the keys model and dataset was expected"):
+    with pytest.raises(ConfigError, match="Expected a mapping with the keys model and dataset"):
         build_config(data)
 
 
@@ -175,7 +176,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
-    assert "not an empty file" in refused("", tmp_path).message
+    assert "run.yaml is empty. Expected" in rejected("", tmp_path).message
 
 
 def test_overrides_are_yaml_values(tmp_path: Path) -> None:
@@ -205,16 +206,16 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "code", "message"),
     [
-        ("run.batch_size", "CONFIG_OVERRIDE", "'run.batch_size': an override has the form"),
-        ("=8", "CONFIG_OVERRIDE", "'=8': an override has the form key.sub=value."),
-        ("dataset.path.sub=1", "CONFIG_OVERRIDE", "'path' is not a section"),
+        ("run.batch_size", "CONFIG_OVERRIDE", "'run.batch_size' is no override. Expected the form"),
+        ("=8", "CONFIG_OVERRIDE", "'=8' is no override. Expected the form key.sub=value."),
+        ("dataset.path.sub=1", "CONFIG_OVERRIDE", "'path' is a value. Expected a section."),
         ("run.max_failed=1e-3", "CONFIG_NUMBER_AS_TEXT", "override run.max_failed: line 1"),
         ("name=no", "CONFIG_BOOLEAN_WORD", "override name: line 1"),
         ("run.batchsize=8", "CONFIG_INVALID", "Did you mean 'run.batch_size'?"),
     ],
 )
 def test_overrides_that_are_wrong(word: str, code: str, message: str, tmp_path: Path) -> None:
-    error = refused(MINIMAL, tmp_path, (word,))
+    error = rejected(MINIMAL, tmp_path, (word,))
     assert error.code == code
     assert message in error.message
 

@@ -72,7 +72,7 @@ def test_what_can_be_visualized(value: Any) -> None:
         ("output: {masks: jpg}\n", "output.masks: input should be 'none' or 'png', not 'jpg'"),
         ("dataset: {path: [1]}\n", "dataset.path: input should be a valid string"),
         ("run: {engine: ry}\n", "run.engine: input should be 'auto', 'ray' or 'inline', not 'ry'"),
-        ("run: {}\nrun: {}\n", "line 3: the key 'run' stands twice (first in line 2)."),
+        ("run: {}\nrun: {}\n", "line 3: duplicate key 'run', first in line 2."),
         ("metrics: {ece_bins: 3}\n", "metrics: unknown key."),
     ],
 )

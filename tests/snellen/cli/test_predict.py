@@ -194,7 +194,7 @@ def test_resume(cli: PredictCli) -> None:
     [
         (("predict",), "MODEL_MISSING", "--job NAME"),
         (("predict", "data/0/00.png"), "MODEL_MISSING", "--checkpoint FILE"),
-        (("predict", "none.yaml"), "CONFIG_NOT_FOUND", "there is no such file"),
+        (("predict", "none.yaml"), "CONFIG_NOT_FOUND", "none.yaml does not exist"),
         (("predict", "--adapter", NAME), "DATASET_MISSING", "on the command line"),
         (
             ("predict", "--adapter", NAME, "data/0/00.png", "no.png"),
