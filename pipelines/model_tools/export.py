@@ -1,4 +1,4 @@
-"""Export a checkpoint to another format and keep the file only if its predictions are equal."""
+"""Export of a checkpoint to another format; the file is kept only if its predictions are equal."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
 
 _SIZES = ((320, 240), (97, 211), (640, 480), (64, 64), (401, 100), (224, 224))
-"""Width and height of the pictures that an export is tried on."""
+"""Width and height of the test images of an export."""
 _BATCHES = (1, 3)
 _COMPARED_FROM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """How a model is exported.
+    """The settings of an export.
 
     Attributes:
-        file_format: ``onnx`` or ``torchscript``; also the ending of the file.
-        checkpoint: best, last or an epoch, of a job.
-        output: the file; None puts it beside the checkpoint.
-        imgsz: side of the square input; None keeps the checkpoint's.
-        nms: False exports the head that needs no suppression, of a YOLO model that has two.
+        file_format: ``onnx`` or ``torchscript``.
+        checkpoint: best, last or an epoch of a job.
+        output: the file; None writes it beside the checkpoint.
+        imgsz: side of the square input in pixels; None keeps the checkpoint's.
+        nms: False exports the end-to-end head of a YOLO model that has two heads.
         overwrite: replace an existing file.
     """
 
@@ -59,13 +59,13 @@ def export_model(
     database: str | None = None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Write, check and register an exported model.
+    """Export, check and register a model.
 
     Args:
         reference: see `snellen.pipelines.models.reference.resolve_reference`.
-        settings: how.
-        database: of the run tables.
-        reporter: told what is done.
+        settings: format, file and options of the model.
+        database: URL of the run tables.
+        reporter: is told about progress.
 
     Returns:
         JSON-serialisable: ``path, format, bytes, sha256, source, check, job``.
@@ -74,7 +74,7 @@ def export_model(
         ConfigError: FORMAT_UNKNOWN, OPTION_INVALID, EXPORT_UNSUPPORTED.
         InputError: no such job or checkpoint, OUTPUT_TAKEN, EXPORT_FAILED, or the code of
             `snellen.store.atomic_file.output_error_code`.
-        RunError: EXPORT_DIFFERS; no file is left.
+        RunError: EXPORT_DIFFERS; no file is kept.
     """
     told = reporter or Reporter()
     suffix = _suffix(settings.file_format)
@@ -154,13 +154,18 @@ def _target(spec: AdapterSpec, settings: ExportSettings, suffix: str) -> Path:
     if target.suffix != suffix:
         raise ConfigError(
             "OUTPUT_INVALID",
-            f"--output '{target}': a file of the format {settings.file_format} has the ending "
-            f"{suffix}, which tells what it is.",
+            f"--output '{target}' has the wrong suffix. Expected {suffix} for the format "
+            f"{settings.file_format}.",
         )
     if target.is_dir() or (target.exists() and not settings.overwrite):
-        raise InputError("OUTPUT_TAKEN", f"'{target}' exists; remove it, or add --overwrite.")
+        raise InputError(
+            "OUTPUT_TAKEN", f"'{target}' exists. Expected a new file. Remove it or add --overwrite."
+        )
     if not target.parent.is_dir():
-        raise InputError("OUTPUT_NOT_WRITABLE", f"'{target.parent}' is no folder; make it first.")
+        raise InputError(
+            "OUTPUT_NOT_WRITABLE",
+            f"the folder '{target.parent}' does not exist. Expected an existing folder.",
+        )
     return target
 
 
@@ -169,7 +174,7 @@ def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSp
     kept = ("nms_iou", "max_detections", "multi_label")
     options = {key: spec.options[key] for key in kept if key in spec.options}
     if "trust" in keys:
-        options["trust"] = True  # this process has just written the file
+        options["trust"] = True  # this process wrote the file
     return AdapterSpec(
         adapter=file_format,
         checkpoint=str(file),
@@ -186,10 +191,10 @@ def _name(located: LocatedModel) -> str:
 
 
 def _write(adapter: Adapter, target: Path, file_format: str, told: Reporter) -> dict[str, Any]:
-    """Write beside the target, try the file, and only then give it its name."""
+    """Write the file under a temporary name and rename it if it passes the check."""
     exportable = adapter.as_exportable()
     if adapter.info.class_names is None:
-        told.note("the checkpoint has no class names, so the file will have none")
+        told.note("the checkpoint has no class names, so the file has none")
     with output_errors(target, InputError), atomic_file(target) as partial:
         told.status(f"Exporting to {target.name}")
         write_export(exportable, file_format, partial)
@@ -214,9 +219,10 @@ def _checked(adapter: Adapter, exportable: Any, spec: AdapterSpec) -> dict[str, 
     if outputs > 1 or worst.reasons:
         raise RunError(
             "EXPORT_DIFFERS",
-            f"the exported {adapter.info.architecture} does not answer as its checkpoint: outputs "
-            f"differ by {outputs:.3g} of what is let pass, and of the answers "
-            f"{', '.join(worst.reasons) or 'nothing'} ({asdict(worst)}). No file is left.",
+            f"the exported {adapter.info.architecture} differs from its checkpoint: its outputs "
+            f"reach {outputs:.3g} times the tolerance; differing predictions: "
+            f"{', '.join(worst.reasons) or 'none'} ({asdict(worst)}). Expected equal predictions. "
+            "No file is kept.",
         )
     return {
         "images": len(found),
@@ -229,7 +235,7 @@ def _checked(adapter: Adapter, exportable: Any, spec: AdapterSpec) -> dict[str, 
 
 
 def _picture(width: int, height: int, seed: int) -> Any:
-    """Smooth colours, some rectangles and discs, and a little noise."""
+    """Draw a test image: smooth colours, rectangles, discs and a little noise."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     canvas = np.stack([255 * x / width, 255 * y / height, 127 + 90 * np.sin(x / 9 + seed)], axis=2)

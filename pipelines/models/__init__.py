@@ -1,1 +1,1 @@
-"""Locate and load the model that a configuration names."""
+"""Models: training jobs, references, and the location and loading of checkpoints."""

@@ -1,4 +1,4 @@
-"""Load a checkpoint once and find out what it is."""
+"""Loading of a located checkpoint."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ResolvedModel:
     """A loaded checkpoint.
 
     Attributes:
-        spec: how workers build the adapter; absolute paths, nothing left at ``auto``.
-        info: what was found in the checkpoint.
-        reads_images: False for an adapter that never looks at pixels.
-        adapter: the model, if this process is to run it.
-        job: the training job that it belongs to, if one is registered.
+        spec: the specification of the adapter for workers: absolute paths, no ``auto``.
+        info: description of the checkpoint.
+        reads_images: False for an adapter that does not read pixels.
+        adapter: the loaded model, if this process runs it.
+        job: the registered training job of the checkpoint, if any.
         dataset_names: class names are the dataset's (``model.class_names: dataset``).
     """
 
@@ -38,13 +38,13 @@ class ResolvedModel:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """K class names in output order; the numbers 0 to K - 1 where the checkpoint has none."""
+        """K class names in output order; the numbers 0 to K - 1 for a checkpoint without names."""
         info = self.info
         return info.class_names or tuple(str(number) for number in range(info.num_classes))
 
 
 def load_model(located: LocatedModel, device: str | None) -> ResolvedModel:
-    """Load the checkpoint.
+    """Load a located checkpoint.
 
     Args:
         located: from `locate_model`.
@@ -68,11 +68,12 @@ def load_model(located: LocatedModel, device: str | None) -> ResolvedModel:
     if located.task not in ("auto", task):
         raise ConfigError(
             "TASK_MISMATCH",
-            f"task: {located.task} was asked for, but the checkpoint is for {task}.",
+            f"task: {located.task} does not fit: the checkpoint is for {task}. Expected the same "
+            "task, or auto.",
         )
     return resolved
 
 
 def wrap_adapter(adapter: Adapter) -> ResolvedModel:
-    """Describe an adapter that this process has loaded already."""
+    """Return the model of an adapter that is loaded already."""
     return ResolvedModel(adapter.spec, adapter.info, adapter.reads_images, adapter, None, False)

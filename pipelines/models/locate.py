@@ -1,4 +1,4 @@
-"""Find the checkpoint that a configuration names, and describe it to an adapter."""
+"""Location of the checkpoint that a configuration names, and its description for an adapter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from snellen.store.views import JobView
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model as a person asks for it.
+    """A model as a configuration names it.
 
     Attributes:
         model: the ``model`` section of a configuration.
@@ -39,7 +39,7 @@ class ModelRequest:
 
     @staticmethod
     def of(config: CommonConfig) -> ModelRequest:
-        """Return the model that a configuration asks for."""
+        """Return the model that a configuration names."""
         return ModelRequest(
             config.model, config.preprocess, config.run.precision, config.preset, config.task
         )
@@ -47,11 +47,11 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class LocatedModel:
-    """A checkpoint that was found and is not loaded yet.
+    """A checkpoint that is located and not loaded yet.
 
     Attributes:
-        spec: how workers build the adapter; absolute paths, nothing left at ``auto``.
-        job: the training job that it belongs to, if one is registered.
+        spec: the specification of the adapter for workers: absolute paths, no ``auto``.
+        job: the registered training job of the checkpoint, if any.
         dataset_names: class names are the dataset's (``model.class_names: dataset``).
         task: the task that the checkpoint must be for, or ``auto``.
     """
@@ -62,7 +62,7 @@ class LocatedModel:
     task: Literal["auto"] | TaskType = "auto"
 
     def trusted(self) -> LocatedModel:
-        """Return the model with ``model.trust`` set, where the adapter knows it."""
+        """Return the model with ``model.trust`` set, if the adapter has that option."""
         if "trust" not in load_adapter_class(self.spec.adapter).options.model_fields:
             return self
         options = {**self.spec.options, "trust": True}
@@ -70,7 +70,7 @@ class LocatedModel:
 
 
 def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
-    """Find the checkpoint. Quick: imports no framework and reads no weights.
+    """Locate the checkpoint without importing a framework or reading weights.
 
     Raises:
         ConfigError: a setting is missing or contradicts another one; ADAPTER_UNKNOWN and the
@@ -87,8 +87,9 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
     if checkpoint is None and adapter.needs_checkpoint:
         raise ConfigError(
             "MODEL_MISSING",
-            "model: a checkpoint is needed: model.checkpoint with a file, or model.job with a "
-            "training job (and model.checkpoint: best, last or an epoch).",
+            f"the model of the adapter {adapter_name} has no checkpoint. Expected model.checkpoint "
+            "with a file, or model.job with a training job (and model.checkpoint: best, last or an "
+            "epoch).",
         )
     spec = AdapterSpec(
         adapter=adapter_name,
@@ -118,7 +119,8 @@ def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | No
     if isinstance(which, int) or which in {"best", "last"}:
         raise ConfigError(
             "MODEL_JOB_MISSING",
-            f"model.checkpoint: '{which}' names a checkpoint of a training job; set model.job.",
+            f"model.checkpoint: '{which}' is a checkpoint of a training job. Expected model.job, "
+            "too. Set model.job=NAME.",
         )
     check_not_remote(which, "model.checkpoint")
     path = Path(which).expanduser()
@@ -163,8 +165,8 @@ def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | N
     if not file.is_file():
         raise ConfigError(
             "CLASS_NAMES_NOT_FOUND",
-            f"model.class_names: '{names}' is neither auto, imagenet, dataset, a list, nor an "
-            "existing text file with one name per line.",
+            f"model.class_names: the file '{names}' does not exist. Expected auto, imagenet, "
+            "dataset, a list, or a text file with one name per line.",
         )
     return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
 

@@ -1,4 +1,4 @@
-"""Models as a person names them: a file, a job, a configuration, or a loaded adapter."""
+"""References to models: a file, a training job, a configuration, or a loaded adapter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """A model that a person named, and the database of a configuration that names one."""
+    """A referenced model, and the database if a configuration names one."""
 
     request: ModelRequest
     database: str | None = None
@@ -28,13 +28,13 @@ def resolve_reference(reference: str, *, checkpoint: str | None = None) -> Model
     """Return the model that ``reference`` names.
 
     Args:
-        reference: a checkpoint file; a job's id, name or run directory; ``JOB:CHECKPOINT`` with
-            best, last or an epoch; or a YAML configuration, of which the sections ``model`` and
-            ``preprocess`` count (for weights that need an architecture, for example).
-        checkpoint: best, last or an epoch, of a job.
+        reference: a checkpoint file; the id, name or run directory of a job; ``JOB:CHECKPOINT``
+            with best, last or an epoch; or a YAML configuration, whose sections ``model`` and
+            ``preprocess`` are used (for weights that need an architecture, for example).
+        checkpoint: best, last or an epoch of a job.
 
     Raises:
-        ConfigError: CHECKPOINT_TWICE, or what is wrong with the configuration.
+        ConfigError: CHECKPOINT_TWICE, or an error in the configuration.
     """
     path = Path(reference).expanduser()
     if path.suffix in {".yaml", ".yml"} and path.is_file():
@@ -49,8 +49,8 @@ def resolve_reference(reference: str, *, checkpoint: str | None = None) -> Model
         if which is not None and checkpoint is not None:
             raise ConfigError(
                 "CHECKPOINT_TWICE",
-                f"'{reference}' names the checkpoint {which}, and --checkpoint {checkpoint} was "
-                "given; give one of them.",
+                f"'{reference}' names the checkpoint {which}, and --checkpoint names {checkpoint}. "
+                "Expected one of them. Remove one.",
             )
         which = which or checkpoint
         folder = Path(job).expanduser()
@@ -64,8 +64,8 @@ def _only_of_jobs(reference: str, checkpoint: str | None) -> None:
     if checkpoint is not None:
         raise ConfigError(
             "CHECKPOINT_TWICE",
-            f"'{reference}' is a file, so --checkpoint {checkpoint} has no meaning; it chooses "
-            "among the checkpoints of a job.",
+            f"'{reference}' is a file, and --checkpoint {checkpoint} is for jobs. Expected one of "
+            "them. Remove --checkpoint.",
         )
 
 

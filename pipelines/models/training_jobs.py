@@ -1,4 +1,4 @@
-"""Register training jobs: from a run directory's own files, or from a bare checkpoint."""
+"""Registration of training jobs, from the files of a run directory or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 
 _PROVISIONAL = "provisional"
-"""Key in the config of a job whose checkpoint has not been loaded yet."""
+"""Key in the ``config`` of a job whose checkpoint has not been loaded yet."""
 
 
 def register_directory(
@@ -37,13 +37,13 @@ def register_directory(
     name: str | None = None,
     class_names: Sequence[str] | None = None,
 ) -> JobView:
-    """Recognise a training run directory and fill its job and its epoch curve.
+    """Register a training run directory: its job and its validation results.
 
     Args:
         db: the open database.
         path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
-        name: name of the job; default: the directory's name.
-        class_names: names in output order, where the directory does not hold them.
+        name: name of the job; default: the name of the directory.
+        class_names: names in output order, if the directory does not contain them.
 
     Raises:
         InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
@@ -62,13 +62,13 @@ def register_run(
     """Register a run directory that has been read; see `register_directory`.
 
     Raises:
-        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is not known.
+        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is unknown.
     """
     if found.framework is None or found.task_type is None:
         raise InputError(
             "RUN_DIRECTORY_UNKNOWN",
-            f"'{found.path}' has checkpoints, but no args.yaml that says which framework and task "
-            "they are of. Name the checkpoint itself as model.checkpoint, with model.adapter and "
+            f"'{found.path}' has checkpoints of an unknown framework or task. Expected an "
+            "args.yaml. Or set model.checkpoint to a checkpoint file, with model.adapter and "
             "model.architecture.",
         )
     names = list(class_names) if class_names else found.class_names and list(found.class_names)
@@ -102,14 +102,14 @@ def register_checkpoint(
     name: str | None = None,
     made_of: dict[str, Any] | None = None,
 ) -> JobView:
-    """Register a bare checkpoint file as a job of its own, from what was found in it.
+    """Register a single checkpoint file as a training job.
 
     Args:
         db: the open database.
-        info: what was found.
+        info: description of the checkpoint.
         class_names: names in output order, if known.
-        name: of the job; default: the file's, without its ending.
-        made_of: of an exported file: the job and the checkpoint that it was made of.
+        name: name of the job; default: the name of the file without its suffix.
+        made_of: the job and the checkpoint that an exported file was made from.
     """
     path = info.checkpoint_path or info.framework
     return upsert_training_job(
@@ -131,9 +131,9 @@ def register_checkpoint(
 
 
 def submit_checkpoint(db: Database, spec: AdapterSpec, task: str) -> JobView:
-    """Return the job of a bare checkpoint that has not been loaded yet.
+    """Return the job of a single checkpoint that has not been loaded yet.
 
-    A checkpoint without a job gets a provisional one, which holds what the adapter alone tells;
+    A checkpoint without a job gets a provisional one, with only the facts of its adapter;
     `register_checkpoint` completes it when the checkpoint is loaded.
 
     Args:
@@ -176,25 +176,26 @@ def register_file(
     class_names: Sequence[str] | None = None,
     trust: bool = False,
 ) -> JobView:
-    """Register a checkpoint file that says itself what it is, such as an ONNX file.
+    """Register a checkpoint file that describes its own model, such as an ONNX file.
 
     Args:
         db: the open database.
         path: the file.
-        name: of the job; default: the file's, without its ending.
-        class_names: names in output order, where the file does not hold them.
-        trust: a TorchScript file may be loaded, although it is code.
+        name: name of the job; default: the name of the file without its suffix.
+        class_names: names in output order, if the file does not contain them.
+        trust: load a TorchScript file, which is executable code.
 
     Raises:
-        InputError: CHECKPOINT_UNKNOWN for one that does not, or what loading it raises.
+        InputError: CHECKPOINT_UNKNOWN for any other file, or an error of loading it.
     """
     file = check_local_path(path)
     adapter = adapter_for_file(file)
     if adapter is None:
         raise InputError(
             "CHECKPOINT_UNKNOWN",
-            f"'{file}' does not say which model it belongs to; register its run directory, or name "
-            "it as model.checkpoint, with model.adapter and model.architecture.",
+            f"'{file}' does not describe its model. Expected an exported or an Ultralytics file. "
+            "Register its run directory, or set model.checkpoint, model.adapter and "
+            "model.architecture.",
         )
     names = tuple(class_names) if class_names else None
     takes_trust = "trust" in load_adapter_class(adapter).options.model_fields
@@ -204,10 +205,10 @@ def register_file(
 
 
 def find_job(db: Database, reference: str | int) -> JobView:
-    """A job by id, name or run directory; a directory that is not registered yet is.
+    """Return a job by id, name or run directory; a new directory is registered.
 
     Raises:
-        InputError: JOB_NOT_FOUND, or what ``register_directory`` raises.
+        InputError: JOB_NOT_FOUND, or as `register_directory`.
     """
     if isinstance(reference, str):
         check_not_remote(reference, "model.job")
@@ -217,19 +218,19 @@ def find_job(db: Database, reference: str | int) -> JobView:
 
 
 def checkpoint_of(job: JobView, which: str) -> Path:
-    """The file of ``best``, ``last`` or an epoch of a job.
+    """Return the file of ``best``, ``last`` or an epoch of a job.
 
     Raises:
-        InputError: CHECKPOINT_NOT_FOUND, with what exists.
+        InputError: CHECKPOINT_NOT_FOUND, listing the checkpoints that exist.
     """
     where = Path(job.output_dir or "")
     if where.is_file() and which in {"best", "last"}:
-        return where  # a bare checkpoint is its own best and last
+        return where  # a single checkpoint is its own best and last
     return resolve_checkpoint(where, which, job.framework)
 
 
 def describe_job(job: JobView) -> dict[str, Any]:
-    """What ``--json`` prints of a training job."""
+    """Return the JSON document of a training job."""
     where = Path(job.output_dir or "")
     entries = list_checkpoints(where) if where.is_dir() else []
     checkpoints: list[dict[str, Any]] = [

@@ -1,1 +1,1 @@
-"""Decide how a run is carried out: units, workers, threads, batch size."""
+"""Planning of a run: units, workers, threads, batch size, and its fingerprint."""

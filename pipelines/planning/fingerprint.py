@@ -17,7 +17,7 @@ from snellen.pipelines.planning.plan import Plan
 _SECTIONS = ("task", "model", "dataset", "preprocess")
 _RUN_KEYS = ("precision",)
 _FREE_DATASET_KEYS = ("storage_options",)
-"""They say how images are read, not which: sizes and times are checked when they are read."""
+"""Keys for the access to images: sizes and times are checked when the images are read."""
 
 
 def snellen_version() -> str:
@@ -29,7 +29,7 @@ def snellen_version() -> str:
 
 
 def hashed_settings(config: AnyConfig) -> dict[str, Any]:
-    """Return the settings that make a result, flat: dotted key -> JSON value."""
+    """Return the settings that the results depend on, flat: dotted key -> JSON value."""
     data = config.model_dump(mode="json")
     chosen: dict[str, Any] = {key: data[key] for key in _SECTIONS}
     chosen["dataset"] = {k: v for k, v in data["dataset"].items() if k not in _FREE_DATASET_KEYS}
@@ -39,7 +39,7 @@ def hashed_settings(config: AnyConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What is stored about the results of a run: its configuration and its fingerprint."""
+    """The stored configuration and fingerprint of a run."""
 
     config: AnyConfig
     stored: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Fingerprint:
 def fingerprint(
     config: AnyConfig, info: ModelInfo, manifest_hash: str, plan: Plan
 ) -> dict[str, Any]:
-    """Return the fingerprint that is stored with a run.
+    """Compute the fingerprint that is stored with a run.
 
     Returns:
         ``config_hash``, ``manifest_hash``, ``checkpoint_sha256`` and ``versions`` by library.
@@ -68,12 +68,12 @@ def fingerprint(
 
 
 def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: str) -> None:
-    """Reject a resume when anything that makes a result has changed.
+    """Reject a resume if anything that the results depend on has changed.
 
     Args:
-        before: what is stored with the run.
+        before: stored with the run.
         after: the configuration to resume with.
-        info: the checkpoint as it is now.
+        info: description of the checkpoint as it is now.
         run: name of the run, for the message.
 
     Raises:

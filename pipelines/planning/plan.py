@@ -1,8 +1,9 @@
-"""Choose units and resources, say why, and refuse what could never be scheduled.
+"""The plan of a run: units and resources, with reasons; impossible requests are rejected.
 
-``unit_rows`` and ``batch_size`` make the result (batches are cut inside a unit), so they follow
-from the model, the number of images and the kind of device alone: the same on every machine
-with that kind of device. Actors, threads and CPU shares do not, and follow what is available.
+Results depend on ``unit_rows`` and ``batch_size``, because batches are cut inside a unit. They
+therefore follow only from the model, the number of images and the kind of device, and are equal on
+every machine with that kind of device. Actors, threads and CPU shares follow from the free
+resources.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _MIN_ACTOR_CPUS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """What a run may use: free CPUs and GPUs, and the memory of the smallest node in bytes."""
+    """Free resources: CPUs, GPUs, nodes, and the memory of the smallest node in bytes."""
 
     cpus: float
     gpus: int
@@ -41,16 +42,16 @@ class Available:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that was chosen; stored in the run's ``resolved`` column.
+    """The resolved settings of a run, stored in its column ``resolved``.
 
     Attributes:
         layout: ``inline`` (this process), ``cpu`` (all inside actors), ``gpu`` (CPU tasks
             decode and write, GPU actors infer).
         device: ``cpu`` or ``cuda``.
-        total, unit_rows, batch_size: images, images a unit, images a forward pass.
-        actors, threads: processes with a model; concurrent units in each.
-        actor_cpus, actor_gpus: what one actor reserves in Ray.
-        reasons: one line for each choice, for people.
+        total, unit_rows, batch_size: images in all, per unit, and per forward pass.
+        actors, threads: processes with a model, and concurrent units in each.
+        actor_cpus, actor_gpus: resources that one actor reserves in Ray.
+        reasons: one line per choice, for the user.
     """
 
     layout: Layout
@@ -67,11 +68,11 @@ class Plan:
 
     @property
     def units(self) -> int:
-        """Number of units."""
+        """The number of units."""
         return math.ceil(self.total / self.unit_rows)
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored with the run."""
+        """Return the plan as it is stored with the run."""
         return {**asdict(self), "units": self.units, "reasons": list(self.reasons)}
 
 
@@ -83,8 +84,8 @@ class PlanRequest:
         config: the ``run`` section of the configuration.
         info: the loaded checkpoint.
         total: number of images in the manifest.
-        reads_images: False for adapters that never look at pixels.
-        has_cuda: the model runs on a GPU of this process (inline engine).
+        reads_images: False for an adapter that does not read pixels.
+        has_cuda: this process has a GPU for the model (inline engine).
     """
 
     config: RunSection
@@ -99,10 +100,10 @@ def make_plan(request: PlanRequest, available: Available) -> Plan:
 
     Args:
         request: the run.
-        available: what is free now, not what exists.
+        available: the resources that are free now.
 
     Raises:
-        ConfigError: PLAN_UNSCHEDULABLE, with what is free and what would fit.
+        ConfigError: PLAN_UNSCHEDULABLE, naming the free resources and a request that fits.
     """
     config, info, total = request.config, request.info, request.total
     layout, device, why = _choose_layout(config, available, request.has_cuda)
@@ -138,28 +139,31 @@ def _choose_layout(
     if config.engine == "inline":
         if config.device == "cuda" and not has_cuda:
             raise ConfigError(
-                "PLAN_UNSCHEDULABLE", "run.device: cuda was asked for, but no GPU is visible here."
+                "PLAN_UNSCHEDULABLE",
+                "run.device: cuda is not available: this process sees no GPU. Expected one. Set "
+                "run.device=cpu.",
             )
         device = "cuda" if has_cuda and config.device != "cpu" else "cpu"
         return "inline", device, f"inline: in this process on {device}, no Ray"
     if config.device == "cuda" and available.gpus < 1:
         raise ConfigError(
             "PLAN_UNSCHEDULABLE",
-            "run.device: cuda was asked for, but Ray has no free GPU "
-            f"(free: {available.cpus:g} CPUs, {available.gpus} GPUs).",
+            f"run.device: cuda is not available: Ray has {available.cpus:g} free CPUs and "
+            f"{available.gpus} free GPUs. Expected a free GPU. Set run.device=cpu.",
         )
     if available.gpus >= 1 and config.device != "cpu":
         if available.cpus < 1:
             raise ConfigError(
                 "PLAN_UNSCHEDULABLE",
-                f"reading and decoding need one free CPU; Ray has {available.cpus:g} free.",
+                f"Ray has {available.cpus:g} free CPUs. Expected at least 1, for reading and "
+                "decoding. Wait for other work to end, or start Ray with more CPUs.",
             )
         return "gpu", "cuda", f"{available.gpus} free GPUs: CPUs decode and write, GPUs infer"
     if available.cpus < _MIN_ACTOR_CPUS:
         raise ConfigError(
             "PLAN_UNSCHEDULABLE",
-            f"an actor needs {_MIN_ACTOR_CPUS} free CPUs; Ray has {available.cpus:g} free. "
-            "Wait for other work to end, or start Ray with more CPUs.",
+            f"Ray has {available.cpus:g} free CPUs. Expected at least {_MIN_ACTOR_CPUS}, for an "
+            "actor. Wait for other work to end, or start Ray with more CPUs.",
         )
     return "cpu", "cpu", f"{_cpus(available.cpus)} free, no GPU: all steps inside the actors"
 
@@ -184,7 +188,7 @@ def _unit_rows(
     seconds = _DECODE_SECONDS + (flops / _CPU_FLOPS_PER_SECOND if device == "cpu" else 0.0)
     rows = min(_UNIT_SECONDS / seconds, _MAX_UNIT_ROWS)
     if device != "cpu":
-        # Decoded units cross the object store: small enough that every GPU gets some.
+        # Decoded units pass through the object store: small ones, so that every GPU gets some.
         rows = min(rows * 8, _DECODED_BYTES / math.prod(info.input_shape), _MAX_UNIT_ROWS)
     rows = max(min(rows, total / _MIN_UNITS), _MIN_UNIT_ROWS)
     return int(2 ** math.floor(math.log2(rows)))
@@ -202,12 +206,12 @@ def _actors(
         if actors > available.gpus:
             raise ConfigError(
                 "PLAN_UNSCHEDULABLE",
-                f"run.actors: {actors} actors need {actors} GPUs; Ray has {available.gpus} free. "
-                f"Set run.actors to at most {available.gpus}, or leave it at auto.",
+                f"run.actors: {actors} actors need {actors} GPUs. Expected no more than the "
+                f"{available.gpus} free GPUs of Ray. Set run.actors={available.gpus} or auto.",
             )
         return actors, 2, 0.0, 1.0, f"{actors} actors with one GPU each"
     threads = _THREADS_PER_ACTOR if config.threads == "auto" else config.threads
-    # One CPU stays free, so that a server or a task beside the run can be scheduled.
+    # One CPU stays free, so that a server or a task can be scheduled beside the run.
     share = available.cpus - 1 if available.cpus >= 2 else available.cpus / 2
     each_bytes = _ACTOR_BYTES + 6 * info.parameters  # float32 weights, and room to load them
     by_memory = max(1, int(available.memory * 0.6 / each_bytes)) * available.nodes
@@ -217,8 +221,8 @@ def _actors(
         fit = max(1, int(share / _MIN_ACTOR_CPUS))
         raise ConfigError(
             "PLAN_UNSCHEDULABLE",
-            f"run.actors: {wanted} actors do not fit in {available.cpus:g} free CPUs; "
-            f"set run.actors to at most {fit}, or leave it at auto.",
+            f"run.actors: {wanted} actors do not fit in the {available.cpus:g} free CPUs of Ray. "
+            f"Expected at most {fit}. Set run.actors={fit} or auto.",
         )
     each = max(each, _MIN_ACTOR_CPUS / 2)
     text = f"{actors} actor{'s' if actors > 1 else ''} with {threads} threads"

@@ -1,4 +1,4 @@
-"""Units: fixed, consecutive ranges of the manifest, the step of scheduling and of resume."""
+"""Units: fixed, consecutive ranges of the manifest that are scheduled and resumed as a whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Images ``start`` to ``stop`` (excluded) of the manifest."""
+    """Images ``start`` to ``stop`` (exclusive) of the manifest."""
 
     unit_id: int
     start: int
@@ -16,12 +16,12 @@ class Unit:
 
     @property
     def rows(self) -> int:
-        """Number of images."""
+        """The number of images."""
         return self.stop - self.start
 
 
 def make_units(total: int, unit_rows: int) -> list[Unit]:
-    """Cut ``total`` images into units of ``unit_rows``; the last one may be shorter."""
+    """Split ``total`` images into units of ``unit_rows``; the last one may be shorter."""
     return [
         Unit(index, start, min(start + unit_rows, total))
         for index, start in enumerate(range(0, total, unit_rows))
@@ -29,6 +29,6 @@ def make_units(total: int, unit_rows: int) -> list[Unit]:
 
 
 def without(units: Sequence[Unit], done: Iterable[int]) -> list[Unit]:
-    """The units whose id is not in ``done``, in order."""
+    """Return the units whose id is not in ``done``, in order."""
     finished = set(done)
     return [unit for unit in units if unit.unit_id not in finished]

@@ -136,7 +136,7 @@ def test_a_file_that_does_not_agree_is_not_left(
 
     monkeypatch.setitem(writer.FORMATS, "onnx", spoilt)
     before = sorted(path.name for path in timm_run.iterdir())
-    with pytest.raises(RunError, match="does not answer as its checkpoint") as caught:
+    with pytest.raises(RunError, match="differs from its checkpoint") as caught:
         export_model(str(timm_run), ExportSettings("onnx"), database=database)
     assert caught.value.code == "EXPORT_DIFFERS"
     assert sorted(path.name for path in timm_run.iterdir()) == before

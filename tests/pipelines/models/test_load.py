@@ -85,9 +85,9 @@ def test_a_checkpoint_inside_of_a_run_directory_brings_its_job(
 @pytest.mark.parametrize(
     ("model", "code", "message"),
     [
-        ({}, "MODEL_MISSING", "model: a checkpoint is needed: model.checkpoint with a file, or"),
-        ({"checkpoint": "best"}, "MODEL_JOB_MISSING", "'best' names a checkpoint of a training"),
-        ({"checkpoint": 3}, "MODEL_JOB_MISSING", "'3' names a checkpoint of a training job"),
+        ({}, "MODEL_MISSING", "has no checkpoint. Expected model.checkpoint with a file, or"),
+        ({"checkpoint": "best"}, "MODEL_JOB_MISSING", "'best' is a checkpoint of a training"),
+        ({"checkpoint": 3}, "MODEL_JOB_MISSING", "'3' is a checkpoint of a training job"),
         ({"checkpoint": "/no.pth"}, "CHECKPOINT_NOT_FOUND", "there is no such file"),
         ({"checkpoint": "https://x/m.pth"}, "REMOTE_REFUSED", "nothing is downloaded"),
         ({"checkpoint": "hf-hub:timm/x"}, "REMOTE_REFUSED", "nothing is downloaded"),
@@ -168,13 +168,13 @@ def test_names_from_a_file(db: Database, checkpoint: Path, tmp_path: Path) -> No
     assert model.info.class_names == ("a", "b", "c")
     error = refused(db, checkpoint=str(checkpoint), class_names="no-such.txt")
     assert error.code == "CLASS_NAMES_NOT_FOUND"
-    assert "neither auto, imagenet, dataset, a list" in error.message
+    assert "does not exist. Expected auto, imagenet, dataset, a list" in error.message
     error = refused(db, checkpoint=str(checkpoint), class_names="https://x/names.txt")
     assert error.code == "REMOTE_REFUSED"
 
 
 def test_a_task_that_is_not_the_checkpoints(db: Database) -> None:
-    with pytest.raises(ConfigError, match="object_detection was asked for") as caught:
+    with pytest.raises(ConfigError, match="task: object_detection does not fit") as caught:
         resolved(db, task="object_detection", adapter=NAME)
     assert caught.value.code == "TASK_MISMATCH"
 

@@ -126,6 +126,6 @@ def test_directories_that_say_too_little(db: Database, tmp_path: Path) -> None:
     assert caught.value.code == "RUN_DIRECTORY_UNKNOWN"
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.pth").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"no args\.yaml that says which framework"):
+    with pytest.raises(InputError, match=r"unknown framework or task\. Expected an args\.yaml"):
         register_directory(db, tmp_path)
     assert list_training_jobs(db) == []

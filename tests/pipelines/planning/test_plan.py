@@ -1,4 +1,4 @@
-"""The plan: results depend on model, images and device kind; resources on what is free."""
+"""The plan: units follow from model, images and device kind, resources from free ones."""
 
 from __future__ import annotations
 
@@ -94,39 +94,42 @@ def test_memory_bounds_the_actors() -> None:
     [
         (
             {"cpus": 0.1},
-            "an actor needs 0.25 free CPUs; Ray has 0.1 free. Wait for other work to end, or "
-            "start Ray with more CPUs.",
+            "Ray has 0.1 free CPUs. Expected at least 0.25, for an actor. Wait for other work to "
+            "end, or start Ray with more CPUs.",
         ),
         (
             {"cpus": 4, "device": "cuda"},
-            "run.device: cuda was asked for, but Ray has no free GPU (free: 4 CPUs, 0 GPUs).",
+            "run.device: cuda is not available: Ray has 4 free CPUs and 0 free GPUs. Expected a "
+            "free GPU. Set run.device=cpu.",
         ),
         (
             {"cpus": 0.5, "gpus": 1},
-            "reading and decoding need one free CPU; Ray has 0.5 free.",
+            "Ray has 0.5 free CPUs. Expected at least 1, for reading and decoding. Wait for other "
+            "work to end, or start Ray with more CPUs.",
         ),
         (
             {"engine": "inline", "device": "cuda"},
-            "run.device: cuda was asked for, but no GPU is visible here.",
+            "run.device: cuda is not available: this process sees no GPU. Expected one. Set "
+            "run.device=cpu.",
         ),
         (
             {"gpus": 2, "actors": 3},
-            "run.actors: 3 actors need 3 GPUs; Ray has 2 free. Set run.actors to at most 2, or "
-            "leave it at auto.",
+            "run.actors: 3 actors need 3 GPUs. Expected no more than the 2 free GPUs of Ray. Set "
+            "run.actors=2 or auto.",
         ),
         (
             {"cpus": 2, "actors": 9},
-            "run.actors: 9 actors do not fit in 2 free CPUs; set run.actors to at most 4, or "
-            "leave it at auto.",
+            "run.actors: 9 actors do not fit in the 2 free CPUs of Ray. Expected at most 4. Set "
+            "run.actors=4 or auto.",
         ),
     ],
 )
-def test_what_could_never_be_scheduled(arguments: dict[str, Any], message: str) -> None:
+def test_impossible_requests_are_rejected(arguments: dict[str, Any], message: str) -> None:
     assert rejected(**arguments) == message
 
 
 def test_the_advice_of_an_error_works() -> None:
-    assert "at most 4" in rejected(cpus=2, actors=9)
+    assert "run.actors=4" in rejected(cpus=2, actors=9)
     assert plan(2, actors=4).actors == 4
 
 
