@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 def stderr_console() -> Console:
@@ -37,6 +38,16 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+def show(document: Any, tables: Callable[[], Iterable[RenderableType]], *, as_json: bool) -> None:
+    """Print a document as JSON, or the tables that are made of it."""
+    if as_json:
+        print_json(document)
+        return
+    console = stdout_console()
+    for table in tables():
+        console.print(table)
 
 
 def print_error(code: str, message: str, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from snellen.cli.options import (
     one_of,
     open_run,
 )
-from snellen.cli.output import print_json, stdout_console
+from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
 
 if TYPE_CHECKING:
@@ -97,12 +97,9 @@ def errors_command(
         page = analysis.instances(query)
     asked = {"bucket": bucket} if bucket else {"true": true, "predicted": predicted}
     document = instances_document(found, page, **asked, offset=offset)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.errors.tables import instances_table
 
-    stdout_console().print(instances_table(document))
+    show(document, lambda: [instances_table(document)], as_json=as_json)
 
 
 def _print_summary(
@@ -119,10 +116,6 @@ def _print_summary(
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading result files")
         document = errors_document(run, analysis.summary(min_confidence=min_confidence, top=top))
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.errors.tables import errors_tables
 
-    for table in errors_tables(document):
-        stdout_console().print(table)
+    show(document, lambda: errors_tables(document), as_json=as_json)

@@ -16,7 +16,7 @@ from snellen.cli.options import (
     one_of,
     open_database,
 )
-from snellen.cli.output import print_json, stdout_console
+from snellen.cli.output import print_json, show, stdout_console
 from snellen.cli.progress import make_reporter
 
 
@@ -72,12 +72,9 @@ def register_command(
     else:
         job = register_directory(db, directory, name=name, class_names=names)
     document = describe_job(job)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.results.tables import job_table
 
-    stdout_console().print(job_table(document, validation_results(db, job.id)))
+    show(document, lambda: [job_table(document, validation_results(db, job.id))], as_json=as_json)
 
 
 def jobs_command(
@@ -93,12 +90,9 @@ def jobs_command(
     from snellen.store.jobs import list_training_jobs
 
     documents = [describe_job(job) for job in list_training_jobs(open_database(database))]
-    if as_json:
-        print_json(documents)
-        return
     from snellen.cli.results.tables import jobs_table
 
-    stdout_console().print(jobs_table(documents))
+    show(documents, lambda: [jobs_table(documents)], as_json=as_json)
 
 
 def manifest_command(

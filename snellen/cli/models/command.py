@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, TrustOption, one_of
-from snellen.cli.output import print_json, stdout_console
+from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
 
 
@@ -82,12 +82,9 @@ def export_command(
 
         settings = ExportSettings(file_format, checkpoint, output, imgsz, nms, overwrite)
         document = export_model(job, settings, database=database, reporter=reporter)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.models.tables import export_table
 
-    stdout_console().print(export_table(document))
+    show(document, lambda: [export_table(document)], as_json=as_json)
 
 
 def parity_command(
@@ -171,12 +168,8 @@ def parity_command(
             trust=trust,
         )
         document = compare_models(a, b, settings, database=database, reporter=reporter)
-    if as_json:
-        print_json(document)
-    else:
-        from snellen.cli.models.tables import parity_tables
+    from snellen.cli.models.tables import parity_tables
 
-        for table in parity_tables(document):
-            stdout_console().print(table)
+    show(document, lambda: parity_tables(document), as_json=as_json)
     if document["verdict"] != EQUIVALENT:
         raise typer.Exit(1)

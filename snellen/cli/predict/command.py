@@ -17,7 +17,7 @@ from snellen.cli.options import (
     OffsetOption,
     open_database,
 )
-from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.output import show, stderr_console
 from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
 from snellen.cli.verified import print_verified
@@ -204,10 +204,7 @@ def predictions_command(
         db = open_database(database)
         jobs = list_inference_jobs(db, status=status, limit=limit, offset=offset)
         documents = [inference_document(one) for one in jobs]
-        if as_json:
-            print_json(documents)
-        else:
-            stdout_console().print(jobs_table(documents))
+        show(documents, lambda: [jobs_table(documents)], as_json=as_json)
         return
     _check_status(status, jobs=False)
     db = open_database(database)
@@ -230,11 +227,7 @@ def predictions_command(
     )
     page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
     document = predictions_document(inference_document(found, db), page)
-    if as_json:
-        print_json(document)
-        return
-    for table in job_tables(document, offset=offset, details=True):
-        stdout_console().print(table)
+    show(document, lambda: job_tables(document, offset=offset, details=True), as_json=as_json)
 
 
 def _verify(db: Database, job: InferenceJobView, *, as_json: bool, debug: bool) -> None:
@@ -275,13 +268,11 @@ def _print_job(job: InferenceJobView, database: str | None, *, as_json: bool) ->
             document = predictions_document(document, page)
     finally:
         db.close()
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.predict.tables import job_tables
 
-    for table in job_tables(document):
-        stdout_console().print(table)
+    show(document, lambda: job_tables(document), as_json=as_json)
+    if as_json:
+        return
     if job.failed_images and document["total"] > 1:
         stderr_console().print(f"Next:  snellen predictions {job.id} --status failed")
     elif document["total"] > _LISTED:

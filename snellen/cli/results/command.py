@@ -18,7 +18,7 @@ from snellen.cli.options import (
     open_database,
     open_run,
 )
-from snellen.cli.output import print_json, stdout_console
+from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
 from snellen.cli.verified import print_verified
 
@@ -64,12 +64,9 @@ def runs_command(
     job_id = get_training_job(db, job).id if job is not None else None
     found = list_test_runs(db, status=status, training_job_id=job_id, limit=limit, offset=offset)
     documents = [run_document(run) for run in found]
-    if as_json:
-        print_json(documents)
-        return
     from snellen.cli.results.tables import runs_table
 
-    stdout_console().print(runs_table(documents))
+    show(documents, lambda: [runs_table(documents)], as_json=as_json)
 
 
 def show_command(
@@ -92,13 +89,13 @@ def show_command(
 
     db, found = open_run(database, run)
     document = run_document(found, db)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.results.tables import run_tables
 
-    for table in run_tables(document, per_class=per_class, confusion=confusion, details=True):
-        stdout_console().print(table)
+    show(
+        document,
+        lambda: run_tables(document, per_class=per_class, confusion=confusion, details=True),
+        as_json=as_json,
+    )
 
 
 def images_command(
@@ -157,12 +154,9 @@ def images_command(
         error_code=error_code,
     )
     page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
-    if as_json:
-        print_json(images_document(page))
-        return
     from snellen.cli.results.tables import images_table
 
-    stdout_console().print(images_table(page, offset))
+    show(images_document(page), lambda: [images_table(page, offset)], as_json=as_json)
 
 
 def rescore_command(
@@ -185,13 +179,9 @@ def rescore_command(
     with make_reporter(debug=debug) as reporter:
         new = rescore_run(db, found, overrides or [], reporter)
     document = run_document(new, db)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.results.tables import run_tables
 
-    for table in run_tables(document):
-        stdout_console().print(table)
+    show(document, lambda: run_tables(document), as_json=as_json)
 
 
 def slices_command(
@@ -227,12 +217,9 @@ def slices_command(
     with make_reporter(debug=debug) as reporter:
         reporter.status("Computing metrics of each slice")
         document = slice_run(db, found, by, edges=limits)
-    if as_json:
-        print_json(document)
-        return
     from snellen.cli.results.tables import slices_table
 
-    stdout_console().print(slices_table(by, document["slices"]))
+    show(document, lambda: [slices_table(by, document["slices"])], as_json=as_json)
 
 
 def verify_command(
