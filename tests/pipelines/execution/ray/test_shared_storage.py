@@ -47,7 +47,7 @@ def test_a_node_that_cannot_write(tmp_path: Path) -> None:
 def test_a_node_that_does_not_see_the_data(tmp_path: Path) -> None:
     answer = answer_probe(str(tmp_path), "t1", [tmp_path, Path("/not/there")])
     message = refused(tmp_path, "t1", answer)
-    assert message.startswith(f"node {answer.node} does not see /not/there. Checkpoint, data set")
+    assert message.startswith(f"node {answer.node} does not see /not/there. Checkpoint, dataset")
 
 
 def test_a_stale_file_is_no_answer(tmp_path: Path) -> None:
