@@ -1,4 +1,4 @@
-"""How a run happens, one package per step.
+"""The steps of a run, one package per step.
 
 In the order in which a run passes them: `config`, `models`, `data`, `planning`, `execution` and
 `runs`, which submits, executes and finishes a run with all of them. `tasks` holds one record per

@@ -2,10 +2,10 @@
 
     python examples/digits/make_dataset.py --root demo-data/digits
 
-makes ``<root>/{train,val,test}/<digit>/<NNNN>.png``: grey PNG files of 32 x 32 pixels, named after
-their place in scikit-learn's set. A fifth of the digits is for testing, a fifth of the rest for
-validation (choosing the best epoch), each with the classes in the same proportions. The same seed
-gives the same files.
+writes ``<root>/{train,val,test}/<digit>/<NNNN>.png``: grey PNG files of 32 x 32 pixels, named by
+their index in scikit-learn's dataset. A fifth of the digits is the test split and a fifth of the
+rest the validation split (which selects the best epoch), stratified by class. The same seed gives
+the same files.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _WHITE = 16  # scikit-learn's pixels are 0 (paper) to 16 (ink)
 
 
 def write_digits(root: Path, seed: int = SEED) -> dict[str, int]:
-    """Write all digits; an older set in ``root`` is replaced.
+    """Write all digits; an older dataset in ``root`` is replaced.
 
     Args:
         root: folder of the splits.
-        seed: of the division into splits.
+        seed: random seed of the splits.
 
     Returns:
-        Number of images by split.
+        The number of images per split.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -54,7 +54,7 @@ def write_digits(root: Path, seed: int = SEED) -> dict[str, int]:
 
 
 def main() -> None:
-    """Make the data set."""
+    """Write the dataset."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--root",
@@ -63,10 +63,10 @@ def main() -> None:
         help="folder to write into (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=SEED, help="of the splits (default: %(default)s)"
+        "--seed", type=int, default=SEED, help="random seed of the splits (default: %(default)s)"
     )
     arguments = parser.parse_args()
-    print("writing scikit-learn's handwritten digits as PNG files ...", flush=True)
+    print("Writing scikit-learn's handwritten digits as PNG files ...", flush=True)
     counts = write_digits(arguments.root, arguments.seed)
     listed = ", ".join(f"{count:,} {split}" for split, count in counts.items())
     print(f"{sum(counts.values()):,} digits in {arguments.root}: {listed}")

@@ -1,12 +1,12 @@
-"""Train a tiny timm classifier on the digits, on a CPU, into a run directory as timm's own.
+"""Train a tiny timm classifier on the digits on a CPU and write a run directory of timm.
 
     python examples/digits/train.py --root demo-data/digits
 
-makes ``<root>/runs/<YYYYmmdd-HHMMSS>-<model>-<img>/`` with ``args.yaml``, ``summary.csv``,
+writes ``<root>/runs/<YYYYmmdd-HHMMSS>-<model>-<img>/`` with ``args.yaml``, ``summary.csv``,
 ``last.pth.tar``, ``model_best.pth.tar`` and ``checkpoint-N.pth.tar``, written by timm's own
-``CheckpointSaver`` and ``update_summary``. Images are read through timm's own data set and
-evaluation transform; the only augmentation is a shift by up to two pixels. The same seed
-on the same kind of machine gives the same weights.
+``CheckpointSaver`` and ``update_summary``. Images are read with timm's own dataset and
+evaluation transform; the only augmentation is a shift by up to two pixels. The same seed on the
+same kind of machine gives the same weights.
 """
 
 from __future__ import annotations
@@ -28,25 +28,35 @@ SHIFT = 2
 
 
 def parse_arguments() -> argparse.Namespace:
-    """The command line, in the names that timm's ``train.py`` uses."""
+    """Parse the command line, whose options are named as in timm's ``train.py``."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--root",
         type=Path,
         default=Path("demo-data/digits"),
-        help="folder of make_dataset.py (default: %(default)s)",
+        help="folder written by make_dataset.py (default: %(default)s)",
     )
-    parser.add_argument("--model", default="test_efficientnet", help="a timm model (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=10, help="(default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=64, help="(default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=3e-3, help="highest rate (%(default)s)")
-    parser.add_argument("--img-size", type=int, default=32, help="pixels (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+    parser.add_argument(
+        "--model", default="test_efficientnet", help="timm model (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=10, help="number of epochs (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=64, help="images per step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--lr", type=float, default=3e-3, help="peak learning rate (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--img-size", type=int, default=32, help="side in pixels (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     return parser.parse_args()
 
 
 def as_timm(given: argparse.Namespace) -> argparse.Namespace:
-    """The arguments that timm's trainer would have had: they go into every checkpoint."""
+    """Return the arguments of timm's trainer, which are stored in every checkpoint."""
     return argparse.Namespace(
         data_dir=str(given.root.absolute()),
         dataset="",
@@ -81,7 +91,7 @@ def as_timm(given: argparse.Namespace) -> argparse.Namespace:
 
 
 def load_split(args: argparse.Namespace, split: str) -> tuple[Tensor, Tensor]:
-    """A whole split in memory: float32 (N, 3, S, S), normalised, and int64 (N,) labels."""
+    """Load a split: normalised images, float32 (N, 3, S, S), and labels, int64 (N,)."""
     transform = create_transform(
         (3, args.img_size, args.img_size),
         is_training=False,
@@ -97,7 +107,7 @@ def load_split(args: argparse.Namespace, split: str) -> tuple[Tensor, Tensor]:
 
 
 def shifted(batch: Tensor) -> Tensor:
-    """Each image moved by up to ``SHIFT`` pixels, the margin filled with its edge."""
+    """Shift each image by up to ``SHIFT`` pixels; the margin repeats its edge."""
     side = batch.shape[-1]
     padded = nn.functional.pad(batch, [SHIFT] * 4, mode="replicate")
     moves = torch.randint(0, 2 * SHIFT + 1, (len(batch), 2)).tolist()
@@ -114,7 +124,7 @@ def train_epoch(
     data: tuple[Tensor, Tensor],
     batch_size: int,
 ) -> float:
-    """One pass in random order; returns the mean loss."""
+    """Train one epoch in random order and return the mean loss."""
     images, labels = data
     model.train()
     total = 0.0
@@ -130,7 +140,7 @@ def train_epoch(
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, data: tuple[Tensor, Tensor]) -> OrderedDict[str, float]:
-    """Loss, top-1 and top-5 (percent), under timm's names."""
+    """Compute loss, top-1 and top-5 accuracy (percent), with timm's names."""
     images, labels = data
     model.eval()
     outputs = model(images)
@@ -142,14 +152,13 @@ def evaluate(model: nn.Module, data: tuple[Tensor, Tensor]) -> OrderedDict[str, 
 def train(given: argparse.Namespace) -> Path:
     """Train and return the run directory."""
     args = as_timm(given)
-    # One thread: more cost such a tiny model more than they give, and the weights would depend
-    # on their number.
+    # One thread: a tiny model is slower with more, and the weights would depend on their number.
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
     torch.use_deterministic_algorithms(True)
-    print(f"reading the images below {given.root} ...", flush=True)
+    print(f"Reading the images below {given.root} ...", flush=True)
     data, held_out = load_split(args, args.train_split), load_split(args, args.val_split)
-    # Channels last: three times as fast on a CPU.
+    # Channels last is three times as fast on a CPU.
     model = create_model(args.model, num_classes=args.num_classes)
     model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
@@ -169,7 +178,7 @@ def train(given: argparse.Namespace) -> Path:
         recovery_dir=str(directory),
         max_history=args.checkpoint_hist,
     )
-    print(f"training {args.model} on {len(data[1]):,} images, {args.epochs} epochs ...", flush=True)
+    print(f"Training {args.model} on {len(data[1]):,} images, {args.epochs} epochs ...", flush=True)
     for epoch in range(args.epochs):
         loss = train_epoch(model, optimizer, schedule, data, args.batch_size)
         found = evaluate(model, held_out)
@@ -189,11 +198,11 @@ def train(given: argparse.Namespace) -> Path:
 
 
 def main() -> None:
-    """Train on the digits."""
+    """Train and print the run directory."""
     given = parse_arguments()
     began = time.monotonic()
     directory = train(given)
-    print(f"trained in {time.monotonic() - began:.0f} s; run directory: {directory}")
+    print(f"Trained in {time.monotonic() - began:.0f} s; run directory: {directory}")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python examples/photographs/make_dataset.py --root demo-data/photographs
 
-makes ``<root>/images/<class>/<name>.jpg`` and ``<root>/weights/efficientnet-lite0.pth``. The
-pictures and the weights come out of installed packages; nothing is downloaded. They are other
-people's work (see the packages' own licences), so they stay out of this repository.
+writes ``<root>/images/<class>/<name>.jpg`` and ``<root>/weights/efficientnet-lite0.pth``. The
+photographs and the weights are from installed packages; nothing is downloaded. They have licences
+of their own (see the packages), so they are not part of this repository.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 from PIL import Image
 
 PHOTOGRAPHS: dict[str, tuple[str, str]] = {
-    # file: (package folder that holds it, name of the ImageNet class that it shows)
+    # file: (folder of the package, name of the ImageNet class)
     "chelsea.png": ("skimage/data", "tiger cat"),
     "coffee.png": ("skimage/data", "espresso"),
     "rocket.jpg": ("skimage/data", "missile"),
     "camera.png": ("skimage/data", "tripod"),
-    # Blurred by motion on purpose: the hard one.
+    # Blurred by motion, and therefore difficult.
     "clock_motion.png": ("skimage/data", "wall clock"),
     "china.jpg": ("sklearn/datasets/images", "palace"),
     "flower.jpg": ("sklearn/datasets/images", "daisy"),
@@ -32,16 +32,16 @@ JPEG_QUALITY = 95
 
 
 def write_photographs(root: Path) -> list[Path]:
-    """Write every photograph as an RGB JPEG into its class folder; an older set is replaced.
+    """Write every photograph as an RGB JPEG into its class folder.
 
     Args:
-        root: the demo folder; ``images`` in it is made anew.
+        root: the demo folder; its sub-folder ``images`` is replaced.
 
     Returns:
         The files, in the order of ``PHOTOGRAPHS``.
 
     Raises:
-        ValueError: a class that ImageNet does not have.
+        ValueError: a class is not a class of ImageNet.
     """
     from snellen.adapters.timm.imagenet import imagenet_class_names
 
@@ -51,7 +51,7 @@ def write_photographs(root: Path) -> list[Path]:
     written = []
     for name, (folder, label) in PHOTOGRAPHS.items():
         if label not in known:
-            raise ValueError(f"'{label}' is not the name of an ImageNet class")
+            raise ValueError(f"'{label}' is no class of ImageNet. Expected one of its names")
         target = images / label / f"{Path(name).stem}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
         with _in_package(folder, name).open("rb") as file, Image.open(file) as image:
@@ -61,7 +61,7 @@ def write_photographs(root: Path) -> list[Path]:
 
 
 def copy_weights(root: Path) -> Path:
-    """Copy the EfficientNet-Lite0 weights out of their package to a path that stays the same."""
+    """Copy the EfficientNet-Lite0 weights from their package to a fixed path."""
     name = "efficientnet-lite0-57934424.pth"
     target = root / "weights" / "efficientnet-lite0.pth"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def _in_package(folder: str, name: str) -> Traversable:
 
 
 def main() -> None:
-    """Make the photographs and the weights."""
+    """Write the photographs and the weights."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument(
         "--root",

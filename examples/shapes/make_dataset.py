@@ -1,9 +1,9 @@
-"""Draw a small data set of coloured shapes with boxes, outlines and keypoints.
+"""Draw a small dataset of coloured shapes with boxes, outlines and keypoints.
 
-It is written once as YOLO folders (boxes, polygons, keypoints), once as COCO JSON, and as class
-folders of single shapes. Images have several sizes, most of them not square; some are crowded,
-some shapes are small, some overlap, and some are drawn so faintly or so alike that a small model
-errs in every way there is. Nothing is random but by the seed.
+It is written as YOLO folders (boxes, polygons, keypoints), as COCO JSON, and as class folders of
+single shapes. Images have several sizes, most of them not square. Some images are crowded, some
+shapes are small, faint, similar or overlapping, so that a small model makes every kind of error.
+The same seed gives the same files.
 
     python examples/shapes/make_dataset.py --root demo-data/shapes
 """
@@ -29,7 +29,7 @@ _STEPS = 24
 
 @dataclass(frozen=True)
 class Shape:
-    """One drawn shape; ``outline`` and ``points`` in pixels, clipped to the image."""
+    """A drawn shape; ``outline`` and ``points`` are in pixels, clipped to the image."""
 
     class_id: int
     outline: list[tuple[float, float]]
@@ -45,7 +45,7 @@ class Shape:
 def outline_of(
     class_id: int, centre: tuple[float, float], radius: float, turn: float
 ) -> list[tuple[float, float]]:
-    """Corners of a shape around its centre."""
+    """Return the corners of a shape."""
     count = (_STEPS, 4, 3)[class_id]
     first = turn + (math.pi / 4 if class_id == 1 else -math.pi / 2)
     return [
@@ -58,10 +58,10 @@ def outline_of(
 
 
 def make_shape(rng: random.Random, size: tuple[int, int], hard: bool) -> Shape:
-    """A shape of random class, place and size inside of the image."""
+    """Return a shape of random class, position and size inside of the image."""
     width, height = size
     small, large = (5, 12) if hard and rng.random() < 0.5 else (14, 34)
-    # Larger images have larger shapes, so that every area range of COCO has some.
+    # Larger images have larger shapes, so that every area range of COCO occurs.
     radius = rng.uniform(small, large) * max(1.0, min(size) / 130)
     class_id = rng.randrange(len(CLASSES))
     centre = (rng.uniform(radius, width - radius), rng.uniform(radius, height - radius))
@@ -74,14 +74,14 @@ def make_shape(rng: random.Random, size: tuple[int, int], hard: bool) -> Shape:
     left = min(outline, key=lambda p: p[0])
     right = max(outline, key=lambda p: p[0])
     seen = [(x, y, 2) for x, y in (top, left, right)]
-    # The centre is never visible as such, and now and then not labelled at all.
+    # The centre is never visible, and sometimes not labelled.
     centre_seen = 1 if rng.random() < 0.8 else 0
     middle = (centre[0], centre[1], 1) if centre_seen else (0.0, 0.0, 0)
     return Shape(class_id, outline, [*seen, middle])
 
 
 def make_scene(rng: random.Random, hard: bool) -> tuple[Image.Image, list[Shape]]:
-    """An image and its shapes."""
+    """Draw an image and return it with its shapes."""
     size = rng.choice(SIZES)
     level = rng.randrange(200, 246)
     image = Image.new("RGB", size, (level, level, level))
@@ -103,7 +103,7 @@ def make_scene(rng: random.Random, hard: bool) -> tuple[Image.Image, list[Shape]
 
 
 def yolo_line(shape: Shape, size: tuple[int, int], kind: str) -> str:
-    """One line of a label file: kind is detect, segment or pose."""
+    """Return one line of a label file of the kind detect, segment or pose."""
     width, height = size
     if kind == "segment":
         flat = [v for x, y in shape.outline for v in (x / width, y / height)]
@@ -118,7 +118,7 @@ def yolo_line(shape: Shape, size: tuple[int, int], kind: str) -> str:
 
 
 def coco_annotation(shape: Shape, number: int, image_id: int) -> dict[str, Any]:
-    """One annotation; every class has a category id with gaps between them."""
+    """Return one annotation; the category ids have gaps."""
     x1, y1, x2, y2 = shape.box
     area = abs(
         sum(
@@ -140,7 +140,7 @@ def coco_annotation(shape: Shape, number: int, image_id: int) -> dict[str, Any]:
 
 
 def write_split(root: Path, split: str, count: int, seed: int) -> None:
-    """Write one split in every form."""
+    """Write one split in every format."""
     rng = random.Random(f"{seed}-{split}")
     document: dict[str, Any] = {"images": [], "annotations": []}
     document["categories"] = [{"id": 10 + 5 * k, "name": name} for k, name in enumerate(CLASSES)]
@@ -180,7 +180,7 @@ def write_classes(root: Path, split: str, count: int, seed: int) -> None:
 
 
 def write_yaml(root: Path) -> None:
-    """Write data.yaml of the three YOLO forms."""
+    """Write data.yaml of the three YOLO datasets."""
     names = "\n".join(f"  {k}: {name}" for k, name in enumerate(CLASSES))
     for kind in ("detect", "segment", "pose"):
         text = f"path: {(root / kind).absolute()}\n"
@@ -191,7 +191,7 @@ def write_yaml(root: Path) -> None:
 
 
 def make(root: Path, *, counts: dict[str, int] | None = None, seed: int = 0) -> None:
-    """Write the whole set below ``root``."""
+    """Write the whole dataset below ``root``."""
     for split, count in (counts or COUNTS).items():
         write_split(root, split, count, seed)
         write_classes(root, split, count, seed)
@@ -199,14 +199,14 @@ def make(root: Path, *, counts: dict[str, int] | None = None, seed: int = 0) -> 
 
 
 def main() -> None:
-    """Make the set that the command line names."""
+    """Write the dataset that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("demo-data/shapes"))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(f"drawing {sum(COUNTS.values())} scenes in {arguments.root} ...")
+    print(f"Drawing {sum(COUNTS.values())} scenes in {arguments.root} ...")
     make(arguments.root, seed=arguments.seed)
-    print("done")
+    print("Done")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python examples/shapes/make_dataset.py --root demo-data/shapes
     python examples/shapes/train.py --root demo-data/shapes --task detect --out tiny-detect.pt
 
-Two to three minutes a task on two cores. ultralytics is AGPL-3.0.
+Training takes two to three minutes per task on two cores. ultralytics is AGPL-3.0.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from snellen.adapters.ultralytics.environment import import_ultralytics
 
 SCALE = [0.33, 0.125, 512]
-"""Depth, width and channel limit: about half a million parameters."""
+"""Depth, width and maximum channels, for about half a million parameters."""
 FAMILIES = {"8": ("v8", "yolov8"), "11": ("11", "yolo11"), "26": ("26", "yolo26")}
-"""Folder and file name of the descriptions; 26 has a head that needs no NMS."""
+"""Folder and file name of the model descriptions; 26 has a head without NMS."""
 ENDINGS = {"detect": "", "segment": "-seg", "pose": "-pose", "classify": "-cls"}
 
 
 def model_yaml(task: str, family: str, folder: Path) -> Path:
-    """Write the model's description with our own, smaller scale."""
+    """Write the description of the model with a smaller scale."""
     import yaml
 
     ultralytics = import_ultralytics()
@@ -40,7 +40,7 @@ def model_yaml(task: str, family: str, folder: Path) -> Path:
 
 
 def train(root: Path, task: str, family: str, *, epochs: int, out: Path) -> Path:
-    """Train one task; give the stripped best checkpoint at ``out``."""
+    """Train one task and write the stripped best checkpoint to ``out``."""
     import_ultralytics()
     from ultralytics import YOLO
 
@@ -72,9 +72,9 @@ def train(root: Path, task: str, family: str, *, epochs: int, out: Path) -> Path
 
 
 def strip_checkpoint(path: Path) -> None:
-    """Take what tells of this machine out of a checkpoint: paths, dates, the optimizer, git.
+    """Remove the traces of this machine from a checkpoint: paths, dates, the optimizer, git.
 
-    What inference needs stays: the model, the task and the size that it was trained at.
+    The model, the task and the input size are kept for inference.
     """
     import_ultralytics()
     import torch
@@ -91,7 +91,7 @@ def strip_checkpoint(path: Path) -> None:
 
 
 def main() -> None:
-    """Train what the command line names."""
+    """Train the task that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("demo-data/shapes"))
     parser.add_argument("--task", choices=sorted(ENDINGS), required=True)
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    print(f"training {arguments.task} for {arguments.epochs} epochs ...")
+    print(f"Training {arguments.task} for {arguments.epochs} epochs ...")
     path = train(
         arguments.root,
         arguments.task,

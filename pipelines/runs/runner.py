@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Runner:
-    """What both runners share; the subclass names the kind of run.
+    """Base of both runners; the subclass names the kind of run.
 
     Args:
         config: the whole configuration; or a loaded adapter, which then runs in this process

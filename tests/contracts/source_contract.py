@@ -44,7 +44,7 @@ class SourceContract:
     """The contract; the subclass has a fixture ``dataset`` that returns a ``DatasetConfig``."""
 
     records_stat = True
-    """Whether the source looks at each file: then size and mtime must be recorded."""
+    """True if the source looks at each file: then size and mtime must be recorded."""
 
     @pytest.fixture
     def source(self, dataset: DatasetConfig) -> Source:

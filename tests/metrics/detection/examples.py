@@ -1,4 +1,4 @@
-"""Made-up results of a detector, as result rows and as a COCO data set, and COCO's own answer."""
+"""Made-up results of a detector, as result rows and as a COCO dataset, and COCO's own answer."""
 
 from __future__ import annotations
 

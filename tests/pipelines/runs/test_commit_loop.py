@@ -1,4 +1,4 @@
-"""What comes back is committed, what does not is scored again, and problems stop the run."""
+"""Units that come back are committed, others are scored again, and problems stop the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is true of an image, in the checkpoint's class ids."""
+"""The ground truth of an image, in the checkpoint's class ids."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ def test_masks_are_images_of_instance_numbers(shapes: Path, tmp_path: Path) -> N
         count = len(row["predicted_boxes"])
         assert image.max() <= count
         if count:
-            surest = decode_mask(row["predicted_masks"][0], row["height"], row["width"])
-            assert ((image == 1) == surest).all()
+            most_confident = decode_mask(row["predicted_masks"][0], row["height"], row["width"])
+            assert ((image == 1) == most_confident).all()
     assert any(row["predicted_boxes"] for row in rows)
 
 

@@ -37,7 +37,7 @@ BODY = (
 
 @dataclass(frozen=True)
 class Sent:
-    """How a body is sent."""
+    """A way of sending a body."""
 
     content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
     length: int | str | None = None
