@@ -1,4 +1,4 @@
-"""The JSON documents that ``--json`` prints; their shapes are a promise to scripts."""
+"""The JSON documents of runs and jobs, printed by ``--json``; their keys are stable."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MORE_RUN_KEYS = (
 
 
 def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
-    """A run; with ``db`` also its files in unit order and what only a single run shows."""
+    """Return the document of a run; with ``db`` also its files and the details of a single run."""
     document: dict[str, Any] = {key: getattr(run, key) for key in (*_RUN_KEYS, *_MORE_RUN_KEYS)}
     document |= _moments(run)
     if db is not None:
@@ -80,11 +80,11 @@ _JOB_KEYS = (
     "error_message",
 )
 RESULTS_SHOWN = 100
-"""Jobs of at most so many images come with their rows."""
+"""Maximum number of images of a job whose document contains its rows."""
 
 
 def inference_document(job: InferenceJobView, db: Database | None = None) -> dict[str, Any]:
-    """An inference job; with ``db`` also its files, and its rows where they are few."""
+    """Return the document of an inference job; with ``db`` also its files and up to 100 rows."""
     document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
     if db is not None:
         document["files"] = [str(path) for path in unit_files(db, job)]
@@ -97,12 +97,12 @@ def inference_document(job: InferenceJobView, db: Database | None = None) -> dic
 
 
 def predictions_document(document: dict[str, Any], page: Page) -> dict[str, Any]:
-    """An inference job with a page of its rows, and how many rows were selected."""
+    """Return the document of a job with a page of its rows and the number of selected rows."""
     return {**document, "total": page.total, "results": page.rows}
 
 
 def images_document(page: Page) -> dict[str, Any]:
-    """A page of images with the counts of the whole selection."""
+    """Return a page of images with the counts of the whole selection."""
     return {
         "total": page.total,
         "correct": page.correct,
@@ -112,10 +112,10 @@ def images_document(page: Page) -> dict[str, Any]:
 
 
 def errors_document(run: RunView, summary: BucketSummary | MistakeSummary) -> dict[str, Any]:
-    """The kinds of errors of a run; see the attributes of the summary."""
+    """Return the document of the error analysis of a run; see the attributes of the summary."""
     return {"id": run.id, "name": run.name, "task_type": run.task_type, **asdict(summary)}
 
 
 def instances_document(run: RunView, page: InstancePage, **asked: Any) -> dict[str, Any]:
-    """A page of instances with the counts of the whole list, and what it is a list of."""
+    """Return a page of instances with the counts of the whole list, and its filters."""
     return {"id": run.id, "name": run.name, **asked, **asdict(page)}

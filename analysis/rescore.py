@@ -1,4 +1,4 @@
-"""Compute the metrics of a finished run again with other settings, without inference."""
+"""Rescoring: the metrics of a finished run with other settings, without inference."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def rescore_run(
 ) -> RunView:
     """Compute the metrics of a completed run again, with other ``metrics`` settings.
 
-    A new run row is made that reads the same files; no file is touched.
+    The result is a new run row that reads the same files; no file changes.
 
     Raises:
-        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for anything but ``metrics.*``, ``name``
-            and ``output.sql_rows_limit``.
-        ConfigError: ``metrics.slices`` that the result rows do not have.
+        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for keys other than ``metrics.*``,
+            ``name`` and ``output.sql_rows_limit``.
+        ConfigError: ``metrics.slices`` names columns that the result rows do not have.
     """
     owner = completed_owner(db, run)
     for word in overrides:
@@ -38,8 +38,8 @@ def rescore_run(
         if not key.startswith("metrics.") and key not in {"name", "output.sql_rows_limit"}:
             raise InputError(
                 "RESCORE_SETTING",
-                f"'{key}' cannot be changed by a rescore, which only computes metrics from the "
-                "stored predictions; metrics.* can. For anything else, start a new run.",
+                f"'{key}' does not apply to stored predictions. Expected metrics.*, name or "
+                "output.sql_rows_limit. Start a new run to change it.",
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
     results = open_results(db, run)

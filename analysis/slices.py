@@ -23,20 +23,22 @@ from snellen.store.views import RunView
 def slice_run(
     db: Database, run: RunView, by: str, *, edges: Sequence[float] | None = None
 ) -> dict[str, Any]:
-    """The metrics of a run by slices of its images.
+    """Compute the metrics of a run by slices of its images.
 
     Args:
-        by: a column of the result rows, such as ``meta_camera``, or image_size, object_size,
+        db: the open database.
+        run: the test run.
+        by: a column of the result rows, such as ``meta_camera``; or image_size, object_size or
             object_count.
-        edges: rising limits for a column of numbers.
+        edges: rising limits for a numeric column.
 
     Returns:
         See `snellen.pipelines.runs.slices.slice_document`.
 
     Raises:
         InputError: RUN_NOT_COMPLETED.
-        ConfigError: SLICE_COLUMN, a column that is not there; SLICE_VALUES, limits that are none
-            or too many values.
+        ConfigError: SLICE_COLUMN, the column does not exist; SLICE_VALUES, invalid limits or too
+            many values.
     """
     owner = completed_owner(db, run)
     config, results = build_config(run.config).metrics, open_results(db, run)

@@ -1,8 +1,8 @@
-"""20,000 real files with a tiny model, beside timm's own loader and loop.
+"""20,000 JPEG files with a tiny model, compared with timm's own loader and loop.
 
-Both decode, resize and infer the same JPEG files with the same weights on the same cores, in
-turn, so the ratio holds on a noisy machine although the seconds do not. timm runs as
-`validate.py` does: `create_loader` with worker processes, one forward pass a batch.
+Both decode, resize and infer the same files with the same weights on the same cores, in turn, so
+the ratio is stable on a noisy machine although the seconds are not. timm runs as in `validate.py`:
+`create_loader` with worker processes, one forward pass per batch.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ loader = create_loader(
     use_prefetcher=False, interpolation=config["interpolation"], mean=config["mean"],
     std=config["std"], crop_pct=config["crop_pct"], num_workers={workers},
 )
-seen, right, begin = 0, 0, None
+seen, correct, begin = 0, 0, None
 with torch.inference_mode():
     for images, target in loader:
-        right += int((model(images).argmax(1) == target).sum())
+        correct += int((model(images).argmax(1) == target).sum())
         if begin is None:
             begin = time.monotonic()
         else:
             seen += len(target)
-print(seen / (time.monotonic() - begin), right)
+print(seen / (time.monotonic() - begin), correct)
 """
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Write ``count`` JPEG files of photograph size, cut out of real photographs."""
+    """Write ``count`` JPEG files of typical size, cropped from real photographs."""
     from sklearn.datasets import load_sample_images
 
     photographs = [np.asarray(image) for image in load_sample_images().images]
@@ -68,7 +68,7 @@ def make_images(folder: Path, count: int) -> None:
 
 
 def run_timm(folder: Path) -> tuple[float, int]:
-    """Images a second after the first batch, and right answers, of timm's loader and a loop."""
+    """Return the images per second after the first batch and the correct predictions of timm."""
     code = _TIMM.format(architecture=ARCHITECTURE, workers=len(os.sched_getaffinity(0)))
     out = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
@@ -77,7 +77,7 @@ def run_timm(folder: Path) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Measure both, print the table, and return 1 if they disagree on an answer."""
+    """Measure both, print the table, and return 1 if their predictions differ."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=1, help="paired rounds")
@@ -88,7 +88,7 @@ def main() -> int:
         "",
         "images/s",
         "first commit s",
-        "whole s",
+        "total s",
         "driver MB",
         "workers MB",
         "object store MB",
@@ -113,8 +113,8 @@ def main() -> int:
             )
             console.print(f"round {number + 1}: timm's loader ...")
             begin = time.monotonic()
-            rate, right = run_timm(folder)
-            whole = time.monotonic() - begin
+            rate, correct = run_timm(folder)
+            total = time.monotonic() - begin
             table.add_row(
                 "snellen eval",
                 f"{found.steady_rate:,.0f}",
@@ -124,12 +124,12 @@ def main() -> int:
                 f"{found.workers_mb:.0f}",
                 f"{found.object_store_mb:.0f}",
             )
-            table.add_row("timm loader", f"{rate:,.0f}", "-", f"{whole:.1f}", "-", "-", "-")
+            table.add_row("timm loader", f"{rate:,.0f}", "-", f"{total:.1f}", "-", "-", "-")
             table.add_row("ratio", f"{found.steady_rate / rate:.2f}", "", "", "", "", "")
-            answers = round(found.document["metrics"]["accuracy"] * arguments.images)
-            agree = agree and answers == right
+            ours = round(found.document["metrics"]["accuracy"] * arguments.images)
+            agree = agree and ours == correct
     console.print(table)
-    console.print(f"same number of right answers: {'yes' if agree else 'NO'}")
+    console.print(f"same number of correct predictions: {'yes' if agree else 'NO'}")
     return 0 if agree else 1
 
 

@@ -1,8 +1,8 @@
-"""Finishing a large detection run: from result files to every metric, in seconds and memory.
+"""Metrics of a large detection run: from result files to every metric, in seconds and memory.
 
-100,000 images with 2,000,000 detections of 80 classes are written as result files, and measured
-in a process of its own as a run's end does it. Then 5,000 images: COCO's twelve numbers from the
-result files, beside pycocotools and faster-coco-eval given the same boxes as their own objects.
+Result files of 100,000 images with 2,000,000 detections of 80 classes are measured in a process of
+their own, as at the end of a run. Then the twelve COCO metrics of 5,000 images are computed from
+the result files, and by pycocotools and faster-coco-eval from the same boxes as their own objects.
 
 Gate: at least 20 times as fast as pycocotools.
 """
@@ -32,18 +32,18 @@ from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.matching.instances import instance_columns, read_images
 from snellen.store.parquet.schema import PREDICTED_BOXES, TRUE_BOXES
 
-CLASSES, TRUTHS, FOUND, UNIT = 80, 7, 20, 1000
+CLASSES, TRUE, FOUND, UNIT = 80, 7, 20, 1000
 MIN_SPEEDUP = 20
 TASK = "object_detection"
 
 
 def unit_table(start: int, images: int, random: np.random.Generator) -> pa.Table:
-    """Result rows of synthetic images: of 20 detections, about 7 lie on a truth."""
-    corner = random.uniform(0, 400, (images * TRUTHS, 2))
-    size = random.lognormal(4, 1, (images * TRUTHS, 2)).clip(4, 240)
+    """Return the rows of synthetic images; about 7 of 20 detections overlap a true box."""
+    corner = random.uniform(0, 400, (images * TRUE, 2))
+    size = random.lognormal(4, 1, (images * TRUE, 2)).clip(4, 240)
     true = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
-    labels = random.integers(0, CLASSES, images * TRUTHS).astype(np.int32)
-    origin = random.integers(0, TRUTHS, (images, FOUND)) + np.arange(images)[:, None] * TRUTHS
+    labels = random.integers(0, CLASSES, images * TRUE).astype(np.int32)
+    origin = random.integers(0, TRUE, (images, FOUND)) + np.arange(images)[:, None] * TRUE
     on = (random.random(origin.shape) < 0.4).ravel()
     origin = origin.ravel()
     moved = true[origin] + random.normal(0, 5, (len(origin), 4))
@@ -51,10 +51,10 @@ def unit_table(start: int, images: int, random: np.random.Generator) -> pa.Table
     away = np.concatenate([far, far + random.uniform(8, 200, far.shape)], axis=1)
     boxes = np.where(on[:, None], moved, away).astype(np.float32)
     boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 1)
-    right = on & (random.random(len(on)) < 0.9)
+    correct = on & (random.random(len(on)) < 0.9)
     other = random.integers(0, CLASSES, len(on))
-    found = np.where(right, labels[origin], other).astype(np.int32)
-    sure = -np.sort(-random.beta(1, 4, (images, FOUND)), axis=1).ravel().astype(np.float32)
+    found = np.where(correct, labels[origin], other).astype(np.int32)
+    confidence = -np.sort(-random.beta(1, 4, (images, FOUND)), axis=1).ravel().astype(np.float32)
     return pa.table(
         {
             "image_index": pa.array(range(start, start + images), pa.int64()),
@@ -62,8 +62,8 @@ def unit_table(start: int, images: int, random: np.random.Generator) -> pa.Table
             "width": pa.array(np.full(images, 640, np.int32)),
             "status": pa.array(["ok"] * images),
             "inference_time_ms": pa.array(np.ones(images, np.float32)),
-            "true_boxes": _boxes(TRUE_BOXES, TRUTHS, true, labels, None),
-            "predicted_boxes": _boxes(PREDICTED_BOXES, FOUND, boxes, found, sure),
+            "true_boxes": _boxes(TRUE_BOXES, TRUE, true, labels, None),
+            "predicted_boxes": _boxes(PREDICTED_BOXES, FOUND, boxes, found, confidence),
         }
     )
 
@@ -83,7 +83,7 @@ def _boxes(kind: Any, each: int, corners: Any, labels: Any, confidence: Any) -> 
 
 
 def write_units(folder: Path, images: int) -> list[Path]:
-    """Write the result files of a run of ``images`` images."""
+    """Write the result files of a run with ``images`` images."""
     random = np.random.default_rng(0)
     paths = []
     for start in range(0, images, UNIT):
@@ -94,7 +94,7 @@ def write_units(folder: Path, images: int) -> list[Path]:
 
 
 def finish(folder: str) -> None:
-    """Measure the files of a folder as a run's end does; print seconds and memory."""
+    """Compute the metrics of the files of a folder and print seconds and memory."""
     from snellen.adapters.types import TaskType
     from snellen.pipelines.config.metrics import MetricsConfig
     from snellen.pipelines.runs.measure import measure
@@ -123,7 +123,7 @@ def _peak_mb() -> float:
 
 
 def coco_numbers(paths: list[Path]) -> float:
-    """COCO's mAP from result files, by what Snellen uses."""
+    """Compute COCO's mAP from result files, as Snellen does."""
     options = DetectionOptions(("bbox",))
     columns = list(instance_columns(options.kinds))
     states = []
@@ -136,9 +136,9 @@ def coco_numbers(paths: list[Path]) -> float:
 
 
 def coco_objects(paths: list[Path]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The same boxes as pycocotools takes them; not timed."""
+    """Convert the boxes to the objects of pycocotools; not timed."""
     images: list[dict[str, Any]] = []
-    truths: list[dict[str, Any]] = []
+    true: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for path in paths:
         for row in pq.read_table(path).to_pylist():
@@ -146,24 +146,24 @@ def coco_objects(paths: list[Path]) -> tuple[dict[str, Any], list[dict[str, Any]
             images.append({"id": image, "height": row["height"], "width": row["width"]})
             for box in row["true_boxes"]:
                 common = {"image_id": image, "category_id": box["class_id"], "bbox": _xywh(box)}
-                more = {"id": len(truths) + 1, "iscrowd": 0, "area": box["area"]}
-                truths.append({**common, **more})
+                more = {"id": len(true) + 1, "iscrowd": 0, "area": box["area"]}
+                true.append({**common, **more})
             for box in row["predicted_boxes"]:
                 common = {"image_id": image, "category_id": box["class_id"], "bbox": _xywh(box)}
                 results.append({**common, "score": box["confidence"]})
     categories = [{"id": number, "name": str(number)} for number in range(CLASSES)]
-    return {"images": images, "annotations": truths, "categories": categories}, results
+    return {"images": images, "annotations": true, "categories": categories}, results
 
 
 def _xywh(box: dict[str, float]) -> list[float]:
     return [box["x1"], box["y1"], box["x2"] - box["x1"], box["y2"] - box["y1"]]
 
 
-def peer(coco_class: Any, evaluator: Any, truth: dict[str, Any], results: list[Any]) -> float:
-    """COCO's mAP by a package with pycocotools' interface."""
+def peer(coco_class: Any, evaluator: Any, true: dict[str, Any], results: list[Any]) -> float:
+    """Compute COCO's mAP with a package that has pycocotools' interface."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = coco_class()
-        coco.dataset = truth
+        coco.dataset = true
         coco.createIndex()
         evaluation = evaluator(coco, coco.loadRes(results), "bbox")
         evaluation.evaluate()
@@ -173,7 +173,7 @@ def peer(coco_class: Any, evaluator: Any, truth: dict[str, Any], results: list[A
 
 
 def timed(work: Callable[[], float]) -> tuple[float, float]:
-    """Seconds and value; the shorter of two runs."""
+    """Return the seconds of the faster of two runs, and the value."""
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
@@ -183,7 +183,7 @@ def timed(work: Callable[[], float]) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure, print the tables, and return 1 if the gate does not hold."""
+    """Measure, print the tables, and return 1 if the gate fails."""
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         console.print("writing 100,000 images with 2,000,000 detections ...")
@@ -199,20 +199,20 @@ def main() -> int:
 
 
 def side_by_side(console: Console, paths: list[Path]) -> int:
-    """The table of 5,000 images."""
+    """Measure 5,000 images with all packages, print the table and return the exit code."""
     import faster_coco_eval
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     faster = faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster
-    truth, results = coco_objects(paths)
+    true, results = coco_objects(paths)
     rows = {
         "snellen (from the result files)": timed(lambda: coco_numbers(paths)),
-        "faster-coco-eval": timed(lambda: peer(*faster, truth, results)),
-        "pycocotools": timed(lambda: peer(COCO, COCOeval, truth, results)),
+        "faster-coco-eval": timed(lambda: peer(*faster, true, results)),
+        "pycocotools": timed(lambda: peer(COCO, COCOeval, true, results)),
     }
     slowest = rows["pycocotools"][0]
-    table = Table(title="COCO's numbers of 5,000 images, 100,000 detections")
+    table = Table(title="COCO metrics of 5,000 images with 100,000 detections")
     for name in ("", "seconds", "x pycocotools", "mAP50-95"):
         table.add_column(name, justify="right")
     for name, (seconds, value) in rows.items():

@@ -1,4 +1,4 @@
-"""The pipeline's own cost: a 1,000,000-row manifest through an adapter that does nothing.
+"""Overhead of the pipeline: a manifest of 1,000,000 rows with an adapter that does nothing.
 
 Gates: at least 20,000 rows/s from the first to the last commit, and the driver's memory at
 1,000,000 rows within 20 % of that at 100,000.
@@ -22,7 +22,7 @@ MAX_DRIVER_GROWTH = 1.2
 
 
 def run_rows(folder: Path, rows: int) -> Watched:
-    """One evaluation of ``rows`` manifest rows with the no-op adapter on Ray."""
+    """Evaluate ``rows`` manifest rows with the no-op adapter on Ray."""
     manifest = folder / f"{rows}.parquet"
     pq.write_table(
         pa.table(
@@ -47,14 +47,14 @@ def run_rows(folder: Path, rows: int) -> Watched:
 
 
 def main() -> int:
-    """Measure, print the table, and return 1 if a gate does not hold."""
+    """Measure, print the table, and return 1 if a gate fails."""
     console = Console()
-    table = Table(title="no-op adapter: the cost of the pipeline itself")
+    table = Table(title="no-op adapter: overhead of the pipeline")
     for name in (
         "rows",
         "rows/s",
         "first commit s",
-        "whole s",
+        "total s",
         "driver MB",
         "workers MB",
         "object store MB",

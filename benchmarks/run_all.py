@@ -1,4 +1,4 @@
-"""Run every benchmark; the exit code is 1 if a gate of one does not hold."""
+"""Run every benchmark; the exit code is 1 if a gate fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALL = ("rows", "files", "finish")
 
 
 def main() -> int:
-    """Run each in a process of its own, from the repository's root."""
+    """Run each benchmark in its own process, from the root of the repository."""
     root = Path(__file__).resolve().parent.parent
     codes = [
         subprocess.run(

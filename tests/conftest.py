@@ -28,7 +28,7 @@ def importable() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_ray(importable: None) -> Iterator[None]:
-    """One Ray with two CPUs for all tests of this process; runs reuse it as they find it."""
+    """One Ray with two CPUs for all tests of this process, which runs reuse."""
     from snellen.pipelines.config.sections import RayConfig
     from snellen.pipelines.execution.ray.session import RaySession
 

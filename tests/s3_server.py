@@ -1,4 +1,4 @@
-"""An S3 server on this machine for tests: it counts requests, and is slow or fails on demand."""
+"""Local S3 server for tests that records requests and is slow or fails on demand."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class _Quiet(WSGIRequestHandler):
 
 @dataclass
 class S3Server:
-    """moto's server with a door in front of it.
+    """moto's server behind a recording front.
 
     Attributes:
-        requests: (method, path, query) of each request that came.
-        delay: seconds that each one waits.
-        answer: given method and path, a status and an S3 error code instead of the real answer.
+        requests: (method, path, query) of each request.
+        delay: seconds before each response.
+        answer: returns a status and an S3 error code for a method and path, or None.
     """
 
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class S3Server:
 
     @property
     def options(self) -> dict[str, Any]:
-        """``dataset.storage_options`` that lead here."""
+        """``dataset.storage_options`` for this server."""
         return {"endpoint_override": f"http://127.0.0.1:{self.port}", "region": REGION}
 
     @property
@@ -63,7 +63,7 @@ class S3Server:
         return pa_fs.S3FileSystem(**self.options, allow_bucket_creation=True)
 
     def put(self, bucket: str, files: dict[str, bytes]) -> str:
-        """Write objects, making the bucket; give its address."""
+        """Create a bucket with objects and return its address."""
         client = self.client
         client.create_dir(bucket)
         for key, data in files.items():

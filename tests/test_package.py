@@ -23,7 +23,7 @@ CLASSES = ("circle", "square", "triangle")
 OURS = ("metrics", "store", "adapters", "pipelines", "analysis", "serve")
 STANDARD = ("queue", "random", "colorsys")
 LIBRARIES = ("ultralytics", "torchvision", "ray")
-"""Workers import these late, so a folder in front of their path would show."""
+"""Modules that workers import late, so that a folder first in their path would be noticed."""
 HOSTILE = (*OURS, *STANDARD, *LIBRARIES)
 """Names that a user's own files may have."""
 

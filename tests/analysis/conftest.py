@@ -1,4 +1,4 @@
-"""What the tests of the analysis use."""
+"""Fixtures of the tests of the analysis."""
 
 from tests.pipelines.conftest import place
 

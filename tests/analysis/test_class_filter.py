@@ -1,4 +1,4 @@
-"""Which class a word means."""
+"""Classes named by id or by name."""
 
 from __future__ import annotations
 

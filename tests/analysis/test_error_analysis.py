@@ -1,4 +1,4 @@
-"""A classifier's errors, from its result files."""
+"""The errors of a classifier, from its result files."""
 
 from __future__ import annotations
 

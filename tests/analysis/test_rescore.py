@@ -1,4 +1,4 @@
-"""Metrics computed again from stored results."""
+"""Metrics are computed again from stored results."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_rescore_makes_a_new_row_and_touches_no_file(place: Place) -> None:
 )
 def test_a_rescore_changes_metrics_only(place: Place, word: str) -> None:
     run = place.run()
-    with pytest.raises(InputError, match=r"metrics\.\* can") as caught:
+    with pytest.raises(InputError, match=r"Expected metrics\.\*") as caught:
         rescore_run(place.db, run, [word], Reporter())
     assert caught.value.code == "RESCORE_SETTING"
     assert len(list_test_runs(place.db)) == 1

@@ -1,4 +1,4 @@
-"""Boxes, masks and keypoints the whole way: pycocotools' numbers, and Ultralytics' own."""
+"""Whole runs with boxes, masks and keypoints against pycocotools and Ultralytics."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def coco_set(root: Path, task: str) -> dict[str, Any]:
 
 
 def tar_set(root: Path, task: str) -> dict[str, Any]:
-    """Two shards of the COCO set: an image and a JSON of its objects a key."""
+    """Two shards of the COCO dataset: an image and the JSON of its objects per key."""
     document = json.loads((root / "test.json").read_text())
     folder = root / f"shards-{task}"
     folder.mkdir()
@@ -99,7 +99,7 @@ def objects(
 
 @pytest.fixture(scope="module")
 def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Any]:
-    """The run of a task on the set in a format; each is made once."""
+    """The run of a task on the dataset in a format, made once."""
 
     @cache
     def run(task: str, kind: str) -> snellen.TestRun:
@@ -133,10 +133,10 @@ def test_every_number_is_pycocotools(
 def test_ultralytics_own_evaluation_agrees(
     task: str, root: Path, runs: Callable[[str, str], snellen.TestRun], tmp_path: Path
 ) -> None:
-    """Its validation resizes images by another rule, so some boxes are others.
+    """Its validation resizes images by another rule, so some boxes differ.
 
-    By default it measures masks at a quarter of the size, each without what lies before it: the
-    settings here are those that measure whole masks. (The default is .035 lower on this set.)
+    By default it measures masks at a quarter of the size, without their overlapped parts. The
+    settings here measure whole masks. (The default is .035 lower on this dataset.)
     """
     import_ultralytics()
     from ultralytics import YOLO
@@ -162,7 +162,7 @@ def test_ultralytics_own_evaluation_agrees(
 def test_the_form_of_the_set_does_not_matter(
     task: str, runs: Callable[[str, str], snellen.TestRun]
 ) -> None:
-    """Shards carry all of COCO; YOLO has no areas, so only numbers without them are equal."""
+    """Shards hold all of COCO; YOLO has no areas, so only metrics without them are equal."""
     yolo, coco, tar = (runs(task, form) for form in ("yolo", "coco", "tar"))
     assert tar.metrics.keys() == coco.metrics.keys()
     for key, value in coco.metrics.items():

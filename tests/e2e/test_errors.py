@@ -1,4 +1,4 @@
-"""From a bucket and from a cell to its objects, on real runs of every task that has objects."""
+"""Buckets and cells list their objects, on runs of every task with objects."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run(place: Place) -> Callable[[str], snellen.TestRun]:
 
 
 def check(side: Side | None, boxes: list[dict[str, Any]]) -> None:
-    """An instance points to a box of its row that is what it says."""
+    """Check that an instance refers to the box of its row that it describes."""
     if side is None:
         return
     assert side.index is not None

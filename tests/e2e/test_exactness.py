@@ -1,4 +1,4 @@
-"""The whole way against the frameworks' own loop, and metrics against scikit-learn's."""
+"""Whole runs against the frameworks' own loops, and metrics against scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ IMG_SIZE = 64
 
 
 def fitted_checkpoint(path: Path, images: Path) -> Any:
-    """A seeded ``test_resnet`` whose last layer is fitted to the images, so that it knows some.
+    """Save a seeded ``test_resnet`` whose last layer is fitted to the images.
 
-    Ridge regression on the features of random weights: seconds, and the same every time.
+    Ridge regression on the features of random weights takes seconds and is deterministic.
     """
     import timm
 
@@ -41,7 +41,7 @@ def fitted_checkpoint(path: Path, images: Path) -> Any:
 
 
 def loader_loop(model: Any, images: Path, *, features: bool = False) -> dict[str, Any]:
-    """A plain loop over timm's own data set and loader, in timm's order."""
+    """Run a plain loop over timm's own dataset and loader, in timm's order."""
     from timm.data import create_dataset, create_loader, resolve_data_config
 
     config = resolve_data_config({"input_size": (3, IMG_SIZE, IMG_SIZE)}, model=model)
@@ -82,7 +82,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pieces of photographs in many sizes, JPEG and PNG; a class a photograph."""
+    """Crops of photographs in many sizes, JPEG and PNG; one class per photograph."""
     data = pytest.importorskip("skimage.data")
     datasets = pytest.importorskip("sklearn.datasets")
     china, flower = datasets.load_sample_images().images
@@ -105,7 +105,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["digits", "photographs"], scope="module")
 def scored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """(the run, its rows, what timm's loop says) of one data set."""
+    """The run, its rows and the results of timm's loop for one dataset."""
     images = request.getfixturevalue(request.param)
     place = tmp_path_factory.mktemp("run")
     model = fitted_checkpoint(place / "model.pth", images)

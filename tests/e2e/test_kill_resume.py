@@ -1,7 +1,7 @@
-"""A run that is killed at any moment and resumed at once equals one that nobody disturbed.
+"""A run that is killed at any time and resumed at once equals an uninterrupted one.
 
-The whole process group is killed with SIGKILL: no handler runs, nothing is flushed. Ray's
-workers leave that group and live on for a moment, so a resume meets their late files, too.
+The whole process group is killed with SIGKILL: no handler runs, nothing is flushed. Ray's workers
+leave that group and outlive it for a moment, so a resume also meets their late files.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Runner:
-    """Runs the command in its own process group and folder of results."""
+    """The command, run in its own process group and results folder."""
 
     def __init__(self, root: Path, name: str, engine: str) -> None:
         self.root = root
@@ -143,7 +143,7 @@ def undisturbed(workspace: Path) -> dict[str, Any]:
 
 
 def kill_points() -> Iterator[tuple[int, float]]:
-    """Seeded moments: a number of committed units, and a pause after it."""
+    """Return seeded times of a kill: a number of committed units, and a pause."""
     rng = random.Random(SEED)
     units = IMAGES // UNIT_ROWS
     return ((rng.randrange(1, units - 1), rng.random() * 0.15) for _ in range(SINGLE_KILLS))
@@ -169,7 +169,7 @@ def test_killed_once_and_resumed_at_once(
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_one_ray_run_killed_ten_times(workspace: Path, undisturbed: dict[str, Any]) -> None:
-    """Ten kills of one run: each resume takes over from an owner that died a moment ago."""
+    """Ten kills of one run: each resume takes over from an owner that has just died."""
     runner = Runner(workspace, "ray", "ray")
     rng = random.Random(SEED + 1)
     words = runner.eval_words()

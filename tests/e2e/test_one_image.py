@@ -1,4 +1,4 @@
-"""One photograph, every way in: a call, a batch, a job, HTTP, and all of them through ONNX."""
+"""One photograph by every interface: a call, a batch, a job, HTTP, and each through ONNX."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.serve.local_service import FIXTURES, TASKS, served
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PIXELS, CONFIDENCE = 1e-2, 1e-4
 SURE = 0.27
-"""A limit that no box of these models is near to, so that rounding changes no count."""
+"""A threshold far from every box of these models, so that rounding changes no count."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def photograph() -> Path:
 
 
 def facts_of(result: InferenceResult) -> dict[str, Any]:
-    """A result as plain numbers, whichever way it came."""
+    """Return a result of any interface as plain numbers."""
     return facts(
         [(s["label"], s["confidence"]) for s in result.top5_predictions or []],
         [
@@ -147,7 +147,7 @@ async def test_every_way_gives_the_same_prediction(
 
 
 def kept(whole: dict[str, Any], limit: float) -> dict[str, Any]:
-    """The detections above a limit."""
+    """Return the detections above a threshold."""
     places = [n for n, box in enumerate(whole["boxes"]) if box[1] > limit]
     parts = {key: [whole[key][n] for n in places if n < len(whole[key])]
              for key in ("boxes", "poses", "masks")}  # fmt: skip

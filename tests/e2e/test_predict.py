@@ -1,4 +1,4 @@
-"""One image gives one answer: a call of the adapter, a batch, and a job of each engine agree."""
+"""One prediction per image: adapter calls, batches and the jobs of both engines agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configurations and documents of the repository say what the code says."""
+"""The configurations and documents of the repository agree with the code."""
 
 from __future__ import annotations
 

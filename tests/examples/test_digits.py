@@ -1,4 +1,4 @@
-"""The digits demo: its data set, its training run, and what Snellen makes of both."""
+"""The digits demo: its dataset, its training run, and their evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The photographs demo: real pictures, real ImageNet weights, a real answer."""
+"""The photographs demo: real images, ImageNet weights and predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shapes: the same set at every drawing, in forms that say the same, and clean checkpoints."""
+"""The shapes: deterministic images, equivalent formats, and stripped checkpoints."""
 
 from __future__ import annotations
 

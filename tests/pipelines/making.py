@@ -30,7 +30,7 @@ def write_image(
     marker: tuple[int, int, int] | None = None,
     size: tuple[int, int] = (6, 5),
 ) -> Path:
-    """A PNG of one grey; ``marker`` colours its first pixel."""
+    """Write a PNG of one grey; ``marker`` is the colour of its first pixel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((size[1], size[0], 3), value, np.uint8)
     if marker is not None:
@@ -40,7 +40,7 @@ def write_image(
 
 
 def grey_folder(root: Path, classes: tuple[str, ...] = ("0", "1", "2"), each: int = 4) -> Path:
-    """``root/class/NN.png`` with a different grey for each image."""
+    """Write ``root/class/NN.png`` with a different grey per image."""
     for number, name in enumerate(classes):
         for index in range(each):
             write_image(root / name / f"{index:02}.png", (number * each + index) * 7 % 200 + 20)
@@ -48,7 +48,7 @@ def grey_folder(root: Path, classes: tuple[str, ...] = ("0", "1", "2"), each: in
 
 
 def pixel_config(path: Path, folder: Path | None = None, /, **sections: Any) -> EvaluateConfig:
-    """A configuration with the pixel adapter, inline unless said otherwise."""
+    """Return a configuration with the pixel adapter, inline by default."""
     data: dict[str, Any] = {
         "model": {"adapter": NAME},
         "dataset": {"path": str(path)},

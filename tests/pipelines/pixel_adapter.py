@@ -1,7 +1,7 @@
-"""A classifier of flat colours: real pixels, no weights, and images that misbehave on purpose.
+"""A classifier of flat colours: real pixels, no weights, and images that make it fail.
 
-Its answer depends on the mean of an image alone. An image whose first pixel is one of the
-markers makes it fail: ``KILL`` ends the process, ``RAISE`` is an error nobody foresaw.
+Its prediction depends only on the mean of an image. A marker as first pixel makes it fail:
+``KILL`` ends the process, ``RAISE`` raises an unexpected error.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PixelPreprocessor:
 
 
 class PixelAdapter(Adapter):
-    """Options: ``num_classes``, ``kill_at`` (infer | preprocess), ``sleep_ms`` an image,
+    """Options: ``num_classes``, ``kill_at`` (infer | preprocess), ``sleep_ms`` per image,
     ``fail_load`` (message, on a Ray worker only), ``raise_always``."""
 
     framework: ClassVar[str] = "pixel"

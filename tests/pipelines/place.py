@@ -1,4 +1,4 @@
-"""A data set, an output folder and a database of one test, and an interrupt on demand."""
+"""Dataset, output folder and database of one test, and a reporter that interrupts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.pipelines.making import grey_folder, pixel_config
 
 
 class Place:
-    """A data set, an output folder and a database of one test."""
+    """Dataset, output folder and database of one test."""
 
     def __init__(self, folder: Path) -> None:
         self.data = grey_folder(folder / "data")
@@ -41,7 +41,7 @@ class Place:
 
 
 class Stopping(Reporter):
-    """Presses Ctrl-C after so many commits."""
+    """Reporter that interrupts the run after a number of commits."""
 
     def __init__(self, after: int) -> None:
         self._left = after

@@ -1,4 +1,4 @@
-"""Inference jobs of the tests: the pixel adapter on grey images, in a place of their own."""
+"""Inference jobs for tests: the pixel adapter on grey images."""
 
 from __future__ import annotations
 

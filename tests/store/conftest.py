@@ -100,7 +100,7 @@ def make_run(db: Database, job_id: int, **columns: Any) -> int:
 
 @pytest.fixture
 def unit() -> Callable[..., UnitRecord]:
-    """Make a unit record; keywords change single fields."""
+    """Make unit records; keywords change single fields."""
 
     def make(unit_id: int, attempt: str = "a1", **changes: Any) -> UnitRecord:
         values: dict[str, Any] = {

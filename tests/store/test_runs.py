@@ -28,7 +28,7 @@ from tests.store.conftest import make_job, make_run
 
 
 def image(index: int, **columns: Any) -> dict[str, Any]:
-    """A result row as the result files have it: more columns than the SQL tables."""
+    """Return a row of the result files, which has more columns than the SQL tables."""
     return {
         "image_index": index,
         "image_id": f"cat/{index}.png",

@@ -1,4 +1,4 @@
-"""A configuration is read strictly, and every complaint names file, key and the way out."""
+"""Configurations are read strictly; every error names file, key and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths are stored from the root on: a run can be resumed from another folder."""
+"""Paths are stored as absolute: a run can be resumed from another folder."""
 
 from __future__ import annotations
 

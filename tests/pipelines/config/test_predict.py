@@ -1,4 +1,4 @@
-"""The configuration of predictions: the same strictness, other defaults."""
+"""The configuration of predictions: as strict as that of evaluations, with other defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes meet by name; whatever does not meet stops the run with a way out."""
+"""Classes are matched by name; a mismatch stops the run with advice."""
 
 from __future__ import annotations
 

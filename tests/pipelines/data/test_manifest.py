@@ -21,7 +21,7 @@ from snellen.pipelines.storage.remote_path import Place
 
 
 class MadeUp(Source):
-    """A source of so many images in batches of any size."""
+    """A source of any number of images in batches of any size."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Exporting a model: the file, its check, its job; and evaluating it by that job."""
+"""Export of a model: the file, its check, its job, and an evaluation by that job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> str:
 
 @pytest.fixture
 def timm_run(tmp_path: Path) -> Path:
-    """A run directory with a best and a last checkpoint of other weights."""
+    """A run directory whose best and last checkpoints have different weights."""
     root = tmp_path / "output" / "mine"
     root.mkdir(parents=True)
     for name, seed in (("model_best", 1), ("last", 2), ("checkpoint-3", 3)):

@@ -1,4 +1,4 @@
-"""Which checkpoint is meant, and why a wrong one stops the run before it starts."""
+"""Location and loading of checkpoints; errors stop the run before it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a result may not change between the parts of a run; everything else may."""
+"""Settings that results depend on are fixed for a run; all others may change on resume."""
 
 from __future__ import annotations
 

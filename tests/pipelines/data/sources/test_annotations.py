@@ -1,4 +1,4 @@
-"""True boxes, masks and keypoints on their way into the manifest."""
+"""Ground truth boxes, masks and keypoints in the shapes of the manifest."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class TestCocoContract(SourceContract):
     def test_the_format_is_recognised_and_registered(
         self, source: Source, dataset: DatasetConfig
     ) -> None:
-        """An annotation file has to be named: no folder is COCO by itself."""
+        """No folder is recognised as COCO, because the annotation file has to be named."""
         assert isinstance(source, CocoSource)
         assert not CocoSource.recognises(Path(dataset.path))
 

@@ -28,7 +28,7 @@ from tests.pipelines.making import grey_folder, write_image
 
 
 def listed(tmp_path: Path, path: Any, **config: Any) -> list[dict[str, Any]]:
-    """The manifest of what ``path`` names."""
+    """Return the manifest rows of ``path``."""
     source = open_images(ImagesConfig(path=path, **config))
     file = tmp_path / "manifest.parquet"
     write_manifest(source, source.describe(), file)

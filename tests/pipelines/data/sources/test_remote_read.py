@@ -1,4 +1,4 @@
-"""Reading images of object storage: the guarantees of local files, in two requests an image."""
+"""Reading images from object storage: the checks of local files, two requests per image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _names = itertools.count()
 
 @pytest.fixture
 def bucket(s3: S3Server) -> str:
-    """A bucket of the test's own, since the server lives longer than it."""
+    """A bucket for one test, since the server outlives it."""
     return s3.put(f"read-{next(_names)}", {"set/a.png": DATA, "set/empty.png": b""})
 
 

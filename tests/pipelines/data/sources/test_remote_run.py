@@ -1,4 +1,4 @@
-"""A run on object storage gives the rows and metrics of the same images on a disk."""
+"""A run on object storage gives the same rows and metrics as on a local disk."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_faults_are_rows_and_the_run_goes_on(
 def test_an_object_that_is_replaced_is_changed(
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the listing and the reading: when the manifest is there."""
+    """The object is replaced after the manifest is written."""
     address = put(s3, grey_folder(tmp_path / "data", CLASSES, 2))
     write_image(tmp_path / "other.png", size=(40, 40))
     other = (tmp_path / "other.png").read_bytes()
@@ -178,7 +178,7 @@ def test_storage_that_refuses_leaves_nothing_behind(s3: S3Server, tmp_path: Path
 @pytest.mark.ray
 @pytest.mark.slow
 def test_rays_workers_read_it_too(s3: S3Server, tmp_path: Path, importable: None) -> None:
-    """In a Ray of the run's own, whose workers inherit the credentials of its process."""
+    """In an own Ray, whose workers inherit the credentials of the process."""
     address = put(s3, grey_folder(tmp_path / "data", CLASSES, 4))
     inline = evaluated(s3, tmp_path / "inline", address)
     config = {**dict(inline.row.config or {}), "name": "spread"}

@@ -1,4 +1,4 @@
-"""What a configuration may say of remote storage."""
+"""Options and addresses of remote storage in a configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_options_are_those_of_the_storage() -> None:
 
 
 def test_the_region_of_a_bucket_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing names it; here without asking AWS."""
+    """The region is looked up if no setting names it; here without a request to AWS."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pyarrow.fs.resolve_s3_region", lambda bucket: f"region-of-{bucket}")

@@ -1,4 +1,4 @@
-"""Every format on object storage lists what it lists of the same files on a disk."""
+"""Every format lists the same images on object storage and on a local disk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Upload = Callable[[Path], str]
 
 @pytest.fixture
 def upload(s3: S3Server) -> Upload:
-    """Copy a folder into a new bucket, below ``data/set``, and give its address."""
+    """Copy a folder into a new bucket, below ``data/set``, and return its address."""
 
     def copy(folder: Path) -> str:
         files = {
@@ -51,7 +51,7 @@ def opened(s3: S3Server, path: str | Path, **options: Any) -> Source:
 
 
 def same(s3: S3Server, local: Path, remote: str, name: str = "", **options: Any) -> dict[str, Any]:
-    """Assert that both say the same, but for where files lie and when they were written."""
+    """Assert that both manifests are equal except for locations and times."""
     ours = opened(s3, f"{remote}{name}", **options)
     theirs = opened(s3, f"{local}{name}", **options)
     assert type(ours) is type(theirs)

@@ -47,7 +47,7 @@ def found(path: Path, **options: Any) -> dict[str, list[Any]]:
 
 
 def one(root: Path, text: str | None, **document: Any) -> dict[str, Any]:
-    """The columns of an image with these labels."""
+    """Return the columns of an image with these labels."""
     rows = found(dataset_of(root, [text], **document))
     return {name: values[0] for name, values in rows.items()}
 
