@@ -81,9 +81,9 @@ class S3Server:
         self.requests.append((method, path, environ.get("QUERY_STRING", "")))
         if self.delay:
             time.sleep(self.delay)
-        refused = self.answer(method, path) if self.answer is not None else None
-        if refused is not None:
-            status, code = refused
+        failure = self.answer(method, path) if self.answer is not None else None
+        if failure is not None:
+            status, code = failure
             body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
             headers = [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))]
             start_response(f"{status} {code}", headers)

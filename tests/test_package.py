@@ -73,7 +73,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
     subprocess.run([*command, "--no-index", str(wheel)], check=True, capture_output=True)
     packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    # A line in a .pth file adds a folder; the .pth files inside of it are not read, and so not
+    # A line in a .pth file adds a folder; the .pth files in it are not read, and so not
     # the link to this checkout.
     (Path(packages) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder / "bin" / "snellen"

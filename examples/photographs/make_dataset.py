@@ -3,8 +3,8 @@
     python examples/photographs/make_dataset.py --root demo-data/photographs
 
 writes ``<root>/images/<class>/<name>.jpg`` and ``<root>/weights/efficientnet-lite0.pth``. The
-photographs and the weights are from installed packages; nothing is downloaded. They have licences
-of their own (see the packages), so they are not part of this repository.
+photographs and the weights are from installed packages; nothing is downloaded. They have their own
+licences (see the packages), so they are not part of this repository.
 """
 
 from __future__ import annotations

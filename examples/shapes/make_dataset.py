@@ -58,7 +58,7 @@ def outline_of(
 
 
 def make_shape(rng: random.Random, size: tuple[int, int], hard: bool) -> Shape:
-    """Return a shape of random class, position and size inside of the image."""
+    """Return a shape of random class, position and size inside the image."""
     width, height = size
     small, large = (5, 12) if hard and rng.random() < 0.5 else (14, 34)
     # Larger images have larger shapes, so that every area range of COCO occurs.

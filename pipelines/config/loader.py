@@ -174,7 +174,7 @@ _WORDS = {"auto", "best", "last", "imagenet", "dataset"}
 def with_absolute_paths(config: Kind) -> Kind:
     """Return the configuration with absolute local paths, so that any directory can resume it.
 
-    Addresses (``s3://``), words such as ``auto``, and names of jobs stay as they are.
+    Addresses (``s3://``), words such as ``auto``, and names of jobs do not change.
     """
     sections: dict[str, Any] = {}
     for name, keys in _PATHS.items():

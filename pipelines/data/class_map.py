@@ -3,7 +3,7 @@
 The outputs of a model have an order and often no names; a folder listing has names and an order of
 its own. Pairing them by position would shift every label silently if one folder is missing.
 Classes are therefore matched by name, and any class without a counterpart stops the run until the
-configuration says what is meant. The mapping is stored with the run.
+configuration maps it. The mapping is stored with the run.
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def align_classes(
     """
     names = tuple(checkpoint)
     if len(set(names)) != len(names):
-        double = sorted({name for name in names if names.count(name) > 1})
+        repeated = sorted({name for name in names if names.count(name) > 1})
         raise InputError(
             "CLASS_NAMES_DUPLICATE",
-            f"model.class_names: duplicate names {_some(double)}. Expected unique names.",
+            f"model.class_names: duplicate names {_some(repeated)}. Expected unique names.",
         )
     if class_map == "ids":
         return ClassMap("ids", names, {})

@@ -1,4 +1,4 @@
-"""Reader of single images: whole, regular, unchanged files inside of the dataset.
+"""Reader of single images: whole, regular, unchanged files inside the dataset.
 
 An image on remote storage takes two requests on S3, one for its size and time and one for its
 bytes (for a member of a tar shard only its own bytes); other storage may take a third.
@@ -32,7 +32,7 @@ class ImageFile:
     Attributes:
         location: absolute path or address.
         size: bytes of the file, mtime_ns: its modification time; None if they are not known.
-        member: offset and length of the image inside of a tar shard; ``size`` is the shard's.
+        member: offset and length of the image inside a tar shard; ``size`` is the shard's.
     """
 
     location: str
@@ -53,7 +53,7 @@ class ImageAccess:
     """Access to the images of a dataset.
 
     Attributes:
-        root: of the dataset; links and ``..`` inside of it may not lead out of it.
+        root: root of the dataset; links and ``..`` below it may not lead out of it.
         follow_links: allow links that lead out of the root.
         storage: options of remote storage, without credentials.
     """

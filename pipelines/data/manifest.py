@@ -93,7 +93,7 @@ def write_manifest(
 
 
 def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
-    """Add classes and root to the metadata, so that a manifest is a dataset of its own."""
+    """Add classes and root to the metadata, so that a manifest is itself a dataset."""
     known = {CLASSES_KEY: json.dumps(info.classes), ROOT_KEY: str(info.root)}
     if info.classes is None:
         known.pop(CLASSES_KEY)

@@ -5,7 +5,7 @@ environment. ``s3://`` and similar addresses use pyarrow's clients, the others f
 
 Every failure is raised as ``FileNotFoundError`` or ``StorageError``. Failures that may pass
 (throttling, timeouts, lost connections) are retried, up to ``ATTEMPTS`` attempts in all. pyarrow's
-S3 client retries each request once by itself, but gives up on some throttled reads at once.
+S3 client itself retries each request once, but gives up on some throttled reads at once.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def attempted(work: Callable[[], _T]) -> _T:
         return retrying(work)
     except FileNotFoundError:
         raise
-    except Exception as error:  # fsspec's implementations have errors of their own
+    except Exception as error:  # fsspec's implementations have their own errors
         raise StorageError(_reason(error)) from None
 
 

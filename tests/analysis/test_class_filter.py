@@ -25,7 +25,7 @@ def test_a_class_may_be_called_background() -> None:
     assert choose("(background)", background=True, names=names) == -1
 
 
-def test_what_is_no_class_is_refused() -> None:
+def test_an_unknown_class_is_rejected() -> None:
     for wanted, message in (
         ("cta", r"--true cta: the run has no such class; did you mean cat\? Expected one of cat, "),
         ("background", "no such class"),

@@ -100,8 +100,8 @@ def test_the_most_confident_mistakes(analysis: ErrorAnalysis, rows: list[dict[st
 
 def test_pages_and_orders(analysis: ErrorAnalysis) -> None:
     every = analysis.instances(InstanceQuery(true="1", sort="confidence")).instances
-    sure = [one.predicted.confidence for one in every if one.predicted]
-    assert sure == sorted(sure, key=lambda value: -(value or 0))
+    confidences = [one.predicted.confidence for one in every if one.predicted]
+    assert confidences == sorted(confidences, key=lambda value: -(value or 0))
     page = analysis.instances(InstanceQuery(true="1", sort="confidence", offset=2, limit=3))
     assert page.instances == every[2:5]
 

@@ -131,9 +131,9 @@ def test_at_the_operating_point_the_errors_are_the_rows_own(
     )
     assert (summary.ap, {one.delta_ap for one in summary.buckets}) == (None, {None})
     page = tested.instances(bucket="Cls", min_confidence=0.25, sort="confidence")
-    sure = [one.predicted.confidence for one in page.instances if one.predicted]
-    assert all(value is not None and value >= 0.25 for value in sure)
-    assert sure == sorted(sure, key=lambda value: -(value or 0))
+    confidences = [one.predicted.confidence for one in page.instances if one.predicted]
+    assert all(value is not None and value >= 0.25 for value in confidences)
+    assert confidences == sorted(confidences, key=lambda value: -(value or 0))
 
 
 def test_a_rescore_has_the_cells_of_its_own_operating_point(

@@ -29,10 +29,10 @@ def fitted_checkpoint(path: Path, images: Path) -> Any:
     labels = sorted(p.name for p in images.iterdir())
     model = timm.create_model("test_resnet", num_classes=len(labels)).eval()
     outputs = loader_loop(model, images, features=True)
-    truth = torch.nn.functional.one_hot(torch.tensor(outputs["targets"]), len(labels)).double()
-    x = torch.cat([outputs["values"].double(), torch.ones(len(truth), 1).double()], 1)
+    true = torch.nn.functional.one_hot(torch.tensor(outputs["targets"]), len(labels)).double()
+    x = torch.cat([outputs["values"].double(), torch.ones(len(true), 1).double()], 1)
     # Every third image is held back: the model is wrong on some.
-    x_fit, y_fit = x[np.arange(len(x)) % 3 > 0], truth[np.arange(len(x)) % 3 > 0]
+    x_fit, y_fit = x[np.arange(len(x)) % 3 > 0], true[np.arange(len(x)) % 3 > 0]
     ridge = 1e-3 * torch.eye(x.shape[1]).double()
     weights = torch.linalg.solve(x_fit.T @ x_fit + ridge, x_fit.T @ y_fit).float() * 5
     model.fc.weight.data, model.fc.bias.data = weights[:-1].T.contiguous(), weights[-1]
@@ -53,12 +53,12 @@ def loader_loop(model: Any, images: Path, *, features: bool = False) -> dict[str
     )  # fmt: skip
     values, targets = [], []
     with torch.inference_mode():
-        for batch, truth in loader:
+        for batch, true in loader:
             if features:
                 values.append(model.forward_head(model.forward_features(batch), pre_logits=True))
             else:
                 values.append(model(batch).softmax(1))
-            targets += truth.tolist()
+            targets += true.tolist()
     names = [dataset.filename(index) for index in range(len(dataset))]
     return {"values": torch.cat(values), "targets": targets, "names": names}
 

@@ -17,7 +17,7 @@ from tests.serve.local_service import FIXTURES, TASKS, served
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PIXELS, CONFIDENCE = 1e-2, 1e-4
-SURE = 0.27
+THRESHOLD = 0.27
 """A threshold far from every box of these models, so that rounding changes no count."""
 
 
@@ -116,10 +116,10 @@ async def test_every_way_gives_the_same_prediction(
     adapter = snellen.load_adapter("ultralytics", checkpoint=checkpoint)
     single = adapter.infer_single(photograph)
     if single.predicted_boxes is not None:
-        gaps = [abs(box["confidence"] - SURE) for box in single.predicted_boxes]
+        gaps = [abs(box["confidence"] - THRESHOLD) for box in single.predicted_boxes]
         assert min(gaps, default=1.0) > 10 * CONFIDENCE
     (_, batched) = adapter.infer_batch([photograph, photograph])
-    sure = None if task == "classify" else SURE
+    threshold = None if task == "classify" else THRESHOLD
     found: dict[str, dict[str, Any]] = {}
     async with served(database, tmp_path) as service:
         for name in ("mine", "mine-onnx"):
@@ -128,20 +128,20 @@ async def test_every_way_gives_the_same_prediction(
                 "output": {"dir": str(tmp_path / "out")},
                 "database": url,
             }
-            predicted = snellen.predict(config, [photograph], job=name, confidence=sure)
+            predicted = snellen.predict(config, [photograph], job=name, confidence=threshold)
             (row,) = predicted.results().to_dicts()
             found[f"job of {name}"] = facts_of_row(row)
             number = job.id if name == "mine" else job.id + 1
-            fields = {} if sure is None else {"confidence": sure}
+            fields = {} if threshold is None else {"confidence": threshold}
             answer = await service.single(
                 photograph.read_bytes(), number, photograph.name, **fields
             )
             assert answer.status_code == 200, answer.text
             found[f"http of {name}"] = facts_of_answer(answer.json())
     database.close()
-    expected = kept(facts_of(single), SURE)
+    expected = kept(facts_of(single), THRESHOLD)
     assert expected["top5"] or expected["boxes"]
-    assert_alike(kept(facts_of(batched), SURE), expected, same_masks=False)
+    assert_alike(kept(facts_of(batched), THRESHOLD), expected, same_masks=False)
     for way, one in found.items():
         assert_alike(one, expected, same_masks="onnx" not in way)
 

@@ -90,10 +90,10 @@ def test_a_confidence_filter_leaves_out_unsure_boxes(images: list[Path], tmp_pat
         rows = job.results(["predicted_boxes"]).to_dicts()
         return [box["confidence"] for row in rows for box in row["predicted_boxes"]]
 
-    usual, sure = boxes(), boxes(confidence=0.6)
+    usual, confident = boxes(), boxes(confidence=0.6)
     assert min(usual) >= 0.25
-    assert sorted(sure) == sorted(value for value in usual if value > 0.6)
-    assert 0 < len(sure) < len(usual)
+    assert sorted(confident) == sorted(value for value in usual if value > 0.6)
+    assert 0 < len(confident) < len(usual)
 
 
 def test_the_job_object(images: list[Path], tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_splits_have_their_sizes_and_every_class(data: Path) -> None:
         assert sum(per_class) == size
         assert max(per_class) - min(per_class) <= 0.1 * max(per_class)
     names = [path.name for path in data.rglob("*.png")]
-    assert len(set(names)) == 1797, "no digit stands in two splits"
+    assert len(set(names)) == 1797, "no digit is in two splits"
 
 
 def test_files_are_small_grey_images(data: Path) -> None:

@@ -168,7 +168,7 @@ def keypoints_of(values: Sequence[float], *, where: str = "") -> list[dict[str, 
     """Return keypoints from x, y, v triples.
 
     Raises:
-        LabelProblem: LABEL_INVALID for a number of values that is no multiple of three, or for
+        LabelProblem: LABEL_INVALID for a number of values that is not a multiple of three, or for
             values that are not finite.
     """
     if len(values) % 3 or not all(math.isfinite(value) for value in values):

@@ -25,7 +25,7 @@ class DatasetInfo:
     """Description of a dataset, before its images are listed.
 
     Attributes:
-        root: folder (or address) that image ids are relative to; no image may lie outside of it.
+        root: folder (or address) that image ids are relative to; all images are below it.
         split: the chosen split, or None for a format without splits.
         classes: the dataset's own classes in its own order, or None without labels.
         labels_are_ids: labels are integers without names.

@@ -14,7 +14,7 @@ _SPLITS = ("test", "val", "validation", "valid", "train")
 
 
 class ImageFolderSource(Source):
-    """One folder per class; images may be at any depth inside of it.
+    """One folder per class; images may be at any depth below it.
 
     An empty class folder is a class without images. The order of the classes is
     ``dataset.class_order`` (timm: natural; torchvision: lexicographic) and is stored with the run.

@@ -66,7 +66,7 @@ class ImagesSource(Source):
 class NamedImagesSource(Source):
     """Paths named one by one, in their order; a folder among them is listed.
 
-    A named link is followed wherever it leads; links inside of a folder are not.
+    A named link is followed wherever it leads; links inside a folder are not.
     """
 
     def __init__(self, paths: Sequence[str], config: DatasetConfig) -> None:

@@ -1,4 +1,4 @@
-"""Reading one image: whole, regular, unchanged, inside of the dataset; or a typed error."""
+"""Reading one image: whole, regular, unchanged, inside the dataset; or a typed error."""
 
 from __future__ import annotations
 

@@ -162,12 +162,12 @@ def test_what_cannot_be_compared(shapes: Path, exported: Path, database: str) ->
     with pytest.raises(ConfigError, match="Expected two models for the same task") as caught:
         snellen.parity(exported, FIXTURES / "tiny-classify.pt", path, database=database)
     assert caught.value.code == "PARITY_TASKS"
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as rejected:
         snellen.parity(exported, "nobody", path, database=database)
-    assert refused.value.code == "JOB_NOT_FOUND"
-    with pytest.raises(InputError) as refused:
+    assert rejected.value.code == "JOB_NOT_FOUND"
+    with pytest.raises(InputError) as rejected:
         snellen.parity(exported, exported, shapes / "nowhere", database=database)
-    assert refused.value.code == "DATASET_NOT_FOUND"
+    assert rejected.value.code == "DATASET_NOT_FOUND"
 
 
 def test_torchscript_needs_trust(shapes: Path, database: str, tmp_path: Path) -> None:

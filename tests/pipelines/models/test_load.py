@@ -39,7 +39,7 @@ def resolved(db: Database, task: str = "auto", path: str = "/d", **model: Any) -
     return load_model(locate_model(ModelRequest.of(config), db), "cpu")
 
 
-def refused(db: Database, **model: Any) -> SnellenError:
+def error_of(db: Database, **model: Any) -> SnellenError:
     with pytest.raises(SnellenError) as caught:
         resolved(db, **model)
     assert caught.value.exit_code == 2
@@ -103,7 +103,7 @@ def test_a_checkpoint_inside_of_a_run_directory_brings_its_job(
 def test_models_that_cannot_be_found(
     db: Database, model: dict[str, Any], code: str, message: str
 ) -> None:
-    error = refused(db, **model)
+    error = error_of(db, **model)
     assert error.code == code
     assert message in error.message
 
@@ -143,7 +143,7 @@ def test_checkpoints_that_are_none(
         torch_file(tmp_path / "bomb.pth", {"state_dict": {"conv1.weight": bomb}}),
     ]
     for path in bad:
-        error = refused(db, checkpoint=str(path), architecture="test_resnet")
+        error = error_of(db, checkpoint=str(path), architecture="test_resnet")
         assert isinstance(error, InputError)
         assert path.name in error.message
     assert not (tmp_path / "payload-ran").exists()
@@ -151,12 +151,12 @@ def test_checkpoints_that_are_none(
 
 def test_a_checkpoint_of_another_architecture_names_its_keys(db: Database, tmp_path: Path) -> None:
     save_timm(tmp_path / "m.pth", "test_vit")
-    error = refused(db, checkpoint=str(tmp_path / "m.pth"), architecture="test_resnet")
+    error = error_of(db, checkpoint=str(tmp_path / "m.pth"), architecture="test_resnet")
     assert error.code == "CHECKPOINT_MISMATCH"
 
 
 def test_the_wrong_number_of_names(db: Database, checkpoint: Path) -> None:
-    error = refused(db, checkpoint=str(checkpoint), class_names=["a", "b"])
+    error = error_of(db, checkpoint=str(checkpoint), class_names=["a", "b"])
     assert error.code == "CLASS_COUNT"
     assert "2 class names" in error.message
     assert "3 outputs" in error.message
@@ -166,10 +166,10 @@ def test_names_from_a_file(db: Database, checkpoint: Path, tmp_path: Path) -> No
     (tmp_path / "names.txt").write_text("a\nb\n\n c \n")
     model = resolved(db, checkpoint=str(checkpoint), class_names=str(tmp_path / "names.txt"))
     assert model.info.class_names == ("a", "b", "c")
-    error = refused(db, checkpoint=str(checkpoint), class_names="no-such.txt")
+    error = error_of(db, checkpoint=str(checkpoint), class_names="no-such.txt")
     assert error.code == "CLASS_NAMES_NOT_FOUND"
     assert "does not exist. Expected auto, imagenet, dataset, a list" in error.message
-    error = refused(db, checkpoint=str(checkpoint), class_names="https://x/names.txt")
+    error = error_of(db, checkpoint=str(checkpoint), class_names="https://x/names.txt")
     assert error.code == "REMOTE_REFUSED"
 
 
@@ -179,7 +179,7 @@ def test_a_task_that_is_not_the_checkpoints(db: Database) -> None:
     assert caught.value.code == "TASK_MISMATCH"
 
 
-def dataset_refused(db: Database, path: Path, **model: Any) -> InputError:
+def dataset_error(db: Database, path: Path, **model: Any) -> InputError:
     config = build_config({"model": model, "dataset": {"path": str(path)}})
     found = load_model(locate_model(ModelRequest.of(config), db), "cpu")
     with pytest.raises(InputError) as caught:
@@ -187,18 +187,18 @@ def dataset_refused(db: Database, path: Path, **model: Any) -> InputError:
     return caught.value
 
 
-def test_names_that_nobody_knows(db: Database, checkpoint: Path, tmp_path: Path) -> None:
+def test_unknown_class_names(db: Database, checkpoint: Path, tmp_path: Path) -> None:
     three, two = grey_folder(tmp_path / "3"), grey_folder(tmp_path / "2", ("a", "b"))
-    error = dataset_refused(db, three, checkpoint=str(checkpoint))
+    error = dataset_error(db, three, checkpoint=str(checkpoint))
     assert error.code == "CLASS_NAMES_UNKNOWN"
     assert "dataset (it was trained on these 3 classes in this order)" in error.message
-    assert "in this order" not in dataset_refused(db, two, checkpoint=str(checkpoint)).message
-    error = dataset_refused(db, two, checkpoint=str(checkpoint), class_names="dataset")
+    assert "in this order" not in dataset_error(db, two, checkpoint=str(checkpoint)).message
+    error = dataset_error(db, two, checkpoint=str(checkpoint), class_names="dataset")
     assert error.code == "CLASS_COUNT"
     assert "the dataset has 2 classes. Expected 3" in error.message
 
 
 def test_images_without_labels(db: Database, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.png\n")
-    error = dataset_refused(db, tmp_path / "list.txt", adapter=NAME)
+    error = dataset_error(db, tmp_path / "list.txt", adapter=NAME)
     assert error.code == "DATASET_UNLABELLED"

@@ -95,7 +95,7 @@ def test_paths_without_anything_in_common_have_relative_ids(folder: Path, tmp_pa
     assert found == [str(folder / "2.png").lstrip("/"), "usr/no-such-image.png"]
 
 
-def test_the_same_image_twice_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_duplicate_image_is_rejected(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"duplicate image id '2\.png'"):
         ids(tmp_path, (str(folder / "2.png"), str(folder / "2.png")))
 

@@ -110,7 +110,7 @@ def test_a_server_that_stays_busy_is_an_error_after_bounded_tries(
     assert ATTEMPTS <= 3
 
 
-def test_a_refusal_is_not_repeated(s3: S3Server, bucket: str) -> None:
+def test_a_permanent_failure_is_not_retried(s3: S3Server, bucket: str) -> None:
     s3.answer = lambda *_: (403, "AccessDenied")
     failed = error(s3, f"{bucket}/set/a.png")
     assert (failed.code, failed.message) == (

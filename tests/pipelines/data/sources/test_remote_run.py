@@ -166,7 +166,7 @@ def test_nothing_that_is_stored_holds_credentials(s3: S3Server, tmp_path: Path) 
         assert os.environ[name] not in everything
 
 
-def test_storage_that_refuses_leaves_nothing_behind(s3: S3Server, tmp_path: Path) -> None:
+def test_storage_that_denies_access_leaves_nothing_behind(s3: S3Server, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         evaluated(s3, tmp_path, "s3://none-of-that-name/set")
     assert (caught.value.code, caught.value.exit_code) == ("DATASET_NOT_FOUND", 2)
