@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql.database import Database
@@ -53,14 +54,16 @@ def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
     }
     optional = {key: getattr(record, key) for key in _OPTIONAL}
     values |= {key: value for key, value in optional.items() if value is not None}
-    for _ in range(5):
-        try:
-            with db.session() as session:
-                return _upsert(session, record.name, values)
-        except IntegrityError:
-            continue  # another process took the name between the query and the insert
-    with db.session() as session:
-        return _upsert(session, record.name, values)
+
+    def attempt() -> JobView:
+        with db.session() as session:
+            return _upsert(session, record.name, values)
+
+    # Another process may take the name between the query and the insert.
+    retrying = Retrying(
+        retry=retry_if_exception_type(IntegrityError), stop=stop_after_attempt(6), reraise=True
+    )
+    return retrying(attempt)
 
 
 def _directory(path: str) -> str:
