@@ -49,9 +49,16 @@ class Heartbeat:
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
-        if self._owner is threading.main_thread():
-            signal.signal(_WAKE, self._before)
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            # A cancel request for a run that has ended meanwhile is of no consequence.
+            if not self.cancelled:
+                raise
+            self._thread.join()
+        finally:
+            if self._owner is threading.main_thread():
+                signal.signal(_WAKE, self._before)
 
     def check(self) -> None:
         """Raise LeaseLost if another process owns the run now, RunCancelled if it is to stop."""

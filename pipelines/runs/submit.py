@@ -41,8 +41,8 @@ def submit(context: RunContext) -> int:
             dataset; nothing is stored.
     """
     kind, config = context.kind, context.config
-    known = _model(context)
     columns, images = kind.describe_input(config)
+    known = _model(context)
     return kind.create(
         context.db,
         training_job_id=known.job.id,
@@ -62,9 +62,9 @@ def submit(context: RunContext) -> int:
 
 def _model(context: RunContext) -> _Submitted:
     if context.adapter is not None:
+        context.kind.check_input(context.config)
         info = wrap_adapter(context.adapter).info
         job = register_checkpoint(context.db, info, info.class_names)
-        context.kind.check_input(context.config)
         return _Submitted(job, info.checkpoint_path, str(info.task_type), info.architecture)
     located = locate_model(ModelRequest.of(context.config), context.db)
     context.kind.check_input(context.config)

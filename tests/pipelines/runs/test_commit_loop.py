@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import Heartbeat, OwnedRun
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
-from snellen.store.leases import Lease, LeaseLost, acquire, release
+from snellen.store.leases import Beat, Lease, LeaseLost, acquire, release
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import create_test_run
@@ -248,3 +250,21 @@ def test_the_heartbeat_notices_a_lost_lease(
         heart._thread.join(5)
         with pytest.raises(LeaseLost):
             heart.check()
+
+
+def test_a_cancel_request_that_comes_too_late_does_no_harm(
+    db: Database, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snellen.pipelines.runs.ownership.HEARTBEAT_SECONDS", 0.01)
+    before = signal.getsignal(signal.SIGUSR1)
+
+    def late(*_: object) -> Beat:
+        heart._done.wait(5)  # the run has ended, and the owner waits for this thread
+        time.sleep(0.2)
+        return Beat.CANCEL
+
+    monkeypatch.setattr("snellen.pipelines.runs.ownership.heartbeat", late)
+    with Heartbeat(db, lease) as heart:
+        time.sleep(0.1)
+    assert heart.cancelled
+    assert signal.getsignal(signal.SIGUSR1) is before

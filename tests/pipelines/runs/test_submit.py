@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from snellen.adapters.errors import InputError, RunCancelled, SnellenError
+from snellen.adapters.types import AdapterSpec
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.control import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
@@ -195,3 +196,16 @@ def test_inference_jobs_are_submitted_executed_and_cancelled_too(
     assert InferenceRunner(database=jobs.url).execute(job_id).status == "completed"
     other = InferenceRunner(jobs.config(), database=jobs.url).submit()
     assert cancel_run(jobs.db, PREDICTION, other).status == "cancelled"
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_run_that_cannot_be_started_leaves_no_training_job(place: Place, loaded: bool) -> None:
+    with pytest.raises(InputError):
+        if loaded:
+            adapter = PixelAdapter.from_spec(AdapterSpec(NAME, class_names=("0", "1", "2")))
+            TestRunner(adapter, database=place.url).run_test("/not/there")
+        else:
+            model = {"adapter": NAME, "class_names": ["a", "b", "c"]}
+            runner(place, model=model).run_test()
+    assert list_training_jobs(place.db) == []
+    assert list_test_runs(place.db) == []
