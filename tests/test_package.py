@@ -6,15 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.environments import environment_with_libraries
 from tests.pipelines.making import write_image
 
 ROOT = Path(__file__).parents[1]
@@ -66,17 +65,11 @@ def test_nothing_lies_outside_the_package(built: Path) -> None:
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``snellen`` command of a fresh environment that sees the installed libraries."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
+    python = environment_with_libraries(tmp_path_factory.mktemp("environment"))
     (wheel,) = built.glob("*.whl")
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
     subprocess.run([*command, "--no-index", str(wheel)], check=True, capture_output=True)
-    packages = sysconfig.get_path("purelib", vars={"base": str(folder)})
-    # A line in a .pth file adds a folder; the .pth files in it are not read, and so not
-    # the link to this checkout.
-    (Path(packages) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "bin" / "snellen"
+    return python.parent / "snellen"
 
 
 @pytest.mark.slow

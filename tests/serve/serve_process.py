@@ -30,16 +30,16 @@ def free_port() -> int:
 class Cluster:
     """A separate Ray, as an operator starts it; ``folder`` is its home and contains its token.
 
-    Use as a context manager.
+    Use as a context manager. ``python`` is the interpreter of its workers.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, python: str | Path = sys.executable) -> None:
         self.address = f"127.0.0.1:{free_port()}"
-        ray = str(Path(sys.executable).parent / "ray")
+        ray = [str(python), "-P", "-m", "ray.scripts.scripts"]
         port = self.address.rpartition(":")[2]
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(
-            [ray, "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
+            [*ray, "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
              "--node-ip-address=127.0.0.1", "--include-dashboard=false",
              "--disable-usage-stats", f"--temp-dir={self._folder.name}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
