@@ -152,10 +152,11 @@ class Registry(Generic[T]):
 
     def _unknown(self, name: str) -> ConfigError:
         names = self.targets()
+        known = f"one of {', '.join(sorted(names))}, or " if names else ""
         return ConfigError(
             self.codes.unknown,
-            f"{self.what} {name!r} is unknown. Expected one of {', '.join(sorted(names))}, or "
-            f"module:attribute of an installed package{nearest(name, names) or '.'}",
+            f"{self.what} {name!r} is unknown. Expected {known}module:attribute of an installed "
+            f"package{nearest(name, names) or '.'}",
         )
 
     def _invalid(self, name: str, target: str, why: str) -> ConfigError:

@@ -15,6 +15,7 @@ from snellen.metrics.detection.metrics import (
     OBJECT_DETECTION,
     POSE_ESTIMATION,
 )
+from snellen.metrics.extra import WithExtraMetrics
 from snellen.metrics.record import MetricsRecord, TaskMetrics
 
 TASKS: dict[TaskType, MetricsRecord] = {
@@ -46,9 +47,12 @@ def load(task: TaskType | str, **options: Any) -> TaskMetrics:
     Args:
         task: name of a task.
         options: the ``metrics`` section of a configuration; options of other tasks are ignored.
+            ``extra`` names metrics of plugins.
 
     Raises:
-        ConfigError: UNKNOWN_TASK.
+        ConfigError: UNKNOWN_TASK; METRIC_UNKNOWN and others of `WithExtraMetrics`.
         ValueError: an option out of range.
     """
-    return task_of(task).metrics(**options)
+    extra = options.pop("extra", ())
+    metrics = task_of(task).metrics(**options)
+    return WithExtraMetrics(metrics, TaskType(task), extra) if extra else metrics

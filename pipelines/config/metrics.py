@@ -78,6 +78,11 @@ class MetricsConfig(Section):
         "image_size, object_size, object_count; or {by: COLUMN, edges: [10, 20]} for a numeric "
         "column.",
     )
+    extra: tuple[str, ...] = Field(
+        (),
+        description="Further metrics from plugins: names of entry points in the group "
+        "snellen.metrics, or module:attribute.",
+    )
 
     @property
     def sliced_by(self) -> tuple[SliceBy, ...]:

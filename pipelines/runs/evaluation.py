@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snellen.adapters.errors import InputError
 from snellen.metrics.detection.operating_point import OperatingPoint
+from snellen.metrics.tasks import load
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.resolve import ResolvedDataset, resolve_dataset
 from snellen.pipelines.data.sources.registry import open_source
@@ -44,6 +45,7 @@ def _describe_dataset(dataset: ResolvedDataset) -> Columns:
 
 def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
     spec = MetricsSpec(model.info.task_type, (), config.metrics)
+    load(spec.task, **config.metrics.model_dump())  # rejects unknown metrics of plugins
     check_slices(spec, result_schema(dataset.info.meta_fields))
 
 

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
+import importlib
 import json
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from sklearn.metrics import cohen_kappa_score
 
 import snellen
 import snellen.adapters.plugins
-import snellen.metrics.classification.metrics as classification
+from snellen.adapters.errors import ConfigError
 from snellen.adapters.registry import adapter_for_file, load_adapter_class
 from snellen.adapters.types import AdapterSpec
+from snellen.metrics.extra import EXTRA_METRICS, ExtraMetric
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.registry import load_source_class
 from tests.contracts.adapter_contract import AdapterContract
+from tests.contracts.metric_contract import MetricContract
 from tests.contracts.source_contract import SourceContract
 from tests.structure.test_sizes import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (30, 60, 190)}
-PLUGINS = ("colour_plugin", "jsonl_plugin")
+PLUGINS = ("colour_plugin", "jsonl_plugin", "kappa_plugin")
 
 
 def recipe(title: str) -> str:
@@ -62,10 +65,10 @@ def install(folder: Path, title: str) -> list[EntryPoint]:
 
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both plugins, as if their packages were installed."""
+    """The plugins, as if their packages were installed."""
     points = [
         point
-        for title in ("Add an adapter", "Add a source")
+        for title in ("Add an adapter", "Add a source", "Add a metric")
         for point in install(tmp_path / "plugins", title)
     ]
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
@@ -106,7 +109,11 @@ def images(tmp_path: Path) -> Path:
 
 
 def evaluate(
-    checkpoint: Path, images: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path,
+    images: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    extra: Sequence[str] = (),
 ) -> snellen.TestRun:
     monkeypatch.chdir(folder)
     return snellen.evaluate(
@@ -114,6 +121,7 @@ def evaluate(
             "model": {"checkpoint": str(checkpoint)},
             "dataset": {"path": str(images)},
             "run": {"engine": "inline", "unit_rows": 4},
+            "metrics": {"extra": list(extra)},
             "database": f"sqlite:///{folder / 'runs.db'}",
         }
     )
@@ -148,62 +156,42 @@ def test_both_plugins_evaluate_a_dataset(
     assert rows.row(5) == ("images/blue-1.png", "blue", "red")
 
 
-@pytest.fixture
-def metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
-    """The modules of the metric recipe, by their names in the repository."""
-    modules = {}
-    for file, text in recipe_files("Add a metric").items():
-        name = file.removesuffix(".py").replace("/", ".")
-        name = name if name.startswith("tests.") else f"snellen.{name}"
-        assert not (ROOT / file).exists(), "the recipe adds a new file"
-        path = tmp_path / Path(file).name
-        path.write_text(text)
-        found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        monkeypatch.setitem(sys.modules, name, module)
-        found.loader.exec_module(module)
-        modules[name] = module
-    return modules
+@pytest.mark.usefixtures("plugins")
+class TestMetricRecipe(MetricContract):
+    @pytest.fixture
+    def metric(self) -> ExtraMetric:
+        return EXTRA_METRICS.load("cohen_kappa")
 
+    @pytest.fixture
+    def table(self) -> pa.Table:
+        rng = np.random.default_rng(0)
+        true, predicted = (rng.integers(0, 3, 60).tolist() for _ in range(2))
+        predicted[5] = None  # a failed image
+        columns = {"true_label_id": true, "predicted_label_id": predicted}
+        return pa.table(columns | {"confidence": [0.5] * 60})
 
-def with_the_line(source: str) -> str:
-    """The module of the classification metrics with the added line of the recipe."""
-    (diff,) = re.findall(r"^```diff\n(.*?)^```$", recipe("Add a metric"), re.M | re.S)
-    (context, added) = diff.splitlines()
-    assert (context[0], added[0]) == (" ", "+")
-    assert source.count(f"{context[1:]}\n") == 1, "the recipe names a line of the module"
-    changed = source.replace(f"{context[1:]}\n", f"{context[1:]}\n{added[1:]}\n")
-    future = "from __future__ import annotations\n"
-    line = "from snellen.metrics.classification.agreement import cohen_kappa\n"
-    return changed.replace(future, future + line, 1)
+    def test_it_equals_scikit_learn(self, metric: ExtraMetric, table: pa.Table) -> None:
+        scored = table.drop_null()
+        true, predicted = (scored[name].to_pylist() for name in metric.columns)
+        found = metric.compute(metric.state(table, ["a", "b", "c"]))
+        assert found == {"cohen_kappa": pytest.approx(cohen_kappa_score(true, predicted))}
+
+    def test_its_example_runs(self) -> None:
+        found = doctest.testmod(importlib.import_module("kappa_plugin.metric"))
+        assert (found.attempted > 0, found.failed) == (True, 0)
 
 
 @pytest.mark.usefixtures("plugins")
-def test_a_metric_has_an_example_a_test_and_a_place_in_the_run(
-    metric: dict[str, ModuleType],
-    checkpoint: Path,
-    images: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_metric_of_a_plugin_is_part_of_a_run(
+    checkpoint: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agreement = metric["snellen.metrics.classification.agreement"]
-    tests = metric["tests.metrics.classification.test_agreement"]
-    found = doctest.testmod(agreement)
-    assert (found.attempted > 0, found.failed) == (True, 0)
-    for seed in range(5):
-        tests.test_it_equals_scikit_learn_also_merged(seed)
-
-    changed = ModuleType("changed_metrics")
-    sys.modules[changed.__name__] = changed
-    file = Path(str(classification.__file__))
-    exec(compile(with_the_line(file.read_text()), str(file), "exec"), changed.__dict__)
-    del sys.modules[changed.__name__]
-    monkeypatch.setattr(classification, "compute", changed.compute)
-    run = evaluate(checkpoint, images, tmp_path, monkeypatch)
+    plain = evaluate(checkpoint, images, tmp_path, monkeypatch)
+    run = evaluate(checkpoint, images, tmp_path, monkeypatch, extra=["cohen_kappa"])
     assert run.metrics["cohen_kappa"] == pytest.approx(0.75)
-    assert "cohen_kappa" in (run.row.metrics or {})
+    assert {k: v for k, v in run.metrics.items() if k != "cohen_kappa"} == plain.metrics
+    with pytest.raises(ConfigError, match="did you mean cohen_kappa") as caught:
+        evaluate(checkpoint, images, tmp_path, monkeypatch, extra=["cohen_kapa"])
+    assert caught.value.code == "METRIC_UNKNOWN"
 
 
 def test_the_place_of_exporters_is_named() -> None:

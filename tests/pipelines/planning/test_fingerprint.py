@@ -91,7 +91,7 @@ FREE = (
     "name=other", "run.engine=inline", "run.actors=1", "run.threads=1", "run.max_failed=3",
     "run.device=cpu", "run.seed=3", "dataset.storage_options={region: eu-west-1}",
     "metrics.operating_confidence=0.5", "metrics.operating_iou=0.75", "metrics.bootstrap=0",
-    "metrics.slices=[image_size]",
+    "metrics.slices=[image_size]", "metrics.extra=[cohen_kappa]",
     "metrics.kpt_sigmas=[0.1]", "metrics.max_dets=[1,10,300]",
     "metrics.ece_bins=5", "metrics.confidence_level=0.9", "output.dir=/o",
     "output.sql_rows_limit=0",
