@@ -62,13 +62,22 @@ def test_nothing_lies_outside_the_package(built: Path) -> None:
     assert {name for name in inside if name.endswith(".py")} == modules
 
 
+def without_path() -> dict[str, str]:
+    """The environment variables without a path to this checkout."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``snellen`` command of a fresh environment that sees the installed libraries."""
     python = environment_with_libraries(tmp_path_factory.mktemp("environment"))
     (wheel,) = built.glob("*.whl")
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
-    subprocess.run([*command, "--no-index", str(wheel)], check=True, capture_output=True)
+    # --ignore-installed: the libraries of this environment include a link to the checkout.
+    options = ["--no-deps", "--no-index", "--ignore-installed"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(wheel)],
+        check=True, capture_output=True, env=without_path(),
+    )  # fmt: skip
     return python.parent / "snellen"
 
 
@@ -91,7 +100,7 @@ def test_no_file_of_the_working_folder_is_imported(installed: Path, tmp_path: Pa
         "ray": {"num_cpus": 2},
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment = without_path()
     for command in ("plan", "eval"):
         finished = subprocess.run(
             [str(installed), command, "run.yaml"],
