@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snellen.adapters.finite import finite_or_none
 from snellen.metrics.detection.coco import CocoNumbers, read_numbers
 from snellen.metrics.detection.options import PREFIX, DetectionOptions
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.ultralytics_ap import ultralytics_ap
-from snellen.metrics.finite import finite_or_none
 from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.statistics.bootstrap import bootstrap_intervals
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from snellen.adapters.finite import finite_or_none
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
-from snellen.metrics.finite import finite_or_none
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Floats
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from snellen.adapters.finite import finite_or_none
 from snellen.metrics.detection.confusion import confuse
 from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.detection.rules import match
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
-from snellen.metrics.finite import finite_or_none
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.candidates import Candidates
 from snellen.metrics.matching.instances import Images, Instances, instance_columns, read_images

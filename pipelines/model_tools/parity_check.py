@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from snellen.adapters.finite import finite_or_none
 from snellen.adapters.types import ImageStatus, InferenceResult
-from snellen.metrics.finite import finite_or_none
 from snellen.metrics.parity.compare import compare_image
 from snellen.metrics.parity.differences import Tolerance
 from snellen.metrics.parity.summary import ParitySummary

@@ -5,7 +5,6 @@ The files are those of the ledger's records, not those in the folder.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from snellen.adapters.errors import ConfigError, RunError
+from snellen.adapters.finite import finite_or_none
 from snellen.store.parquet.schema import RESULT_SCHEMA
 from snellen.store.parquet.unit_record import UnitRecord
 
@@ -188,7 +188,7 @@ _CONDITIONS: dict[str, Callable[[Any], pl.Expr]] = {
 
 def _json_safe(value: Any) -> Any:
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return finite_or_none(value)
     if isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace")
     if isinstance(value, dict):

@@ -6,7 +6,6 @@ drops time zones, and both reject the lone surrogates of undecodable file names.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, Float, Text
 from sqlalchemy.types import TypeDecorator
+
+from snellen.adapters.finite import finite_or_none
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -46,7 +47,7 @@ def clean_json(value: Any) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
+        return finite_or_none(float(value))
     if isinstance(value, Mapping):
         return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -90,7 +91,7 @@ class FiniteFloat(TypeDecorator[float]):
 
     def process_bind_param(self, value: float | None, dialect: Dialect) -> float | None:
         """Replace a number that is not finite with NULL."""
-        return float(value) if value is not None and math.isfinite(value) else None
+        return None if value is None else finite_or_none(float(value))
 
 
 class CleanText(TypeDecorator[str]):
