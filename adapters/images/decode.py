@@ -2,8 +2,9 @@
 
 Batch runs, single calls and HTTP all decode here, so they cannot disagree.
 
-- The content decides the format, never the extension. JPEG, PNG, WebP, BMP, GIF and TIFF are
-  read; other formats are rejected, since rarely used decoders have most vulnerabilities.
+- The content decides the format, never the extension. JPEG (MPO, too), PNG, WebP, BMP, GIF, TIFF,
+  AVIF and JPEG 2000 are read; other formats are rejected, since rarely used decoders have most
+  vulnerabilities.
 - Limits on bytes and pixels are checked before decoding.
 - EXIF orientation is applied. On plain upright RGB images the pixels equal Pillow's
   ``convert("RGB")``.
@@ -23,17 +24,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, JpegImagePlugin
 
-from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
+from snellen.adapters.errors import ErrorCode, ImageError
+from snellen.adapters.images.failures import classify, classify_pil, decode_error
 from snellen.adapters.images.formats import (
     CORRUPT_EXIF,
     FORMATS,
+    HEADER_BYTES,
     extension_warnings,
     metadata_warnings,
     sniff_format,
+    unsupported_message,
 )
-from snellen.adapters.images.jpeg import Decoder, jpeg_decoder
+from snellen.adapters.images.jpeg import jpeg_decoder
+from snellen.adapters.images.png_chunks import METADATA_IGNORED, without_text
 from snellen.adapters.types import DecodedImage
 
 MAX_PIXELS = 64_000_000
@@ -43,6 +48,7 @@ BACKGROUND = (255, 255, 255)
 """White: transparent logos, scans and diagrams were drawn on a page."""
 
 _ORIENTATION_TAG = 0x0112
+_MP_COUNT = 0xB001
 _TRANSPOSITIONS: dict[int, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,27 +79,26 @@ def decode_image(
         uint8 RGB of shape (height, width, 3), upright, C-contiguous.
 
     Raises:
-        ImageError: stage ``decode`` with EMPTY, BYTE_LIMIT, UNSUPPORTED, TRUNCATED (truncated or
-            corrupt), DIMENSION (no pixels) or PIXEL_LIMIT. Nothing else is raised for any bytes.
+        ImageError: stage ``decode`` with EMPTY, BYTE_LIMIT, UNSUPPORTED, TRUNCATED, CORRUPT,
+            DIMENSION (no pixels) or PIXEL_LIMIT. Nothing else is raised for any bytes.
     """
     what = name or "image"
     _check_bytes(data, max_bytes, what)
-    kind = sniff_format(data)
-    if kind is None:
-        raise _error(
-            ErrorCode.UNSUPPORTED,
-            f"{what}: the content starts with {data[:8]!r}. Expected one of "
-            f"{', '.join(FORMATS)}; convert the file or leave it out.",
-        )
+    kind = sniff_format(data[:HEADER_BYTES])
+    if kind not in FORMATS:
+        message = unsupported_message(data[:HEADER_BYTES])
+        raise decode_error(ErrorCode.UNSUPPORTED, f"{what}: {message}")
     warnings = extension_warnings(name, kind)
     try:
         return _decode(data, kind, max_pixels, what, warnings)
     except ImageError:
         raise
     except Exception as error:  # decoders raise many types for unexpected bytes
-        raise _error(
-            ErrorCode.TRUNCATED, f"{what}: the {kind} data is truncated or corrupt: {error}"
-        ) from error
+        if kind == "PNG" and (smaller := without_text(data)) != data:
+            shorter = decode_image(smaller, max_pixels=max_pixels, max_bytes=max_bytes, name=name)
+            shorter.warnings.append(METADATA_IGNORED)
+            return shorter
+        raise classify(error, data, kind, what) from error
 
 
 def decode_pil(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
@@ -108,18 +113,14 @@ def decode_pil(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> DecodedIm
     except ImageError:
         raise
     except Exception as error:
-        raise _error(ErrorCode.TRUNCATED, f"Pillow image cannot be converted: {error}") from error
-
-
-def _error(code: ErrorCode, message: str) -> ImageError:
-    return ImageError(ErrorStage.DECODE, code, message)
+        raise classify_pil(error) from error
 
 
 def _check_bytes(data: bytes, max_bytes: int, what: str) -> None:
     if not data:
-        raise _error(ErrorCode.EMPTY, f"{what}: the file is empty (0 bytes)")
+        raise decode_error(ErrorCode.EMPTY, f"{what}: the file is empty (0 bytes)")
     if len(data) > max_bytes:
-        raise _error(
+        raise decode_error(
             ErrorCode.BYTE_LIMIT,
             f"{what}: {len(data)} bytes, more than the limit of {max_bytes}",
         )
@@ -128,9 +129,9 @@ def _check_bytes(data: bytes, max_bytes: int, what: str) -> None:
 def _check_size(size: tuple[int, int], max_pixels: int, what: str) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise _error(ErrorCode.DIMENSION, f"{what}: has no pixels ({width} x {height})")
+        raise decode_error(ErrorCode.DIMENSION, f"{what}: has no pixels ({width} x {height})")
     if width * height > max_pixels:
-        raise _error(
+        raise decode_error(
             ErrorCode.PIXEL_LIMIT,
             f"{what}: {width} x {height} is {width * height} pixels, more than the limit of "
             f"{max_pixels}",
@@ -147,29 +148,24 @@ def _decode(
         # Pillow does not recognise a PNG without pixels as a PNG.
         width, height = struct.unpack(">II", data[16:24])
         _check_size((width, height), max_pixels, what)
-    try:
-        opened = FORMATS[kind](io.BytesIO(data))
-    except SyntaxError as error:
-        if "unsupported" in str(error).lower() or "unknown" in str(error).lower():
-            message = f"{what}: this kind of {kind} cannot be read: {error}"
-            raise _error(ErrorCode.UNSUPPORTED, message) from error
-        raise
-    with opened:
+    with FORMATS[kind](io.BytesIO(data)) as opened:
         _check_size(opened.size, max_pixels, what)
         warnings += metadata_warnings(opened)
         fast = jpeg_decoder() if kind == "JPEG" else None
-        if fast is not None:
-            return DecodedImage(pixels=_decode_jpeg(fast, data, what), warnings=warnings)
-        return _from_pil(opened, warnings)
+        if fast is None:
+            return _from_pil(opened, warnings)
+        return DecodedImage(pixels=fast(data), n_frames=_pictures(opened), warnings=warnings)
 
 
-def _decode_jpeg(decoder: Decoder, data: bytes, what: str) -> npt.NDArray[np.uint8]:
+def _pictures(image: Image.Image) -> int:
+    """Return the number of pictures of an MPO file, and 1 for any other JPEG."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return 1
     try:
-        return decoder(data)
-    except RuntimeError as error:  # its text is a line of the decoder's source code
-        raise _error(
-            ErrorCode.TRUNCATED, f"{what}: the JPEG data is truncated or corrupt"
-        ) from error
+        index = image._getmp()
+        return 1 if index is None else max(1, int(index[_MP_COUNT]))
+    except Exception:  # a broken index costs the count, not the image
+        return 1
 
 
 def _from_pil(image: Image.Image, warnings: list[str]) -> DecodedImage:
@@ -191,7 +187,7 @@ def _from_pil(image: Image.Image, warnings: list[str]) -> DecodedImage:
 def _count_frames(image: Image.Image, warnings: list[str]) -> tuple[int, list[str]]:
     """Return the number of frames; damage after the first costs the count, not the image."""
     try:
-        return int(getattr(image, "n_frames", 1)), warnings
+        return int(getattr(image, "n_frames", _pictures(image))), warnings
     except Exception:  # as above
         image.seek(0)
         return 1, [*warnings, "frames after the first cannot be read"]
@@ -206,7 +202,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         wide: npt.NDArray[Any] = np.asarray(image)
         return Image.fromarray((wide >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise _error(
+        raise decode_error(
             ErrorCode.UNSUPPORTED,
             f"pixels of 32-bit {'integers' if image.mode == 'I' else 'floats'} have no agreed "
             "white. Expected 8 or 16 bits; convert the image.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import BinaryIO
 from PIL import Image
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
-from snellen.adapters.images.formats import FORMATS, sniff_format
+from snellen.adapters.images.failures import classify, decode_error
+from snellen.adapters.images.formats import (
+    FORMATS,
+    HEADER_BYTES,
+    sniff_format,
+    unsupported_message,
+)
+from snellen.adapters.images.png_chunks import without_text
 
 _ORIENTATION_TAG = 0x0112
 _SIDEWAYS = {5, 6, 7, 8}
@@ -24,33 +32,44 @@ def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
         source: a path, or an open file, which is closed.
 
     Raises:
-        ImageError: IO, EMPTY, UNSUPPORTED or TRUNCATED: the header cannot be read.
+        ImageError: IO, EMPTY, UNSUPPORTED, TRUNCATED or CORRUPT: the header cannot be read.
     """
+    data, kind = b"", None
     try:
         with open(source, "rb") if isinstance(source, str | Path) else source as file:
-            head = file.read(32)
+            head = file.read(HEADER_BYTES)
             kind = sniff_format(head)
-            if kind is None:
-                code = ErrorCode.UNSUPPORTED if head else ErrorCode.EMPTY
-                raise ImageError(
-                    ErrorStage.DECODE, code, "the file is not an image of a supported format"
-                )
-            file.seek(0)
-            with FORMATS[kind](file) as image:
-                width, height = image.size
-                if kind == "TIFF":
-                    orientation = 1  # Pillow's reader has turned width and height already
-                elif kind == "PNG" and not _PNG_EXIF & set(image.info):
-                    orientation = _late_orientation(file)
-                else:
-                    orientation = _orientation(image.getexif)
+            if kind not in FORMATS:
+                if not head:
+                    raise decode_error(ErrorCode.EMPTY, "the file has 0 bytes")
+                raise decode_error(ErrorCode.UNSUPPORTED, unsupported_message(head))
+            try:
+                width, height, orientation = _measure(file, kind)
+            except Exception:
+                file.seek(0)
+                data = file.read()
+                if kind != "PNG":
+                    raise
+                width, height, orientation = _measure(io.BytesIO(without_text(data)), kind)
     except ImageError:
         raise
     except Exception as error:  # a parser may raise anything on a broken header
-        if isinstance(error, OSError) and error.errno is not None:
+        if kind is None or (isinstance(error, OSError) and error.errno is not None):
             raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
-        raise ImageError(ErrorStage.DECODE, ErrorCode.TRUNCATED, str(error)) from None
+        raise classify(error, data, kind, "image") from None
     return (height, width) if orientation in _SIDEWAYS else (width, height)
+
+
+def _measure(file: BinaryIO, kind: str) -> tuple[int, int, int]:
+    """Return the stored width and height, and the orientation that is still to be applied."""
+    file.seek(0)
+    with FORMATS[kind](file) as image:
+        width, height = image.size
+        if kind == "TIFF":
+            return width, height, 1  # Pillow's reader has turned width and height already
+        if kind == "PNG" and not _PNG_EXIF & set(image.info):
+            return width, height, _late_orientation(file)
+        return width, height, _orientation(image.getexif)
 
 
 def _orientation(read: Callable[[], Image.Exif]) -> int:

@@ -43,6 +43,7 @@ _IMAGE_STATUS: dict[ErrorCode, int] = {
     ErrorCode.EMPTY: 400,
     ErrorCode.UNSUPPORTED: 415,
     ErrorCode.TRUNCATED: 422,
+    ErrorCode.CORRUPT: 422,
     ErrorCode.DIMENSION: 422,
     ErrorCode.PIXEL_LIMIT: 413,
     ErrorCode.BYTE_LIMIT: 413,
