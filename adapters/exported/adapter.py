@@ -17,7 +17,7 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.exported.description import KEY, MAX_SIDE, Axes, ExportedModel
 from snellen.adapters.exported.family import FAMILIES, TIMM, YOLO, family_of, parse_description
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
-from snellen.adapters.ultralytics.nms import YoloOptions, nms_settings
+from snellen.adapters.ultralytics.nms import YoloOptions, height_and_width, nms_settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,7 +115,7 @@ class ExportedAdapter(Adapter):
         family = FAMILIES[model.family]
         _check_axes(model, opened.axes, file)
         family.check_input(model, file)
-        if imgsz is not None and tuple(model.input_shape[1:]) != (imgsz, imgsz):
+        if imgsz is not None and model.input_shape[1:] != height_and_width(imgsz):
             raise ConfigError(
                 "OPTION_INVALID",
                 f"model.imgsz is {imgsz}. Expected {model.input_shape[1]} x "

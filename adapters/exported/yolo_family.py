@@ -18,9 +18,10 @@ from snellen.adapters.exported.description import Axes, ExportedModel, Side
 from snellen.adapters.exported.output_shapes import Shape, check_class_count, misfit
 from snellen.adapters.types import InferenceResult, ModelInfo, Preprocessed
 from snellen.adapters.ultralytics.detections import YoloHead
-from snellen.adapters.ultralytics.nms import NmsSettings
+from snellen.adapters.ultralytics.nms import ImageSize, NmsSettings
 from snellen.adapters.ultralytics.tasks import YOLO_TASKS, YoloTask, yolo_task
 from snellen.adapters.ultralytics.transforms import yolo_preprocessor
+from snellen.adapters.ultralytics.yolo_file import check_channels
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +71,7 @@ class YoloFamily:
         )
 
     def from_properties(
-        self, metadata: Mapping[str, Any], axes: Axes, stem: str, imgsz: int | None
+        self, metadata: Mapping[str, Any], axes: Axes, stem: str, imgsz: ImageSize | None
     ) -> ExportedModel:
         """Read the properties that Ultralytics' own exporter writes.
 
@@ -78,7 +79,7 @@ class YoloFamily:
             metadata: task, names, imgsz, stride, kpt_shape, end2end, args; as text or JSON values.
             axes: of the graph's input.
             stem: name of the file, for the architecture, which the properties do not hold.
-            imgsz: the configured side, where the graph leaves it open.
+            imgsz: the configured size, where the graph leaves it open.
 
         Raises:
             InputError: TASK_UNSUPPORTED or CHECKPOINT_INVALID.
@@ -101,18 +102,12 @@ class YoloFamily:
             ) from error
 
     def check_input(self, model: ExportedModel, file: Path) -> None:
-        """Check the number of channels, and that a classifier takes squares.
+        """Check the number of channels: RGB, or grey for a detector.
 
         Raises:
             InputError: CHECKPOINT_INVALID.
         """
-        channels, height, width = model.input_shape
-        if channels != 3:
-            raise invalid(file, f"its input has {channels} channels. Expected 3, RGB.")
-        if height != width and not yolo_task(model.task).finds_objects:
-            raise invalid(
-                file, f"its input is {height} x {width}. Expected the square of a YOLO classifier."
-            )
+        check_channels(model.input_shape[0], yolo_task(model.task), file)
 
     def check_outputs(
         self, shapes: Sequence[Shape], model: ExportedModel, file: Path
@@ -166,6 +161,7 @@ class YoloFamily:
             "names": dict(enumerate(model.class_names or ())),
             "imgsz": list(model.input_shape[1:]),
             "stride": model.preprocess["stride"],
+            "channels": model.input_shape[0],
             "end2end": model.end2end,
             "batch": 1,
         }
@@ -212,7 +208,7 @@ def _keypoint_numbers(task: YoloTask, model: ExportedModel, file: Path) -> int:
 
 
 def _described(
-    found: Mapping[str, Any], task: YoloTask, axes: Axes, stem: str, imgsz: int | None
+    found: Mapping[str, Any], task: YoloTask, axes: Axes, stem: str, imgsz: ImageSize | None
 ) -> ExportedModel:
     names = found.get("names")
     if isinstance(names, dict):

@@ -50,7 +50,7 @@ class TimmOptions(AdapterOptions):
     """
 
     hints: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("imgsz", "nms", "nms_iou", "max_detections"),
+        ("imgsz", "nms", "nms_iou", "agnostic_nms", "max_detections"),
         "It is a setting of detectors; a timm classifier's input size is preprocess.img_size.",
     )
 

@@ -20,7 +20,12 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
 from snellen.adapters.ultralytics.detections import YoloHead
 from snellen.adapters.ultralytics.environment import import_ultralytics
-from snellen.adapters.ultralytics.nms import YoloOptions, nms_settings
+from snellen.adapters.ultralytics.nms import (
+    ImageSize,
+    YoloOptions,
+    height_and_width,
+    nms_settings,
+)
 from snellen.adapters.ultralytics.tasks import YOLO_TASKS
 from snellen.adapters.ultralytics.transforms import yolo_preprocessor
 from snellen.adapters.ultralytics.yolo_file import YoloCheckpoint, is_yolo_file, load_yolo
@@ -50,7 +55,7 @@ class UltralyticsAdapter(Adapter):
 
     @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
-        """Return the letterbox to a square, or the resize and centre crop of a classifier."""
+        """Return the letterbox, or the resize and centre crop of a classifier."""
         return yolo_preprocessor(info)
 
     def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
@@ -95,13 +100,10 @@ class UltralyticsAdapter(Adapter):
         return names
 
     def _describe(self, loaded: YoloCheckpoint, options: YoloOptions) -> ModelInfo:
-        side = options.imgsz or loaded.imgsz
-        if side % loaded.stride and loaded.task.finds_objects:
-            raise ConfigError(
-                "OPTION_INVALID",
-                f"model.imgsz: {side} is no multiple of the model's stride {loaded.stride}. "
-                f"Expected a multiple, for example {-(-side // loaded.stride) * loaded.stride}.",
-            )
+        size = options.imgsz or loaded.imgsz
+        height, width = height_and_width(size)
+        if loaded.task.finds_objects:
+            _check_multiple(size, loaded.stride)
         parameters = sum(p.numel() for p in loaded.model.parameters())
         return ModelInfo(
             framework=self.framework,
@@ -110,15 +112,15 @@ class UltralyticsAdapter(Adapter):
             num_classes=len(loaded.names),
             class_names=self._names,
             class_names_source="given" if self.spec.class_names else "checkpoint",
-            input_shape=(3, side, side),
+            input_shape=(loaded.channels, height, width),
             parameters=parameters,
-            flops_per_image=self._flops(side),
+            flops_per_image=self._flops(height, width),
             checkpoint_path=loaded.path,
             checkpoint_sha256=loaded.sha256,
             weights=loaded.weights,
             epoch=loaded.epoch,
             preprocess={
-                "imgsz": side,
+                "imgsz": height if height == width else [height, width],
                 "stride": loaded.stride,
                 "end2end": loaded.end2end,
                 "kpt_shape": loaded.kpt_shape,
@@ -126,7 +128,7 @@ class UltralyticsAdapter(Adapter):
             versions=_versions(),
         )
 
-    def _flops(self, side: int) -> float | None:
+    def _flops(self, height: int, width: int) -> float | None:
         """Count the operations of one forward pass on a smaller input, scaled by its area.
 
         A file whose weights do not fit its layers fails here, not on the first image.
@@ -134,8 +136,8 @@ class UltralyticsAdapter(Adapter):
         import torch
         from torch.utils.flop_counter import FlopCounterMode
 
-        probe = min(side, _PROBE * max(1, self._loaded.stride // _PROBE))
-        image = torch.zeros(1, 3, probe, probe, device=self.engine.device)
+        probe = min(height, width, _PROBE * max(1, self._loaded.stride // _PROBE))
+        image = torch.zeros(1, self._loaded.channels, probe, probe, device=self.engine.device)
         was_training = self._model.training
         try:
             with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -147,7 +149,7 @@ class UltralyticsAdapter(Adapter):
             ) from error
         finally:
             self._model.train(was_training)
-        return float(counter.get_total_flops()) * (side / probe) ** 2
+        return float(counter.get_total_flops()) * height * width / probe**2
 
     def _forward(self, batch: Tensor) -> Any:
         return self._model(batch.float().div_(255))
@@ -168,6 +170,21 @@ class UltralyticsAdapter(Adapter):
         from snellen.adapters.ultralytics.export_module import PlainYolo
 
         return Exportable(PlainYolo(self._model, self._loaded.task), describe(self.info, "yolo"))
+
+
+def _check_multiple(size: ImageSize, stride: int) -> None:
+    given = [size] if isinstance(size, int) else list(size)
+    larger = [-(-side // stride) * stride for side in given]
+    if given != larger:
+        found, fix = (
+            str(sides[0]) if len(sides) == 1 else f"[{sides[0]},{sides[1]}]"
+            for sides in (given, larger)
+        )
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"model.imgsz: {found} is no multiple of the model's stride {stride}. Expected "
+            f"multiples of {stride}. Set model.imgsz={fix}",
+        )
 
 
 def _versions() -> dict[str, str]:

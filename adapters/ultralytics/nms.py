@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from snellen.adapters.adapter_options import AdapterOptions
 from snellen.adapters.errors import ConfigError
@@ -17,20 +18,41 @@ _CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.25, 0.7, 300
 _NO_TIME_LIMIT = 1e9
 
 
+def _image_size(value: Any) -> Any:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    sides = value if pair else [value]
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise PydanticCustomError(
+            "image_size", "Input should be a number above 0, or [height, width]"
+        )
+    return tuple(sides) if pair else value
+
+
+ImageSize = Annotated[int | tuple[int, int], BeforeValidator(_image_size)]
+"""Side of a square, or height and width, in pixels."""
+
+
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Return the height and the width of an image size."""
+    return (size, size) if isinstance(size, int) else size
+
+
 class YoloOptions(AdapterOptions):
     """Options of YOLO models; None keeps the model's or Ultralytics' own setting.
 
     Attributes:
-        imgsz: side of the square input in pixels.
+        imgsz: side of the square input in pixels, or its height and width.
         nms: False takes the end-to-end head of a model that has two heads.
         nms_iou: of two boxes of one class that overlap more, the less confident is dropped.
+        agnostic_nms: of boxes of any classes, too.
         max_detections: maximum number of detections per image.
         multi_label: a box may count for several classes, or for its most confident one only.
     """
 
-    imgsz: Annotated[int, Field(ge=1)] | None = None
+    imgsz: ImageSize | None = None
     nms: bool | None = None
     nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
+    agnostic_nms: bool = False
     max_detections: Annotated[int, Field(ge=1)] | None = None
     multi_label: bool = False
 
@@ -45,12 +67,14 @@ class NmsSettings:
         max_detections: maximum number of detections per image.
         multi_label: a box may count for several classes (Ultralytics' evaluation) or for its
             most confident one only (its prediction).
+        agnostic: boxes of different classes suppress each other, too.
     """
 
     confidence: float
     iou: float
     max_detections: int
     multi_label: bool
+    agnostic: bool = False
 
 
 def nms_settings(
@@ -66,17 +90,22 @@ def nms_settings(
     Raises:
         ConfigError: OPTION_INVALID, a setting of suppression for a model that needs none.
     """
-    if end2end and options.nms_iou is not None:
-        raise ConfigError(
-            "OPTION_INVALID",
-            "model.nms_iou: this model's head needs no non-maximum suppression, so the "
-            "setting would do nothing; remove it.",
-        )
+    for key, given in (
+        ("nms_iou", options.nms_iou is not None),
+        ("agnostic_nms", options.agnostic_nms),
+    ):
+        if end2end and given:
+            raise ConfigError(
+                "OPTION_INVALID",
+                f"model.{key} is {getattr(options, key)}. Expected no setting: this model's head "
+                "works without non-maximum suppression. Remove it.",
+            )
     return NmsSettings(
         confidence=_CONFIDENCE if min_confidence is None else min_confidence,
         iou=options.nms_iou or _IOU,
         max_detections=options.max_detections or _MAX_DETECTIONS,
         multi_label=options.multi_label,
+        agnostic=options.agnostic_nms,
     )
 
 
@@ -102,6 +131,7 @@ def suppress(
         predictions,
         settings.confidence,
         settings.iou,
+        agnostic=settings.agnostic,
         multi_label=settings.multi_label,
         max_det=settings.max_detections,
         nc=classes,

@@ -36,6 +36,7 @@ class YoloCheckpoint:
         end2end: the head needs no non-maximum suppression.
         kpt_shape: number of keypoints and numbers per keypoint, of a pose model.
         imgsz: side of the square that it was trained at, in pixels.
+        channels: of its input: 3 (RGB) or 1 (grey).
     """
 
     model: nn.Module
@@ -50,6 +51,7 @@ class YoloCheckpoint:
     stride: int
     end2end: bool
     kpt_shape: tuple[int, int] | None
+    channels: int
     states: dict[str, Any]
 
 
@@ -104,6 +106,7 @@ def load_yolo(path: str, *, fuse: bool, nms: bool | None = None) -> YoloCheckpoi
         stride=int(max(getattr(model, "stride", [32]))),
         end2end=bool(getattr(model, "end2end", False)),
         kpt_shape=_kpt_shape(head) if task.has_keypoints else None,
+        channels=check_channels(_channels(model), task, file),
         states={key: content.get(key) for key in ("optimizer", "scheduler", "epoch")},
     )
 
@@ -226,6 +229,27 @@ def _architecture(model: nn.Module, arguments: dict[str, Any]) -> str:
     name = document.get("yaml_file") if isinstance(document, dict) else None
     text = str(name or arguments.get("model") or type(model).__name__)
     return text.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+
+
+def check_channels(channels: int, task: YoloTask, path: Path) -> int:
+    """Return the number of channels of the input if it is supported.
+
+    Raises:
+        InputError: CHECKPOINT_INVALID.
+    """
+    # Ultralytics itself has no grey input for classifiers.
+    expected = {3: "3, RGB", 1: "1, grey"} if task.finds_objects else {3: "3, RGB"}
+    if channels not in expected:
+        raise invalid(
+            path,
+            f"its input has {channels} channels. Expected {' or '.join(expected.values())}.",
+        )
+    return channels
+
+
+def _channels(model: nn.Module) -> int:
+    document = getattr(model, "yaml", None)
+    return int(document.get("channels", 3)) if isinstance(document, dict) else 3
 
 
 def _epoch(content: dict[str, Any]) -> int | None:

@@ -68,8 +68,10 @@ class ModelConfig(Section):
     min_confidence: Auto | Fraction = Field(
         "auto", description="Minimum confidence of stored predictions (detection)."
     )
-    imgsz: PositiveInt | None = Field(
-        None, description="Side of the square input in pixels (ultralytics); null: as trained."
+    imgsz: PositiveInt | tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="Side of the square input in pixels, or [height, width] (ultralytics); null: "
+        "as trained.",
     )
     nms: StrictBool | None = Field(
         None,
@@ -78,6 +80,10 @@ class ModelConfig(Section):
     )
     nms_iou: Fraction | None = Field(
         None, description="IoU of non-maximum suppression (ultralytics); null: 0.7."
+    )
+    agnostic_nms: StrictBool = Field(
+        False,
+        description="Boxes of different classes suppress each other, too (ultralytics).",
     )
     max_detections: PositiveInt | None = Field(
         None, description="Maximum number of detections per image (ultralytics); null: 300."

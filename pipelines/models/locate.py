@@ -178,8 +178,9 @@ def _options(model: ModelConfig, adapter: type[Adapter], preset: Preset) -> dict
         options["use_ema"] = model.use_ema
     if model.match != "name":
         options["match"] = model.match
-    if model.trust:
-        options["trust"] = True
+    for key in ("trust", "agnostic_nms"):
+        if getattr(model, key):
+            options[key] = True
     for key in ("imgsz", "nms", "nms_iou", "max_detections"):
         if getattr(model, key) is not None:
             options[key] = getattr(model, key)

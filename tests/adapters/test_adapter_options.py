@@ -32,8 +32,8 @@ def test_options_are_parsed() -> None:
     ("kind", "given", "message"),
     [
         (YoloOptions, {"imgsize": 64}, "'imgsize' is unknown to the adapter a. Expected one of "
-                                       "imgsz, nms, nms_iou, max_detections, multi_label; did you "
-                                       "mean imgsz?"),
+                                       "imgsz, nms, nms_iou, agnostic_nms, max_detections, "
+                                       "multi_label; did you mean imgsz?"),
         (TimmOptions, {"imgsz": 64}, "'imgsz' is unknown to the adapter a. It is a setting of "
                                      "detectors; a timm classifier's input size is "
                                      "preprocess.img_size."),

@@ -25,12 +25,14 @@ from tests.adapters.exported.making import (
     MODELS,
     changed,
     differences,
+    export,
     load,
     objects,
     original,
     pictures,
 )
 from tests.adapters.making import pixels
+from tests.adapters.ultralytics.making import grey_checkpoint
 from tests.contracts.adapter_contract import AdapterContract, answer
 
 
@@ -47,6 +49,17 @@ def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
     assert second.info.class_names == ("circle", "square", "triangle")
     assert second.info.task_type is first.info.task_type
     assert second.info.preprocess["end2end"] is (not MODELS[name].get("nms", True))
+
+
+@pytest.mark.parametrize("size", [96, (64, 128)], ids=["I-grey", "I-grey-rectangle"])
+def test_a_yolo_export_of_a_grey_input(size: int | tuple[int, int], tmp_path: Path) -> None:
+    grey = grey_checkpoint("detect", tmp_path / "grey.pt")
+    first = load("ultralytics", grey, imgsz=size)
+    second = load("onnx", export(first, tmp_path / "grey.onnx"), imgsz=size)
+    assert second.info.input_shape == first.info.input_shape
+    assert first.info.input_shape[0] == 1
+    for found in differences(first, second, pictures()):
+        assert found.reasons == (), found
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_efficientnet_gn"])

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import sys
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-from PIL import Image
-from pycocotools import mask as rle
 
-from examples.shapes.make_dataset import make
 from snellen.adapters.errors import ConfigError
-from snellen.adapters.types import AdapterSpec, Box, InferenceResult, TaskType
+from snellen.adapters.types import AdapterSpec, TaskType
 from snellen.adapters.ultralytics.environment import import_ultralytics
+from tests.adapters.ultralytics.agreement import (
+    CONFIDENCE,
+    OBJECTS,
+    PIXELS,
+    Pixels,
+    assert_equal,
+    corners,
+    theirs,
+)
 from tests.adapters.ultralytics.making import checkpoint, loaded, spec_of
 from tests.contracts.adapter_contract import AdapterContract, answer
 
-PIXELS, CONFIDENCE, MASK_IOU = 1e-2, 1e-4, 0.999
-OBJECTS = ("detect", "segment", "pose")
 FAMILIES = ("detect-8", *OBJECTS, "detect-26", "segment-26", "pose-26")
 """Without a number: YOLO11. 26 has a second head that needs no suppression."""
 TASK = {
@@ -31,83 +31,6 @@ TASK = {
     "pose": TaskType.POSE_ESTIMATION,
     "classify": TaskType.IMAGE_CLASSIFICATION,
 }
-Pixels = npt.NDArray[np.uint8]
-
-
-@cache
-def yolo(path: Path, nms: bool | None) -> Any:
-    """Load one object per head: the first prediction fuses the model and drops the other head."""
-    import_ultralytics()
-    from ultralytics import YOLO
-
-    return YOLO(str(path))
-
-
-def theirs(path: Path, image: Pixels, *, confidence: float, **settings: Any) -> Any:
-    """Return Ultralytics' own prediction; it takes BGR arrays."""
-    found = yolo(path, settings.get("nms")).predict(
-        np.ascontiguousarray(image[..., ::-1]), rect=False, retina_masks=True, conf=confidence,
-        device="cpu", verbose=False, **settings,
-    )  # fmt: skip
-    return found[0]
-
-
-def corners(box: Box) -> tuple[float, float, float, float]:
-    return box["x1"], box["y1"], box["x2"], box["y2"]
-
-
-def assert_same_boxes(ours: InferenceResult, expected: Any) -> None:
-    boxes = ours.predicted_boxes or []
-    assert len(boxes) == len(expected.boxes)
-    corners = np.array([[box[k] for k in ("x1", "y1", "x2", "y2")] for box in boxes])
-    assert np.abs(corners.reshape(-1, 4) - expected.boxes.xyxy.numpy()).max(initial=0) < PIXELS
-    assert [box["class_id"] for box in boxes] == expected.boxes.cls.int().tolist()
-    confidences = np.array([box["confidence"] for box in boxes])
-    assert np.abs(confidences - expected.boxes.conf.numpy()).max(initial=0) < CONFIDENCE
-    assert np.all(np.diff(confidences) <= 0)
-
-
-def assert_same_masks(ours: InferenceResult, expected: Any) -> None:
-    masks = ours.predicted_masks or []
-    assert len(masks) == len(ours.predicted_boxes or [])
-    for counts, mask in zip(masks, expected.masks.data.numpy() if masks else (), strict=True):
-        mine = rle.decode({"size": [ours.height, ours.width], "counts": counts}).astype(bool)
-        both = mask.astype(bool)
-        assert mine.shape == both.shape
-        assert (mine & both).sum() / (mine | both).sum() > MASK_IOU
-
-
-def assert_same_keypoints(ours: InferenceResult, expected: Any) -> None:
-    poses = ours.predicted_keypoints or []
-    assert len(poses) == len(ours.predicted_boxes or [])
-    points = np.array([[[p["x"], p["y"], p["v"]] for p in pose] for pose in poses])
-    if len(poses):
-        difference = np.abs(points - expected.keypoints.data.numpy())
-        assert difference[..., :2].max() < PIXELS
-        assert difference[..., 2].max() < CONFIDENCE
-
-
-def assert_equal(task: str, ours: InferenceResult, expected: Any) -> None:
-    assert_same_boxes(ours, expected)
-    if task == "segment":
-        assert_same_masks(ours, expected)
-    if task == "pose":
-        assert_same_keypoints(ours, expected)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> list[Pixels]:
-    """Scenes of every size the shapes have, and odd sizes: thin, tiny, enlarged, blank."""
-    root = tmp_path_factory.mktemp("shapes")
-    make(root, counts={"test": 10}, seed=3)
-    scenes = [Image.open(p) for p in sorted((root / "detect" / "images" / "test").iterdir())]
-    odd = [
-        *(scenes[1].resize(size) for size in ((641, 479), (37, 300), (9, 9))),
-        Image.new("RGB", (50, 70)),
-    ]
-    found = [np.asarray(image.convert("RGB")) for image in (*scenes, *odd)]
-    assert len({image.shape for image in found}) >= 7
-    return found
 
 
 @pytest.mark.parametrize("confidence", [0.25, 0.05])
@@ -138,7 +61,7 @@ def test_settings_mean_what_they_mean_to_predict(task: str, images: list[Pixels]
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["detect-26", "segment-26", "pose-26"])
 def test_settings_of_a_head_without_suppression(model: str, images: list[Pixels]) -> None:
-    with pytest.raises(ConfigError, match=r"model\.nms_iou: this model's head needs no") as caught:
+    with pytest.raises(ConfigError, match=r"model\.nms_iou is 0.5.*Remove it") as caught:
         loaded(checkpoint(model), nms=False, nms_iou=0.5)
     assert caught.value.code == "OPTION_INVALID"
     for settings, count in (({}, 300), ({"imgsz": 192, "max_detections": 4}, 4)):

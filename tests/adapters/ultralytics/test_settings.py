@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,20 +11,46 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.types import AdapterSpec
 from snellen.adapters.ultralytics.adapter import UltralyticsAdapter
 from tests.adapters.making import picture
-from tests.adapters.ultralytics.making import checkpoint, loaded
+from tests.adapters.ultralytics.making import checkpoint, grey_checkpoint, loaded
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"imgsize": 64}, "'imgsize' is unknown .* imgsz, nms, nms_iou"),
-        ({"imgsz": 100}, "100 is no multiple of the model's stride 32"),
+        ({"imgsz": 100}, "100 is no multiple of the model's stride 32.*Set model.imgsz=128"),
+        (
+            {"imgsz": (96, 100)},
+            r"\[96,100\] is no multiple of the model's stride 32.*Set model.imgsz=\[96,128\]",
+        ),
+        ({"imgsz": [96, 0]}, r"'imgsz' .* is \[96, 0\]\. Expected: a number above 0, or"),
+        ({"imgsz": "96"}, "'imgsz' .* is '96'"),
+        ({"nms_iou": 2.0}, "'nms_iou' .* is 2.0"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         loaded(checkpoint("detect"), **options)
     assert caught.value.code == "OPTION_INVALID"
+
+
+@pytest.mark.parametrize("setting", [{"nms_iou": 0.5}, {"agnostic_nms": True}])
+def test_settings_of_suppression_for_a_head_without_it(setting: dict[str, Any]) -> None:
+    (key,) = setting
+    with pytest.raises(ConfigError, match=rf"model\.{key} is .*Remove it") as caught:
+        loaded(checkpoint("detect-26"), nms=False, **setting)
+    assert caught.value.code == "OPTION_INVALID"
+
+
+def test_a_size_as_a_list_is_a_rectangle() -> None:
+    assert loaded(checkpoint("detect"), imgsz=[96, 128]).info.input_shape == (3, 96, 128)
+
+
+def test_grey_input_of_a_classifier_is_rejected(tmp_path: Path) -> None:
+    path = grey_checkpoint("classify", tmp_path / "grey.pt")
+    with pytest.raises(InputError, match=r"its input has 1 channels\. Expected 3, RGB") as caught:
+        loaded(path)
+    assert caught.value.code == "CHECKPOINT_INVALID"
 
 
 def test_class_names_are_as_many_as_outputs() -> None:
