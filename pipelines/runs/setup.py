@@ -66,8 +66,10 @@ def resolve_model(
     if config.run.engine == "inline":
         context.reporter.status("Loading checkpoint")
         return load_model(located, None if inspect_only else _inline_device(context)), None
-    from snellen.pipelines.execution.ray.session import RaySession
+    from snellen.pipelines.execution.ray.session import RaySession, ignored_cluster
 
+    if (note := ignored_cluster(config.ray)) is not None:
+        context.reporter.note(note)
     where = config.ray.address or "on this machine"
     context.reporter.status(f"Starting Ray ({where}) and loading checkpoint")
     session = stack.enter_context(RaySession(config.ray)).start()

@@ -19,7 +19,7 @@ import psutil
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from snellen.adapters.errors import RunError
-from snellen.pipelines.execution.ray.session import RaySession
+from snellen.pipelines.execution.ray.session import RaySession, ignored_cluster
 from snellen.pipelines.progress import Reporter
 from snellen.serve.access import check_keys
 from snellen.serve.api.model_resolver import ModelResolver
@@ -89,6 +89,8 @@ class Service:
         _quiet()
         if config.ray.address is None:
             share_token()
+        if (note := ignored_cluster(config.ray)) is not None:
+            self._reporter.note(note)
         self._reporter.status("Starting Ray")
         self._ray = RaySession(config.ray, instead="").start()
         self._ray.ready()

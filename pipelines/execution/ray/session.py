@@ -20,6 +20,7 @@ _LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Its name speaks of other systems. With 0, Ray's daemons listen on loopback only, and a loopback
 address is not replaced by another address of this machine."""
 _REACH_S = 10.0
+_ADDRESS_VARIABLE = "RAY_ADDRESS"
 _INSTEAD = "Set run.engine=inline to run without Ray."
 
 
@@ -119,11 +120,24 @@ class RaySession:
             }
         return {
             **common,
+            # Without an address Ray joins RAY_ADDRESS, or whatever runs on this machine.
+            "address": "local",
             "num_cpus": config.num_cpus or _cpus(),
             "num_gpus": config.num_gpus,
             "include_dashboard": False,
             "object_store_memory": config.object_store_memory or _STORE_BYTES,
         }
+
+
+def ignored_cluster(config: RayConfig) -> str | None:
+    """Return a note for the user where the environment names a cluster that is not joined."""
+    named = os.environ.get(_ADDRESS_VARIABLE)
+    if not named or config.address is not None:
+        return None
+    return (
+        f"Starting a Ray of its own; {_ADDRESS_VARIABLE}={named} is ignored. Set ray.address=auto "
+        "to use it"
+    )
 
 
 def _job_config() -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from snellen.pipelines.config.sections import RayConfig
+from snellen.pipelines.execution.ray.session import ignored_cluster
 
 _CODE = """
 import psutil
@@ -37,3 +41,48 @@ def test_it_listens_on_loopback_alone_and_wants_a_token(before: str, importable:
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.split("\n")[:3] == ["1.0", "127.0.0.1", "[]"], found.stdout
+
+
+_NONSENSE = "203.0.113.7:1"
+
+
+@pytest.mark.ray
+def test_an_address_in_the_environment_is_not_joined(importable: None) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _CODE.format(before="")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "RAY_ADDRESS": _NONSENSE},
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.split("\n")[:3] == ["1.0", "127.0.0.1", "[]"], found.stdout
+
+
+def test_an_address_that_is_not_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert ignored_cluster(RayConfig()) is None
+    monkeypatch.setenv("RAY_ADDRESS", _NONSENSE)
+    assert ignored_cluster(RayConfig(address="auto")) is None
+    assert ignored_cluster(RayConfig()) == (
+        f"Starting a Ray of its own; RAY_ADDRESS={_NONSENSE} is ignored. Set ray.address=auto to "
+        "use it"
+    )
+
+
+@pytest.mark.ray
+def test_a_ray_that_runs_on_this_machine_is_not_joined(importable: None) -> None:
+    code = f"""
+import ray
+ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+import subprocess, sys
+found = subprocess.run([sys.executable, "-c", {_CODE.format(before="")!r}], text=True,
+                       capture_output=True, timeout=100)
+print(found.stdout, found.stderr)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("1.0\n127.0.0.1\n[]"), found.stdout
