@@ -23,6 +23,7 @@ _RUN_KEYS = (
     "total_images",
     "scored_images",
     "failed_images",
+    "dataset_report",
     "results_dir",
     "fingerprint",
 )
@@ -73,6 +74,7 @@ _JOB_KEYS = (
     "failed_images",
     "total_inference_time_ms",
     "avg_inference_time_ms",
+    "dataset_report",
     "results_dir",
     "fingerprint",
     "training_job_id",

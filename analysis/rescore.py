@@ -64,6 +64,7 @@ def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) 
         "task_type",
         "class_names",
         "class_map",
+        "dataset_report",
         "fingerprint",
         "resolved",
         "results_dir",

@@ -76,6 +76,7 @@ class AnyRun(_View):
     resolved: dict[str, Any] | None
     class_names: list[str] | None
     class_map: Any
+    dataset_report: dict[str, Any] | None
     results_dir: str | None
     total_images: int | None
     scored_images: int | None

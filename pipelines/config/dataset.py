@@ -70,6 +70,11 @@ class DatasetConfig(Section):
     limit: PositiveInt | None = Field(
         None, description="Maximum number of images, spread evenly over the dataset."
     )
+    strict: StrictBool = Field(
+        False,
+        description="Reject a dataset whose report has warnings: files passed over, labels that "
+        "cannot be used, annotations ignored or repaired.",
+    )
     storage_options: StorageOptions = Field(
         default_factory=dict,
         description="Options of remote storage: region, endpoint_override, anonymous ...; no "
@@ -94,6 +99,11 @@ class ImagesConfig(Section):
     follow_links: StrictBool = Field(False, description="Accept links to files outside the folder.")
     limit: PositiveInt | None = Field(
         None, description="Maximum number of images, spread evenly over the dataset."
+    )
+    strict: StrictBool = Field(
+        False,
+        description="Reject a dataset whose report has warnings: files passed over, labels that "
+        "cannot be used, annotations ignored or repaired.",
     )
     storage_options: StorageOptions = Field(
         default_factory=dict,

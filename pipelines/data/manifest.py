@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest_reader import CLASSES_KEY, ROOT_KEY
+from snellen.pipelines.data.report import PassedOver
+from snellen.pipelines.data.row_counter import RowCounter
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.parquet.schema import manifest_schema
@@ -32,11 +34,19 @@ ROW_GROUP = 4096
 
 @dataclass(frozen=True, slots=True)
 class ManifestSummary:
-    """Rows written, sha256 of the file, and images excluded by the class map."""
+    """Summary of a written manifest.
+
+    Attributes:
+        rows: number of images.
+        sha256: of the file.
+        excluded: number of images that the class map excludes.
+        report: the dataset report, as it is stored with a run.
+    """
 
     rows: int
     sha256: str
     excluded: int
+    report: dict[str, Any]
 
 
 def write_manifest(
@@ -51,17 +61,21 @@ def write_manifest(
 
     Args:
         source, info: the dataset and its description; ``dataset.limit`` is the number of
-            images, spread evenly.
+            images, spread evenly; ``dataset.strict`` rejects one with warnings.
         path: the Parquet file to write; it appears whole or not at all.
         exclude: dataset classes whose images are excluded.
         progress: called with the number of images found so far.
 
     Raises:
-        InputError: DATASET_EMPTY or DATASET_DUPLICATE_IDS.
+        InputError: DATASET_EMPTY, DATASET_DUPLICATE_IDS or DATASET_STRICT.
         RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
     """
     limit = source.config.limit
     schema = _with_classes(manifest_schema(info.meta_fields), info)
+    report = source.begin_report()
+    for warning in info.warnings:
+        report.warn(warning)
+    counter = RowCounter(info.classes)
     hashes: list[npt.NDArray[np.uint64]] = []
     excluded = 0
     rows = 0
@@ -72,24 +86,36 @@ def write_manifest(
                 excluded += table.num_rows - kept.num_rows
                 hashes.append(pl.Series(kept["image_id"]).hash().to_numpy())
                 kept = _numbered(kept, rows)
+                counter.add(kept)
                 with output_errors(path):
                     writer.write_table(kept, row_group_size=ROW_GROUP)
                 rows += kept.num_rows
                 if progress is not None:
                     progress(rows)
         if rows == 0:
-            raise InputError(
-                "DATASET_EMPTY",
-                f"dataset.path: '{source.config.path}' has no images"
-                + (f" besides the {excluded} that model.class_map excludes" if excluded else "")
-                + ". Expected at least one.",
-            )
+            raise _empty(source, excluded)
         _check_unique(partial, hashes)
+        if excluded:
+            report.pass_over(PassedOver.EXCLUDED_CLASS, count=excluded)
         if limit is not None and limit < rows:
-            _thin(partial, rows, limit)
+            counter = RowCounter(info.classes)
+            _thin(partial, rows, limit, counter)
+            report.pass_over(PassedOver.LIMIT, count=rows - limit)
             rows = limit
+        counter.finish(report, exclude)
+        report.reject_if_strict(source.config.strict)
         digest = sha256_path(partial)
-    return ManifestSummary(rows, digest, excluded)
+    return ManifestSummary(rows, digest, excluded, report.to_json())
+
+
+def _empty(source: Source, excluded: int) -> InputError:
+    passed = "; ".join(source.report.warnings())
+    return InputError(
+        "DATASET_EMPTY",
+        f"dataset.path: '{source.config.path}' has no images"
+        + (f" besides the {excluded} that model.class_map excludes" if excluded else "")
+        + f". Expected at least one.{f' {passed}.' if passed else ''}",
+    )
 
 
 def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
@@ -166,8 +192,8 @@ def _check_unique(path: Path, hashes: list[npt.NDArray[np.uint64]]) -> None:
                 seen.add(image_id)
 
 
-def _thin(path: Path, rows: int, limit: int) -> None:
-    """Keep ``limit`` rows; the i-th is row floor(i * rows / limit)."""
+def _thin(path: Path, rows: int, limit: int, counter: RowCounter) -> None:
+    """Keep ``limit`` rows and count them; the i-th is row floor(i * rows / limit)."""
     with (
         output_errors(path),
         atomic_file(path) as thinned,
@@ -179,6 +205,7 @@ def _thin(path: Path, rows: int, limit: int) -> None:
         for batch in file.iter_batches(batch_size=ROW_GROUP):
             inside = wanted[(wanted >= start) & (wanted < start + batch.num_rows)] - start
             table = pa.Table.from_batches([batch]).take(pa.array(inside))
+            counter.add(table)
             writer.write_table(_numbered(table, taken), row_group_size=ROW_GROUP)
             taken += len(inside)
             start += batch.num_rows

@@ -8,7 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-LABEL_COLUMNS = ("label", "true_boxes", "true_masks", "true_keypoints", "label_error")
+LABEL_COLUMNS = (
+    "label",
+    "true_boxes",
+    "true_masks",
+    "true_keypoints",
+    "label_width",
+    "label_height",
+    "label_error",
+)
 """Columns of a manifest that hold labels."""
 MANIFEST_NAME = "manifest.parquet"
 """Name of the manifest in a run's folder."""

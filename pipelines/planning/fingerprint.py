@@ -16,8 +16,9 @@ from snellen.pipelines.planning.plan import Plan
 
 _SECTIONS = ("task", "model", "dataset", "preprocess")
 _RUN_KEYS = ("precision",)
-_FREE_DATASET_KEYS = ("storage_options",)
-"""Keys for the access to images: sizes and times are checked when the images are read."""
+_FREE_DATASET_KEYS = ("storage_options", "strict")
+"""Keys for the access to images, whose size and time are checked when they are read; and the check
+of the dataset report."""
 
 
 def snellen_version() -> str:

@@ -19,7 +19,8 @@ def dry_run(context: RunContext) -> dict[str, Any]:
     No row is made; a training job that the checkpoint belongs to may be registered.
 
     Returns:
-        JSON-serialisable: ``plan``, ``model``, ``dataset``, ``class_map`` (null without labels).
+        JSON-serialisable: ``plan``, ``model``, ``dataset``, ``dataset_report``, ``class_map``
+        (null without labels).
 
     Raises:
         ConfigError, InputError: whatever would stop the run before it starts.
@@ -55,5 +56,6 @@ def dry_run(context: RunContext) -> dict[str, Any]:
             "split": dataset.info.split,
             "classes": len(dataset.info.classes or ()),
         },
+        "dataset_report": summary.report,
         "class_map": dataset.class_map.to_json() if dataset.class_map is not None else None,
     }

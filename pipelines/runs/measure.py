@@ -15,6 +15,7 @@ from snellen.adapters.types import TaskType
 from snellen.metrics.accumulator import Accumulator
 from snellen.metrics.tasks import load
 from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.data.report import unread_images
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.slices import MetricsSpec, measure_slices
 from snellen.store.parquet.results import Results
@@ -58,7 +59,8 @@ def measure_run(
     reporter.status("Computing metrics from the result files")
     total = run.total_images or 0
     spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
-    columns = measure(results, spec, total, spread=_spread(config, total))
+    unread = unread_images(run.dataset_report)
+    columns = measure(results, spec, total, unread=unread, spread=_spread(config, total))
     if not columns["scored_images"] or not config.metrics.slices:
         return columns
     reporter.status("Computing metrics of each slice")
@@ -76,7 +78,7 @@ def _spread(config: EvaluateConfig, total: int) -> Spread:
 
 
 def measure(
-    results: Results, spec: MetricsSpec, total: int, *, spread: Spread = map
+    results: Results, spec: MetricsSpec, total: int, *, unread: int = 0, spread: Spread = map
 ) -> dict[str, Any]:
     """Read every result file once and compute the metrics of the task, as columns of a run.
 
@@ -84,6 +86,7 @@ def measure(
         results: the run's files, in unit order; at least one.
         spec: the metrics.
         total: number of images in the run.
+        unread: number of image files beside them that could not be read: they lower the coverage.
         spread: maps over the parts; by default in this process, one after another.
 
     Raises:
@@ -100,7 +103,7 @@ def measure(
         failed += counted.failed
         milliseconds += counted.milliseconds
     report = metrics.compute(
-        states.merged(), spec.class_names, total_images=total, failed_images=failed
+        states.merged(), spec.class_names, total_images=total + unread, failed_images=failed
     )
     scored = total - failed
     return {

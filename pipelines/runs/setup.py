@@ -179,7 +179,9 @@ def _manifest(owned: OwnedRun, run: AnyRun, dataset: ResolvedDataset, path: Path
     )
     if summary.excluded:
         reporter.note(f"{summary.excluded:,} images excluded by model.class_map")
-    owned.update(total_images=summary.rows)
+    for warning in summary.report["warnings"]:
+        reporter.note(f"Dataset: {warning}")
+    owned.update(total_images=summary.rows, dataset_report=summary.report)
     return summary.rows
 
 

@@ -121,14 +121,18 @@ _MANIFEST_FIELDS: list[pa.Field[Any]] = [
     pa.field("true_boxes", TRUE_BOXES),
     pa.field("true_masks", MASKS),
     pa.field("true_keypoints", KEYPOINTS),
+    pa.field("label_width", pa.int32()),
+    pa.field("label_height", pa.int32()),
     pa.field("label_error", pa.string()),
 ]
 MANIFEST_SCHEMA = pa.schema(_MANIFEST_FIELDS, metadata=_METADATA)
 """Columns of a manifest: one row per image of a dataset, before any image is read.
 
 ``shard``, ``offset`` and ``length`` (bytes) locate a member of a tar file; ``mtime_ns`` is
-nanoseconds since the epoch. ``label_error`` is ``CODE: message`` if the labels of the image cannot
-be used (LABEL_MISSING, LABEL_RANGE, LABEL_INVALID); its result row has the same error.
+nanoseconds since the epoch. ``label_width`` and ``label_height`` are the pixels of the upright
+image that boxes, masks and keypoints refer to, null where the format does not say. ``label_error``
+is ``CODE: message`` if the labels of the image cannot be used (LABEL_MISSING, LABEL_RANGE,
+LABEL_INVALID, LABEL_SIZE_MISMATCH); its result row has the same error.
 """
 
 

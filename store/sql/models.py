@@ -55,6 +55,7 @@ class _RunColumns(_Created):
     resolved: Mapped[Any | None]
     class_names: Mapped[Any | None]
     class_map: Mapped[Any | None]
+    dataset_report: Mapped[Any | None]
     results_dir: Mapped[str | None]
     total_images: Mapped[int | None] = mapped_column(BigInteger, default=0)
     scored_images: Mapped[int | None] = mapped_column(BigInteger)

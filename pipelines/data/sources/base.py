@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.report import DatasetReport
+from snellen.pipelines.data.sources.file_listing import Listing
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
@@ -31,7 +33,9 @@ class DatasetInfo:
         labels_are_ids: labels are integers without names.
         class_order: the order of ``classes``, stored with the run.
         meta_fields: further columns, already named ``meta_*``.
+        keypoints: number of keypoints per object; None without, or if it is not known.
         notes: messages for the user ("took the split test").
+        warnings: doubts about the dataset, for its report.
     """
 
     root: Place
@@ -40,7 +44,9 @@ class DatasetInfo:
     labels_are_ids: bool = False
     class_order: str | None = None
     meta_fields: tuple[pa.Field, ...] = ()
+    keypoints: int | None = None
     notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
 
 class Source(ABC):
@@ -50,14 +56,25 @@ class Source(ABC):
         labelled: images of this format always come with ground truth, so that it is no format
             of images to predict.
         reads_labels: False if ground truth is not needed, so that no classes have to be found.
+        report: counts what `batches` passes over, ignores and repairs.
     """
 
     labelled: ClassVar[bool] = False
 
     def __init__(self, config: DatasetConfig) -> None:
         self.reads_labels = True
+        self.report = DatasetReport()
         self.config = config
         self.storage = frozen_options(config.storage_options)
+
+    def begin_report(self) -> DatasetReport:
+        """Return a new report, which the next listing fills."""
+        self.report = DatasetReport()
+        return self.report
+
+    def listing(self) -> Listing:
+        """Return the settings of a listing of this dataset."""
+        return Listing(self.report, self.config.follow_links)
 
     def place(self, text: str, key: str = "path") -> Place:
         """Return the absolute path or the address that a setting or a file of the dataset names.
@@ -95,5 +112,6 @@ class Source(ABC):
         Columns: ``image_id``, ``location`` (escaped by `file_listing.escape_id`), ``size``,
         ``mtime_ns``, ``label`` (the dataset's class name, or None), ``label_id`` (index into
         ``info.classes``, or None), and one per ``info.meta_fields``. All lists of a batch have
-        the same length.
+        the same length. Files that are left out, and labels that are ignored or repaired, are
+        counted in ``report``.
         """

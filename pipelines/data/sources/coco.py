@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, InputError
+from snellen.pipelines.data.report import DatasetReport
 from snellen.pipelines.data.sources.annotations import (
     LabelProblem,
     Targets,
@@ -27,7 +28,8 @@ from snellen.pipelines.data.sources.annotations import (
     target_columns,
 )
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
-from snellen.pipelines.data.sources.file_listing import Stat, escape_id, remote_images, stat_files
+from snellen.pipelines.data.sources.file_listing import Stat, escape_id, stat_files
+from snellen.pipelines.data.walk import remote_images
 from snellen.pipelines.storage.remote_path import Place, RemotePath, join
 
 _BATCH = 4096
@@ -96,7 +98,7 @@ class CocoSource(Source):
     @cached_property
     def _remote_stats(self) -> dict[str, Stat]:
         root = self.place(self.config.path)
-        files = remote_images(root) if isinstance(root, RemotePath) else []
+        files = remote_images(root, DatasetReport()) if isinstance(root, RemotePath) else []
         return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
 
     @property

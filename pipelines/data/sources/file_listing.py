@@ -15,16 +15,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from snellen.adapters.checkpoints.class_names import natural_key
+from snellen.pipelines.data.report import DatasetReport
+from snellen.pipelines.data.walk import Walker, remote_images
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"),
-        *("ppm", "pgm", "pbm", "avif"),
-    )
-)
-"""Suffixes of image files; a file that cannot be decoded becomes a failed row."""
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _THREADS = 16
 _CHUNK = 512
@@ -37,6 +31,18 @@ _Out = TypeVar("_Out")
 def sort_key(order: str) -> Callable[[str], object]:
     """Return the sort key of ``natural`` (1, 2, 10) or ``lexicographic`` (1, 10, 2) order."""
     return natural_key if order == "natural" else str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Settings of a listing: the report of what is passed over, and links to folders."""
+
+    report: DatasetReport
+    follow_links: bool = False
+
+    def walker(self, root: Place) -> Walker:
+        """Return the walker of a local root."""
+        return Walker(str(root), self.report, self.follow_links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,25 +92,6 @@ def folders_in(path: Place, *, follow_links: bool = False) -> list[str]:
         ]
 
 
-def walk(folder: str) -> Iterator[str]:
-    """Yield the paths of the image files below ``folder``; links to folders are not followed."""
-    subfolders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                subfolders.append(entry.path)
-            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
-                yield entry.path
-    for subfolder in subfolders:
-        yield from walk(subfolder)
-
-
-def _walk_list(folder: str) -> list[str]:
-    return list(walk(folder))
-
-
 def _stat_chunk(paths: Sequence[str]) -> list[Stat]:
     found: list[Stat] = []
     for path in paths:
@@ -124,38 +111,6 @@ def stat_files(paths: Sequence[str]) -> list[Stat]:
         return [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
 
 
-def remote_images(folder: RemotePath) -> list[RemotePath]:
-    """Return the image files below a remote folder with size and time, without hidden ones.
-
-    One request lists a thousand files; the whole list is in memory.
-    """
-    start = len(folder.address) + 1
-    return [
-        file
-        for file in folder.below(recursive=True)[0]
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in file.address[start:].split("/"))
-    ]
-
-
-def _list_remote(root: RemotePath, names: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
-    """List the images of a remote root, the next folders in the meantime; see `list_images`."""
-    key = sort_key(order)
-    start = len(root.address) + 1
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for files in ahead(pool, remote_images, [root / name for name in names], _THREADS):
-            files.sort(key=lambda file: key(file.address[start:]))  # type: ignore[arg-type, return-value]
-            yield [
-                ListedFile(
-                    escape_id(file.address[start:]),
-                    file.address,
-                    file.stat().st_size,
-                    file.stat().st_mtime_ns,
-                )
-                for file in files
-            ]
-
-
 def ahead(
     pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Sequence[_In], window: int
 ) -> Iterator[_Out]:
@@ -168,25 +123,40 @@ def ahead(
         yield done
 
 
-def list_images(root: Place, folders: Sequence[str], order: str) -> Iterator[list[ListedFile]]:
+def list_images(
+    root: Place, folders: Sequence[str], order: str, listing: Listing
+) -> Iterator[list[ListedFile]]:
     """List the images of each folder in turn, sorted by relative path within the folder.
 
     Args:
         root: start of the relative paths.
         folders: names of folders in the root, in the order of listing.
         order: ``natural`` or ``lexicographic``.
+        listing: how links are treated, and the report of what is passed over.
 
     Yields:
         One list per folder, so that memory is bounded by the largest folder.
     """
-    if isinstance(root, RemotePath):
-        yield from _list_remote(root, folders, order)
-        return
     key = sort_key(order)
-    prefix = len(str(root).rstrip("/")) + 1
     with ThreadPoolExecutor(_THREADS) as pool:
         # A window of folders is listed ahead of the yielded one.
-        for paths in ahead(pool, _walk_list, [str(root / name) for name in folders], _THREADS):
+        if isinstance(root, RemotePath):
+            start = len(root.address)
+
+            def remote(folder: RemotePath) -> list[RemotePath]:
+                return remote_images(folder, listing.report, start)
+
+            for files in ahead(pool, remote, [root / name for name in folders], _THREADS):
+                files.sort(key=lambda file: key(file.address[start + 1 :]))  # type: ignore[arg-type, return-value]
+                yield [listed_remote(file, start + 1) for file in files]
+            return
+        prefix = len(str(root).rstrip("/")) + 1
+        walker = listing.walker(root)
+
+        def local(folder: str) -> list[str]:
+            return list(walker.images_below(folder))
+
+        for paths in ahead(pool, local, [str(root / name) for name in folders], _THREADS):
             paths.sort(key=lambda path: key(path[prefix:]))  # type: ignore[arg-type, return-value]
             chunks = [paths[i : i + _CHUNK] for i in range(0, len(paths), _CHUNK)]
             stats = [item for chunk in pool.map(_stat_chunk, chunks) for item in chunk]
@@ -194,3 +164,11 @@ def list_images(root: Place, folders: Sequence[str], order: str) -> Iterator[lis
                 ListedFile(escape_id(path[prefix:]), path, size, mtime)
                 for path, (size, mtime) in zip(paths, stats, strict=True)
             ]
+
+
+def listed_remote(file: RemotePath, start: int) -> ListedFile:
+    """Return a remote file as listed; ``start`` is where its relative name begins."""
+    found = file.stat()
+    return ListedFile(
+        escape_id(file.address[start:]), file.address, found.st_size, found.st_mtime_ns
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.data.report import PassedOver
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import escape_id, folders_in, list_images, sort_key
-from snellen.pipelines.storage.remote_path import Place
+from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _SPLITS = ("test", "val", "validation", "valid", "train")
 
@@ -61,6 +63,16 @@ class ImageFolderSource(Source):
             notes=(note,) if note else (),
         )
 
+    def _report_root(self, root: Place) -> None:
+        """Count what lies beside the class folders."""
+        if isinstance(root, RemotePath):
+            return
+        walker = self.listing().walker(root)
+        walker.folders_in(str(root))
+        stray = [Path(path).name for path in walker.images_in(str(root))]
+        if stray:
+            self.report.pass_over(PassedOver.NO_LABEL, *stray)
+
     def _folders(self, path: Place) -> list[str]:
         return folders_in(path, follow_links=self.config.follow_links)
 
@@ -86,7 +98,10 @@ class ImageFolderSource(Source):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield one batch per class folder; classes and files have the same kind of order."""
         classes = info.classes or ()
-        for label_id, files in enumerate(list_images(info.root, classes, self.config.class_order)):
+        self._report_root(info.root)
+        order = self.config.class_order
+        files_of = list_images(info.root, classes, order, self.listing())
+        for label_id, files in enumerate(files_of):
             count = len(files)
             yield {
                 "image_id": [file.relative for file in files],

@@ -11,15 +11,17 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import (
-    IMAGE_SUFFIXES,
     ListedFile,
+    Listing,
     escape_id,
     folders_in,
     list_images,
+    listed_remote,
     sort_key,
     stat_files,
 )
 from snellen.pipelines.data.sources.image_list import relative_id
+from snellen.pipelines.data.walk import images_directly_in, not_taken
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _SHOWN = 3
@@ -59,7 +61,7 @@ class ImagesSource(Source):
         if not path.is_dir():
             yield named_files([path], info.root)
             return
-        for files in images_below(path):
+        for files in images_below(path, self.listing()):
             yield columns_of(files)
 
 
@@ -92,7 +94,7 @@ class NamedImagesSource(Source):
             if waiting:
                 yield named_files(waiting, info.root)
                 waiting = []
-            for files in images_below(place):
+            for files in images_below(place, self.listing()):
                 columns = columns_of(files)
                 ids = [relative_id(file.path, info.root) for file in files]
                 yield {**columns, "image_id": ids}
@@ -118,45 +120,42 @@ def check_named(places: Sequence[Place]) -> None:
         )
 
 
-def images_below(folder: Place) -> Iterator[list[ListedFile]]:
+def images_below(folder: Place, listing: Listing) -> Iterator[list[ListedFile]]:
     """Yield the images directly in a folder, then those below each of its sub-folders."""
-    yield _directly_in(folder)
-    names = sorted(folders_in(folder), key=sort_key("natural"))  # type: ignore[arg-type]
-    yield from list_images(folder, names, "natural")
+    yield _directly_in(folder, listing)
+    names = (
+        folders_in(folder)
+        if isinstance(folder, RemotePath)
+        else listing.walker(folder).folders_in(str(folder))
+    )
+    names.sort(key=sort_key("natural"))  # type: ignore[arg-type]
+    yield from list_images(folder, names, "natural", listing)
 
 
 def has_images(folder: Path) -> bool:
     """Return True if an image is directly in a folder, without listing all of it."""
     with os.scandir(folder) as entries:
-        return any(_is_image(entry.name) and not entry.is_dir() for entry in entries)
+        return any(
+            not entry.name.startswith(".")
+            and not entry.is_dir()
+            and not_taken(entry.name, entry.path) is None
+            for entry in entries
+        )
 
 
-def _directly_in(folder: Place) -> list[ListedFile]:
+def _directly_in(folder: Place, listing: Listing) -> list[ListedFile]:
     key = sort_key("natural")
-    if isinstance(folder, RemotePath):
-        remote = [file for file in folder.below(recursive=False)[0] if _is_image(file.name)]
-        remote.sort(key=lambda file: key(file.name))  # type: ignore[arg-type, return-value]
-        stats = [(file.stat().st_size, file.stat().st_mtime_ns) for file in remote]
-        paths = [file.address for file in remote]
-    else:
-        with os.scandir(folder) as entries:
-            found = [
-                entry.name
-                for entry in entries
-                if _is_image(entry.name) and not entry.is_dir(follow_symlinks=False)
-            ]
-        found.sort(key=key)  # type: ignore[arg-type]
-        paths = [str(folder / name) for name in found]
-        stats = stat_files(paths)  # type: ignore[assignment]
     start = len(str(folder).rstrip("/")) + 1
+    if isinstance(folder, RemotePath):
+        remote = images_directly_in(folder, listing.report)
+        remote.sort(key=lambda file: key(file.name))  # type: ignore[arg-type, return-value]
+        return [listed_remote(file, start) for file in remote]
+    paths = listing.walker(folder).images_in(str(folder))
+    paths.sort(key=key)  # type: ignore[arg-type]
     return [
         ListedFile(escape_id(path[start:]), path, size, mtime)
-        for path, (size, mtime) in zip(paths, stats, strict=True)
+        for path, (size, mtime) in zip(paths, stat_files(paths), strict=True)
     ]
-
-
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def columns_of(files: Sequence[ListedFile]) -> dict[str, Sequence[Any]]:

@@ -27,7 +27,14 @@ from snellen.pipelines.storage.remote_path import Place
 
 _PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
 _LABEL_COLUMNS = ("label", "class", "class_name", "target")
-_NESTED = ("true_boxes", "true_masks", "true_keypoints", "label_error")
+_NESTED = (
+    "true_boxes",
+    "true_masks",
+    "true_keypoints",
+    "label_width",
+    "label_height",
+    "label_error",
+)
 _PLACE = ("shard", "offset", "length")
 _OWN_COLUMNS = ("image_id", "size", "mtime_ns", "image_index", "label_id", *_NESTED, *_PLACE)
 _BATCH = 65_536

@@ -14,7 +14,7 @@ from snellen.pipelines.data.sources.annotations import (
     keypoints_of,
     mask_of_polygons,
 )
-from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES
+from snellen.pipelines.data.walk import IMAGE_SUFFIXES
 from snellen.pipelines.storage.remote_path import Place, open_binary
 
 _LABEL_SUFFIXES = (".cls", ".txt", ".json")

@@ -11,8 +11,8 @@ from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
 from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.manifest_reader import LABEL_COLUMNS
+from snellen.pipelines.data.report import DatasetReport
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
-from snellen.pipelines.data.sources.file_listing import IMAGE_SUFFIXES, walk
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
 from snellen.pipelines.data.sources.registry import (
     SOURCES,
@@ -20,6 +20,7 @@ from snellen.pipelines.data.sources.registry import (
     is_shard_pattern,
     load_source_class,
 )
+from snellen.pipelines.data.walk import IMAGE_SUFFIXES, Walker
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, place_of
 
@@ -34,6 +35,11 @@ class Unlabelled(Source):
         super().__init__(inner.config)
         inner.reads_labels = False
         self._inner = inner
+
+    def begin_report(self) -> DatasetReport:
+        """Return a new report, which the wrapped format fills."""
+        self.report = self._inner.begin_report()
+        return self.report
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
@@ -119,7 +125,8 @@ def are_few(config: ImagesConfig) -> bool:
     count = 0
     for path in (Path(text).expanduser() for text in paths):
         if path.is_dir():
-            count += sum(1 for _ in islice(walk(str(path)), FEW + 1))
+            walker = Walker(str(path), DatasetReport(), config.follow_links)
+            count += sum(1 for _ in islice(walker.images_below(str(path)), FEW + 1))
             few_here = _format_of(path) == "images"
         else:
             count += 1
@@ -170,5 +177,6 @@ def _dataset(config: ImagesConfig, path: str) -> DatasetConfig:
         root=config.root,
         follow_links=config.follow_links,
         limit=config.limit,
+        strict=config.strict,
         storage_options=config.storage_options,
     )

@@ -23,12 +23,11 @@ from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import (
     Stat,
     escape_id,
-    remote_images,
     sort_key,
     stat_files,
-    walk,
 )
 from snellen.pipelines.data.sources.yolo_labels import label_path, parse_labels
+from snellen.pipelines.data.walk import remote_images
 from snellen.pipelines.storage.address import is_remote
 from snellen.pipelines.storage.remote_path import HEADER, Place, RemotePath, join
 
@@ -183,9 +182,9 @@ class YoloSource(Source):
 
     def _walk(self, folder: Place) -> Iterator[str]:
         if not isinstance(folder, RemotePath):
-            yield from walk(str(folder))
+            yield from self.listing().walker(folder).images_below(str(folder))
             return
-        for file in remote_images(folder):
+        for file in remote_images(folder, self.report):
             self._listed[str(file)] = (file.stat().st_size, file.stat().st_mtime_ns)
             yield str(file)
 

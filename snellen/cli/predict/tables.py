@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from snellen.cli.dataset_tables import report_table
 from snellen.cli.results.tables import number
 
 _BOXES = 30
@@ -57,6 +58,8 @@ def job_tables(
     rows = document["results"]
     if details:
         yield _particulars(document)
+        if document.get("dataset_report"):
+            yield report_table(document["dataset_report"])
     if document["total_images"] == 1 and len(rows) == 1:
         yield from _one_image(document, rows[0])
     else:

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from snellen.cli.dataset_tables import report_table
 from snellen.store.parquet.results import Page
 from snellen.store.views import ValidationView
 
@@ -36,6 +37,8 @@ def run_tables(
     """Build the tables of a run: metrics, and on request classes, confusion and settings."""
     if details:
         yield _particulars(run)
+        if run.get("dataset_report"):
+            yield report_table(run["dataset_report"])
     yield _metrics(run)
     if per_class and run["per_class_metrics"]:
         yield _per_class(run["per_class_metrics"])
@@ -47,10 +50,12 @@ def run_tables(
 
 def _metrics(run: dict[str, Any]) -> Table:
     total, scored, failed = (run[k] for k in ("total_images", "scored_images", "failed_images"))
+    report = run.get("dataset_report") or {}
+    found = f"{number(report['found'])} found, " if report.get("found", total) != total else ""
     title = f"run {run['id']} · {escape(run['name'] or '')} · {run['status']}"
     table = Table(
         title=title,
-        caption=f"{number(total)} images, {number(scored)} scored, {number(failed)} failed",
+        caption=f"{found}{number(total)} images, {number(scored)} scored, {number(failed)} failed",
     )
     table.add_column("metric")
     table.add_column("value", justify="right")

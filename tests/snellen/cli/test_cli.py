@@ -105,7 +105,7 @@ def test_rescore_verify_and_resume(cli: Cli, done: dict[str, Any]) -> None:
 
 def test_plan_starts_nothing(cli: Cli) -> None:
     found = cli.json("plan", cli.config(), "run.batch_size=2")
-    assert set(found) == {"plan", "model", "dataset", "class_map"}
+    assert set(found) == {"plan", "model", "dataset", "dataset_report", "class_map"}
     assert (found["dataset"]["images"], found["plan"]["batch_size"]) == (12, 2)
     assert cli.json("runs") == []
     assert not (cli.place / "out").exists()
