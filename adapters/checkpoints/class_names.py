@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from snellen.adapters.errors import InputError
+from snellen.adapters.text_files import read_class_names
 
 NAME_FILES = ("class_names.txt", "classes.txt")
 _IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 
 
-def natural_key(text: str) -> list[int | str]:
-    """Return a sort key as timm orders class folders: 1, 2, 10, ignoring case."""
+NaturalKey = tuple[list[int | str], str]
+"""Parts of a name as timm compares them, then the name itself."""
+
+
+def natural_key(text: str) -> NaturalKey:
+    """Return a sort key as timm orders class folders: 1, 2, 10, ignoring case.
+
+    timm does not order names that differ in case or leading zeros only (``A`` and ``a``, ``1`` and
+    ``01``). Here the names themselves decide, so that the order is always the same.
+    """
     parts = re.split(r"(\d+)", text.lower())
-    return [int(part) if part.isdigit() else part for part in parts]
+    return [int(part) if part.isdecimal() else part for part in parts], text
+
+
+def ambiguous_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the first names that timm does not order: their order differs between its runs."""
+    for _, group in groupby(sorted(names, key=natural_key), key=lambda name: natural_key(name)[0]):
+        same = tuple(group)
+        if len(same) > 1:
+            return same
+    return ()
 
 
 Readable = Callable[[Path], bool]
@@ -29,7 +50,7 @@ def anything(_: Path) -> bool:
 
 def find_class_names(
     directory: Path, args: Mapping[str, Any], readable: Readable = anything
-) -> tuple[tuple[str, ...], str] | None:
+) -> tuple[tuple[str, ...] | None, str | None]:
     """Find the class names of a timm run.
 
     Candidates, in this order: a file ``class_names.txt`` or ``classes.txt`` in the run directory
@@ -42,8 +63,18 @@ def find_class_names(
         readable: called before anything outside of ``directory`` is read.
 
     Returns:
-        The names and their source, or None.
+        The names and their source; None and the reason for which the first candidate is ignored;
+        None and None without a candidate.
     """
+    try:
+        return _find(directory, args, readable)
+    except InputError as error:
+        return None, f"ignored class names: {error.message}"
+
+
+def _find(
+    directory: Path, args: Mapping[str, Any], readable: Readable
+) -> tuple[tuple[str, ...] | None, str | None]:
     for name in NAME_FILES:
         names = _lines(directory / name)
         if names:
@@ -60,7 +91,7 @@ def find_class_names(
         names = _folders(split)
         if names:
             return names, f"folders of {split}"
-    return None
+    return None, None
 
 
 def _is_folder(path: str, readable: Readable) -> bool:
@@ -68,10 +99,7 @@ def _is_folder(path: str, readable: Readable) -> bool:
 
 
 def _lines(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        return ()
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    return read_class_names(path) if path.is_file() else ()
 
 
 def _split_folder(root: Path, split: str) -> Path:
@@ -90,4 +118,13 @@ def _folders(root: Path) -> tuple[str, ...]:
         if any(os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES for file in files):  # noqa: PTH122
             found.add(Path(folder).name if Path(folder) != root else "")
     # Images directly in the root have no class; timm would call theirs "".
-    return tuple(sorted(found, key=natural_key)) if found and "" not in found else ()
+    if not found or "" in found:
+        return ()
+    same = ambiguous_names(found)
+    if same:
+        raise InputError(
+            "DATASET_CLASS_ORDER",
+            f"timm does not order the folders {' and '.join(same)} of '{root}'. Expected a file "
+            f"{NAME_FILES[0]} in the run directory, in the order of the outputs.",
+        )
+    return tuple(sorted(found, key=natural_key))

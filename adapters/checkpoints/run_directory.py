@@ -75,8 +75,7 @@ def read_run_directory(path: str | Path, readable: Readable = anything) -> RunDi
             f"{ULTRALYTICS_RESULTS}, weights/best.pt) or checkpoints/best.pth, last.pth, "
             "epoch_N.pth; use the directory that holds these.",
         )
-    found = find_class_names(root, config if framework == "timm" else {}, readable)
-    names, source = found if found is not None else (None, None)
+    names, source = find_class_names(root, config if framework == "timm" else {}, readable)
     return RunDirectory(
         path=root,
         framework=framework,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snellen.adapters.checkpoints.class_names import ambiguous_names
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import ModelInfo
 from snellen.pipelines.config.evaluate import EvaluateConfig
@@ -91,5 +92,15 @@ def _model_names(
             "CLASS_COUNT",
             f"model.class_names: dataset does not fit: the dataset has {len(classes)} classes. "
             f"Expected {count}, the number of outputs of the checkpoint.",
+        )
+    same = ambiguous_names(classes) if info.class_order == "natural" else ()
+    if same:
+        raise InputError(
+            "DATASET_CLASS_ORDER",
+            "model.class_names: dataset does not fit: timm does not order the classes "
+            f"{' and '.join(repr(name) for name in same)}, because it ignores case and leading "
+            "zeros. Expected names in the order of the outputs. Set model.class_names to a list, "
+            "or to a text file with one name per line; or dataset.class_order=lexicographic for a "
+            "model that was trained with torchvision's order.",
         )
     return classes

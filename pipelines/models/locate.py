@@ -11,6 +11,7 @@ from snellen.adapters.base import Adapter
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.registry import ADAPTERS, adapter_for_file, load_adapter_class
+from snellen.adapters.text_files import read_class_names
 from snellen.adapters.types import AdapterSpec, TaskType
 from snellen.pipelines.config.base import EVALUATION, Preset
 from snellen.pipelines.config.sections import CommonConfig, ModelConfig, PreprocessConfig
@@ -168,7 +169,7 @@ def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | N
             f"model.class_names: the file '{names}' does not exist. Expected auto, imagenet, "
             "dataset, a list, or a text file with one name per line.",
         )
-    return tuple(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
+    return read_class_names(file)
 
 
 def _options(model: ModelConfig, adapter: type[Adapter], preset: Preset) -> dict[str, Any]:

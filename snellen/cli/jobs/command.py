@@ -48,6 +48,7 @@ def register_command(
     Example: snellen register output/train/20260101-120000-resnet50-224 --name mine
     """
     from snellen.adapters.errors import ConfigError
+    from snellen.adapters.text_files import read_class_names
     from snellen.pipelines.models.training_jobs import (
         describe_job,
         register_directory,
@@ -65,7 +66,7 @@ def register_command(
                 f"--class-names: '{file}' does not exist. Expected a text file with one class "
                 "name per line, in the order of the model's outputs.",
             )
-        names = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        names = read_class_names(file)
     db = Database.open(database)
     if Path(directory).expanduser().is_file():
         job = register_file(db, directory, name=name, class_names=names, trust=trust)

@@ -163,7 +163,7 @@ def test_the_wrong_number_of_names(db: Database, checkpoint: Path) -> None:
 
 
 def test_names_from_a_file(db: Database, checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "names.txt").write_text("a\nb\n\n c \n")
+    (tmp_path / "names.txt").write_text("a\nb\n c \n\n")
     model = resolved(db, checkpoint=str(checkpoint), class_names=str(tmp_path / "names.txt"))
     assert model.info.class_names == ("a", "b", "c")
     error = error_of(db, checkpoint=str(checkpoint), class_names="no-such.txt")
@@ -171,6 +171,11 @@ def test_names_from_a_file(db: Database, checkpoint: Path, tmp_path: Path) -> No
     assert "does not exist. Expected auto, imagenet, dataset, a list" in error.message
     error = error_of(db, checkpoint=str(checkpoint), class_names="https://x/names.txt")
     assert error.code == "REMOTE_REFUSED"
+    # A blank line would shift every class behind it.
+    (tmp_path / "names.txt").write_text("a\nb\n\nc\n")
+    error = error_of(db, checkpoint=str(checkpoint), class_names=str(tmp_path / "names.txt"))
+    assert error.code == "CLASS_NAMES_INVALID"
+    assert "line 3 is blank" in error.message
 
 
 def test_a_task_that_is_not_the_checkpoints(db: Database) -> None:
@@ -202,3 +207,23 @@ def test_images_without_labels(db: Database, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.png\n")
     error = dataset_error(db, tmp_path / "list.txt", adapter=NAME)
     assert error.code == "DATASET_UNLABELLED"
+
+
+@pytest.mark.parametrize(
+    "names", [("A", "a", "b"), ("1", "01", "2")], ids=["M-case", "M-leading-zeros"]
+)
+def test_an_order_that_timm_does_not_know_is_not_taken_as_the_checkpoints(
+    db: Database, checkpoint: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    root = grey_folder(tmp_path / "data", names, 1)
+    error = dataset_error(db, root, checkpoint=str(checkpoint), class_names="dataset")
+    assert error.code == "DATASET_CLASS_ORDER"
+    first, second = sorted(names)[:2]
+    assert f"timm does not order the classes '{first}' and '{second}'" in error.message
+    assert "Expected names in the order of the outputs. Set model.class_names" in error.message
+    model = {"checkpoint": str(checkpoint), "class_names": "dataset"}
+    dataset = {"path": str(root), "class_order": "lexicographic"}
+    config = build_config({"model": model, "dataset": dataset})
+    found = load_model(locate_model(ModelRequest.of(config), db), "cpu")
+    aligned = resolve_dataset(config, found.info, dataset_names=True).aligned
+    assert aligned.names == tuple(sorted(names))

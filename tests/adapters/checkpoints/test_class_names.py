@@ -1,0 +1,86 @@
+"""Order of class folders, and the class names of a timm run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snellen.adapters.checkpoints.class_names import (
+    ambiguous_names,
+    find_class_names,
+    natural_key,
+)
+
+TIMM_ORDER = """
+import sys
+from timm.data.readers.reader_image_folder import find_images_and_targets
+print(list(find_images_and_targets(sys.argv[1])[1]))
+"""
+
+
+def folders(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "1.png").write_bytes(b"")
+    return root
+
+
+def timm_order(root: Path, seed: int) -> str:
+    """The classes of timm's reader in a process with its own hash seed."""
+    return subprocess.run(
+        [sys.executable, "-c", TIMM_ORDER, str(root)],
+        env={"PYTHONHASHSEED": str(seed), "PATH": ""}, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def test_the_order_is_timms_where_timm_has_one(tmp_path: Path) -> None:
+    names = ("10", "2", "1", "b", "A", "a2", "a10", "é1", "x²", "n01440764")
+    root = folders(tmp_path, *names)
+    assert ambiguous_names(names) == ()
+    reader = pytest.importorskip("timm.data.readers.reader_image_folder")
+    assert list(reader.find_images_and_targets(str(root))[1]) == sorted(names, key=natural_key)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a", "A", "b"), ["A", "a", "b"]),
+        (("1", "01", "001", "2"), ["001", "01", "1", "2"]),
+        (("²", "①", "1"), ["1", "²", "①"]),
+        (("٣", "3"), ["3", "٣"]),
+    ],
+    ids=["M-case", "M-leading-zeros", "M-digits-that-int-rejects", "M-digits-of-another-script"],
+)
+def test_the_order_is_total(names: tuple[str, ...], expected: list[str]) -> None:
+    assert sorted(names, key=natural_key) == expected
+    assert sorted(names[::-1], key=natural_key) == expected
+
+
+def test_names_that_timm_does_not_order(tmp_path: Path) -> None:
+    root = folders(tmp_path, *(f"{letter}{n}" for n in range(4) for letter in "aA"))
+    # timm's own order of them depends on the hash seed of the process.
+    assert len({timm_order(root, seed) for seed in (1, 2)}) > 1
+    assert ambiguous_names(["b", "a0", "A0", "A1"]) == ("A0", "a0")
+    assert ambiguous_names(["a", "b", "1", "2"]) == ()
+
+
+def test_the_folders_of_a_run_are_no_class_names_without_an_order(tmp_path: Path) -> None:
+    run, data = tmp_path / "run", tmp_path / "data"
+    run.mkdir()
+    folders(data / "train", "A", "a", "b")
+    names, source = find_class_names(run, {"data_dir": str(data)})
+    assert names is None
+    assert source is not None
+    assert source.startswith("ignored class names: timm does not order the folders A and a of")
+    (run / "class_names.txt").write_text("a\nA\nb\n")
+    assert find_class_names(run, {"data_dir": str(data)}) == (("a", "A", "b"), "class_names.txt")
+
+
+def test_a_file_in_doubt_gives_no_names_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("a\n\nb\n")
+    names, source = find_class_names(tmp_path, {})
+    assert names is None
+    assert "classes.txt': line 2 is blank" in (source or "")
