@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,12 +22,41 @@ from snellen.adapters.images.formats import (
 from snellen.adapters.images.png_chunks import without_text
 
 _ORIENTATION_TAG = 0x0112
-_SIDEWAYS = {5, 6, 7, 8}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
 _PNG_EXIF = {"exif", "Raw profile type exif"}
 
 
+@dataclass(frozen=True, slots=True)
+class HeaderSize:
+    """The size that the header of an image states.
+
+    Attributes:
+        stored: width and height of the stored pixels.
+        orientation: EXIF orientation, 1 (as stored) to 8.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def is_sideways(self) -> bool:
+        """True if the orientation swaps width and height."""
+        return self.orientation in _SIDEWAYS
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height with the orientation applied."""
+        width, height = self.stored
+        return (height, width) if self.is_sideways else self.stored
+
+
 def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
-    """Return width and height in pixels, EXIF orientation applied; no pixel is decoded.
+    """Return width and height in pixels, EXIF orientation applied; see `header_size`."""
+    return header_size(source).upright
+
+
+def header_size(source: str | Path | BinaryIO) -> HeaderSize:
+    """Read the size and the orientation of an image; no pixel is decoded.
 
     Args:
         source: a path, or an open file, which is closed.
@@ -44,32 +74,32 @@ def upright_size(source: str | Path | BinaryIO) -> tuple[int, int]:
                     raise decode_error(ErrorCode.EMPTY, "the file has 0 bytes")
                 raise decode_error(ErrorCode.UNSUPPORTED, unsupported_message(head))
             try:
-                width, height, orientation = _measure(file, kind)
+                return _measure(file, kind)
             except Exception:
                 file.seek(0)
                 data = file.read()
                 if kind != "PNG":
                     raise
-                width, height, orientation = _measure(io.BytesIO(without_text(data)), kind)
+                return _measure(io.BytesIO(without_text(data)), kind)
     except ImageError:
         raise
     except Exception as error:  # a parser may raise anything on a broken header
         if kind is None or (isinstance(error, OSError) and error.errno is not None):
             raise ImageError(ErrorStage.READ, ErrorCode.IO, str(error)) from None
         raise classify(error, data, kind, "image") from None
-    return (height, width) if orientation in _SIDEWAYS else (width, height)
 
 
-def _measure(file: BinaryIO, kind: str) -> tuple[int, int, int]:
-    """Return the stored width and height, and the orientation that is still to be applied."""
+def _measure(file: BinaryIO, kind: str) -> HeaderSize:
     file.seek(0)
     with FORMATS[kind](file) as image:
         width, height = image.size
-        if kind == "TIFF":
-            return width, height, 1  # Pillow's reader has turned width and height already
         if kind == "PNG" and not _PNG_EXIF & set(image.info):
-            return width, height, _late_orientation(file)
-        return width, height, _orientation(image.getexif)
+            return HeaderSize((width, height), _late_orientation(file))
+        found = HeaderSize((width, height), _orientation(image.getexif))
+        if kind == "TIFF" and found.is_sideways:
+            # Pillow's reader has turned width and height already.
+            return HeaderSize((height, width), found.orientation)
+        return found
 
 
 def _orientation(read: Callable[[], Image.Exif]) -> int:

@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, ImageOps
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.images.decode import decode_image
 from snellen.adapters.images.formats import FORMATS as FORMATS_READ
-from snellen.adapters.images.size import upright_size
+from snellen.adapters.images.size import HeaderSize, header_size, upright_size
 from tests.adapters.making import bare_png, encode, exif, picture
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -40,6 +40,9 @@ def test_the_orientation_is_applied(tmp_path: Path, kind: str, orientation: int)
         upright = ImageOps.exif_transpose(image).size
     assert upright_size(path) == upright
     assert upright == ((32, 48) if orientation in {5, 6, 7, 8} else (48, 32))
+    sideways = orientation in {5, 6, 7, 8}
+    assert header_size(path) == HeaderSize((48, 32), orientation)
+    assert header_size(path).is_sideways == sideways
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
