@@ -30,8 +30,8 @@ SOURCES: Registry[type[Source]] = Registry(
     builtin={
         "manifest": "snellen.pipelines.data.sources.manifest_file:ManifestSource",
         "image_list": "snellen.pipelines.data.sources.image_list:ImageListSource",
-        "coco": "snellen.pipelines.data.sources.coco:CocoSource",
-        "yolo": "snellen.pipelines.data.sources.yolo:YoloSource",
+        "coco": "snellen.pipelines.data.sources.coco.coco_source:CocoSource",
+        "yolo": "snellen.pipelines.data.sources.yolo.yolo_source:YoloSource",
         "webdataset": "snellen.pipelines.data.sources.webdataset:WebDatasetSource",
         "imagefolder": "snellen.pipelines.data.sources.imagefolder:ImageFolderSource",
         "images": "snellen.pipelines.data.sources.images:ImagesSource",

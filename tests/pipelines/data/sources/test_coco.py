@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
-from snellen.pipelines.data.sources.coco import CocoSource
+from snellen.pipelines.data.sources.coco.coco_source import CocoSource
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected
 from tests.pipelines.making import write_image

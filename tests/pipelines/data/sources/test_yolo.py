@@ -14,7 +14,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.registry import open_source
-from snellen.pipelines.data.sources.yolo_labels import label_path
+from snellen.pipelines.data.sources.yolo.label_lines import label_path
 from tests.adapters.making import exif
 from tests.contracts.source_contract import SourceContract, collected
 from tests.pipelines.making import write_image

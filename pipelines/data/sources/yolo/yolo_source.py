@@ -26,7 +26,7 @@ from snellen.pipelines.data.sources.file_listing import (
     sort_key,
     stat_files,
 )
-from snellen.pipelines.data.sources.yolo_labels import label_path, parse_labels
+from snellen.pipelines.data.sources.yolo.label_lines import label_path, parse_labels
 from snellen.pipelines.data.walk import remote_images
 from snellen.pipelines.storage.address import is_remote
 from snellen.pipelines.storage.remote_path import HEADER, Place, RemotePath, join
