@@ -51,8 +51,8 @@ class TimmFamily:
                 raise ConfigError(
                     "PREPROCESS_INVALID", f"preprocess.{key}: expected {channels} numbers"
                 )
-        kept = {"input_size": list(model.input_shape)}
-        kept |= {key: preprocess[key] for key in _NEEDED}
+        kept: dict[str, Any] = {"input_size": list(model.input_shape)}
+        kept |= {key: preprocess[key] for key in (*_NEEDED, "source") if key in preprocess}
         return model.model_copy(update={"preprocess": kept})
 
     def with_overrides(self, model: ExportedModel, overrides: Mapping[str, Any]) -> ExportedModel:
@@ -94,15 +94,15 @@ class TimmFamily:
                 "is a timm classifier, set model.architecture, whose preprocessing is then used.",
             )
         from snellen.adapters.timm.model import check_architecture
-        from snellen.adapters.timm.transforms import resolve_config
+        from snellen.adapters.timm.transforms import DataSources, resolve_config
 
         check_architecture(architecture)
         from timm.models import get_pretrained_cfg
 
         config = get_pretrained_cfg(architecture, allow_unregistered=True)
         model = SimpleNamespace(pretrained_cfg=config.to_dict() if config is not None else {})
-        size = {"img_size": [axes[2], axes[3]]} if axes[2] and axes[3] else {}
-        preprocess = resolve_config(model, {}, size, axes[1] or 3)
+        size = (axes[2], axes[3]) if axes[2] and axes[3] else None
+        preprocess = resolve_config(model, DataSources(size=size), axes[1] or 3)
         try:
             return self.checked(
                 ExportedModel(

@@ -14,20 +14,24 @@ from snellen.adapters.adapter_options import AdapterOptions, parse_options
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.apply import apply_state
 from snellen.adapters.checkpoints.digest import sha256_file
-from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
-from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint, load_state
+from snellen.adapters.checkpoints.hub_folder import is_hub_file
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.result_builders import classification_results
 from snellen.adapters.timm.model import (
-    check_architecture,
-    classifier_names,
+    Blueprint,
+    KwargSources,
     count_classes,
-    create_model,
     flops_per_image,
     import_timm,
-    model_kwargs,
+    pair,
 )
-from snellen.adapters.timm.transforms import TimmPreprocessor, check_overrides, resolve_config
+from snellen.adapters.timm.origin import Origin, read_origin
+from snellen.adapters.timm.transforms import (
+    DataSources,
+    TimmPreprocessor,
+    check_overrides,
+    resolve_config,
+)
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
 
 if TYPE_CHECKING:
@@ -72,6 +76,11 @@ class TimmAdapter(Adapter):
     exportable: ClassVar[bool] = True
 
     @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Return True for weights beside the ``config.json`` of a timm model."""
+        return is_hub_file(path)
+
+    @classmethod
     def preprocessor(cls, spec: AdapterSpec, info: ModelInfo) -> Preprocessor:
         """Return timm's evaluation transform without normalisation."""
         import_timm()
@@ -85,75 +94,51 @@ class TimmAdapter(Adapter):
         options = parse_options(TimmOptions, self.spec.options, self.framework)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            if options.random_weights:
-                loaded, run = None, None
-            else:
-                loaded, run = _read_checkpoint(self.spec, options)
-            run_args = _run_args(loaded, run)
-            model, architecture, channels = self._build(loaded, run_args, options, overrides)
-        config = resolve_config(model, run_args, overrides, channels)
-        info = self._describe(model, architecture, loaded, run, config)
+            origin = Origin() if options.random_weights else read_origin(self.spec, options.use_ema)
+            blueprint = self._blueprint(origin, options)
+            model = _build(origin, blueprint, options)
+        size = blueprint.fixed_size or origin.size
+        sources = DataSources(
+            overrides, origin.run_args, origin.run_source, blueprint.described, size
+        )
+        config = resolve_config(model, sources, blueprint.channels)
+        if "img_size" in overrides:
+            _check_size(model.eval(), config, blueprint.architecture)
+        info = self._describe(model, blueprint, origin, config)
         self._place(model, config, info, inference_mode)
+        loaded = origin.loaded
         if loaded is None:
             return info, {}
         states = {"optimizer": loaded.optimizer, "scheduler": loaded.scheduler}
         return info, {**states, "epoch": loaded.epoch}
 
-    def _build(
-        self,
-        loaded: LoadedCheckpoint | None,
-        run_args: Mapping[str, Any],
-        options: TimmOptions,
-        overrides: Mapping[str, Any],
-    ) -> tuple[nn.Module, str, int]:
-        named = self.spec.architecture or (loaded.arch if loaded else None) or run_args.get("model")
-        if not isinstance(named, str):
-            raise InputError(
-                "ARCHITECTURE_MISSING",
-                f"checkpoint {self.spec.checkpoint!r} does not say which model it belongs to. "
-                "Set model.architecture to one of timm.list_models().",
+    def _blueprint(self, origin: Origin, options: TimmOptions) -> Blueprint:
+        architecture, config = origin.architecture(self.spec)
+        size = self.spec.preprocess.get("img_size") or origin.size
+        blueprint = Blueprint.of(architecture, config).with_kwargs(
+            KwargSources(
+                hub_args=origin.hub.model_args if origin.hub is not None else {},
+                run_args=origin.run_args,
+                settings=options.model_kwargs,
+                size=None if size is None else pair(size),
             )
-        architecture = check_architecture(named)
-        size = overrides.get("img_size") or run_args.get("img_size")
-        kwargs = model_kwargs(architecture, run_args, options.model_kwargs, size)
-        channels = int(kwargs.get("in_chans", 3))
-        if channels not in (1, 3):
+        )
+        if blueprint.channels not in (1, 3):
             raise ConfigError(
                 "MODEL_KWARGS_INVALID",
-                f"the model takes {channels} channels. Expected 3 (RGB) or 1 (grey).",
+                f"the model takes {blueprint.channels} channels. Expected 3 (RGB) or 1 (grey).",
             )
-        if loaded is None:
-            model = create_model(architecture, options.num_classes, kwargs)
-            return model, architecture, channels
-        positions = options.match == "position"
-        counted = count_classes(architecture, loaded, kwargs, positions)
-        count = counted if options.num_classes is None else options.num_classes
-        if count is None:
-            raise InputError(
-                "CHECKPOINT_MISMATCH",
-                f"checkpoint {str(loaded.path)!r} has no last layer of {architecture!r} "
-                f"({', '.join(classifier_names(architecture))}); its first keys are "
-                f"{', '.join(list(loaded.state_dict)[:10])}. Set model.architecture to its own.",
-            )
-        model = create_model(architecture, count, kwargs)
-        heads = classifier_names(architecture)
-        apply_state(model, loaded, by_position=positions, classifiers=heads)
-        return model, architecture, channels
+        return blueprint
 
     def _describe(
-        self,
-        model: nn.Module,
-        architecture: str,
-        loaded: LoadedCheckpoint | None,
-        run: RunDirectory | None,
-        config: dict[str, Any],
+        self, model: nn.Module, blueprint: Blueprint, origin: Origin, config: dict[str, Any]
     ) -> ModelInfo:
-        count = int(getattr(model, "num_classes", 0))
-        names, source = _class_names(self.spec, loaded, run, count)
+        count, loaded = int(getattr(model, "num_classes", 0)), origin.loaded
+        names, source = origin.class_names(self.spec, count)
         matched = " matched by position" if self.spec.options.get("match") == "position" else ""
         return ModelInfo(
             framework=self.framework,
-            architecture=architecture,
+            architecture=blueprint.architecture,
             task_type=TaskType.IMAGE_CLASSIFICATION,
             num_classes=count,
             class_names=names,
@@ -212,45 +197,40 @@ class TimmAdapter(Adapter):
         return Exportable(copy.deepcopy(self.model).cpu().eval(), describe(self.info, "timm"))
 
 
-def _read_checkpoint(
-    spec: AdapterSpec, options: TimmOptions
-) -> tuple[LoadedCheckpoint, RunDirectory | None]:
-    if spec.checkpoint is None:
+def _build(origin: Origin, blueprint: Blueprint, options: TimmOptions) -> nn.Module:
+    """Create the model with the weights of its checkpoint, or with random ones if it has none."""
+    loaded = origin.loaded
+    if loaded is None:
+        return blueprint.create(options.num_classes)
+    positions = options.match == "position"
+    counted = count_classes(blueprint, loaded, positions)
+    count = counted if options.num_classes is None else options.num_classes
+    if count is None:
         raise InputError(
-            "CHECKPOINT_MISSING", "the adapter timm has no checkpoint. Expected the path of a file."
+            "CHECKPOINT_MISMATCH",
+            f"checkpoint {str(loaded.path)!r} has no last layer of {blueprint.architecture!r} "
+            f"({', '.join(blueprint.classifiers)}); its first keys are "
+            f"{', '.join(list(loaded.state_dict)[:10])}. Set model.architecture to its own.",
         )
-    loaded = load_state(spec.checkpoint, use_ema=options.use_ema)
-    if not (loaded.path.parent / "args.yaml").is_file():
-        return loaded, None
-    return loaded, read_run_directory(loaded.path.parent)
+    if options.num_classes is None:
+        origin.check_class_count(count)
+    model = blueprint.create(count)
+    apply_state(model, loaded, by_position=positions, classifiers=blueprint.classifiers)
+    return model
 
 
-def _run_args(loaded: LoadedCheckpoint | None, run: RunDirectory | None) -> dict[str, Any]:
-    if loaded is not None and loaded.args:
-        return loaded.args
-    return run.config if run is not None else {}
+def _check_size(model: nn.Module, config: Mapping[str, Any], architecture: str) -> None:
+    """Run one black image, so that a size that the model cannot take fails before the run."""
+    import torch
 
-
-def _class_names(
-    spec: AdapterSpec, loaded: LoadedCheckpoint | None, run: RunDirectory | None, count: int
-) -> tuple[tuple[str, ...] | None, str | None]:
-    for names, source in (
-        (spec.class_names, "settings"),
-        (loaded.class_names if loaded else None, "checkpoint"),
-    ):
-        if names is not None and len(names) != count:
-            raise InputError(
-                "CLASS_COUNT",
-                f"wrong class count: {len(names)} class names in the {source} for a model with "
-                f"{count} outputs ({Path(spec.checkpoint or '').name}). Expected one name per "
-                "output, in order.",
-            )
-        if names is not None:
-            return tuple(names), source
-    if run is not None and run.class_names is not None:
-        if len(run.class_names) == count:
-            return run.class_names, run.class_names_source
-        # The folder may have changed since the training.
-        found = f"{run.class_names_source}: {len(run.class_names)} names for {count} outputs"
-        return None, f"ignored {found}"
-    return None, None
+    try:
+        with torch.inference_mode():
+            model(torch.zeros(1, *config["input_size"]))
+    except Exception as error:  # layers may raise anything
+        _, height, width = config["input_size"]
+        raise ConfigError(
+            "PREPROCESS_INVALID",
+            f"preprocess.img_size is {height} x {width}, at which {architecture} fails "
+            f"({str(error)[:300]}). Expected a size that the model takes. Remove "
+            "preprocess.img_size, or set a multiple of the model's patch or stride.",
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.checkpoints.local_path import check_not_remote
@@ -14,8 +15,18 @@ from snellen.adapters.plugins import nearest
 if TYPE_CHECKING:
     from torch import nn
 
+Size = tuple[int, int]
+"""Height and width in pixels."""
 # Arguments of timm's trainer that change the model, and their names in create_model.
 _RUN_KWARGS = {"gp": "global_pool", "bn_eps": "bn_eps"}
+_FORBIDDEN_KWARGS = (
+    "pretrained", "checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir",
+    "num_classes",
+)  # fmt: skip
+# Fields of a pretrained config that describe the layers, not the weights.
+_OF_LAYERS = ("classifier", "first_conv", "fixed_input_size")
+# Fields of a pretrained config that name files and addresses of weights.
+_SOURCES = frozenset(("url", "file", "state_dict", "hf_hub_id", "hf_hub_filename", "source"))
 
 
 def import_timm() -> Any:
@@ -44,33 +55,154 @@ def check_architecture(name: str) -> str:
     return name
 
 
-def classifier_names(architecture: str) -> tuple[str, ...]:
-    """Return the module names of a model's last layers, e.g. ("fc",) or ("head", "head_dist")."""
-    import_timm()
-    from timm.models import get_pretrained_cfg
+@dataclass(frozen=True, slots=True)
+class KwargSources:
+    """Sources of the arguments of ``create_model``, the least important first.
 
-    config = get_pretrained_cfg(architecture, allow_unregistered=True)
-    names = getattr(config, "classifier", None) or ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def model_kwargs(
-    architecture: str, run_args: Mapping[str, Any], overrides: Mapping[str, Any], img_size: Any
-) -> dict[str, Any]:
-    """Return the arguments of ``create_model`` besides the name and the number of classes.
-
-    Args:
-        architecture: a model name of timm.
+    Attributes:
+        hub_args: ``model_args`` of a ``config.json``.
         run_args: arguments of the training run: channels, pooling, batch-norm epsilon,
             ``model_kwargs``.
-        overrides: ``model_kwargs`` of the settings, which win.
-        img_size: side of the input in pixels, or [height, width], or None.
-
-    Raises:
-        ConfigError: OPTION_INVALID where the run's ``model_kwargs`` are not a mapping.
+        settings: ``model_kwargs`` of the settings.
+        size: height and width that the settings or the run ask for.
     """
-    from timm.models import get_pretrained_cfg
 
+    hub_args: Mapping[str, Any] = field(default_factory=dict)
+    run_args: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    size: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A model of timm as it is created.
+
+    Attributes:
+        architecture: a model name of timm.
+        config: timm's description of its weights, of the registry or of a ``config.json``.
+        kwargs: arguments of ``create_model`` besides the name and the number of classes.
+        described: the description is that of a ``config.json``.
+    """
+
+    architecture: str
+    config: Mapping[str, Any]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    described: bool = False
+
+    @classmethod
+    def of(cls, architecture: str, config: Mapping[str, Any] | None = None) -> Blueprint:
+        """Return the blueprint of an architecture.
+
+        Args:
+            architecture: a model name of timm.
+            config: ``pretrained_cfg`` of a ``config.json``; None takes the one of the registry.
+        """
+        import_timm()
+        from timm.models import get_pretrained_cfg
+
+        found = get_pretrained_cfg(architecture, allow_unregistered=True)
+        registered = found.to_dict() if found is not None else {}
+        if not config:
+            return cls(architecture, registered)
+        from timm.models import PretrainedCfg
+
+        known = {entry.name for entry in fields(PretrainedCfg)} - _SOURCES
+        stated = {k: v for k, v in config.items() if k in known and v is not None}
+        of_layers = {key: registered[key] for key in _OF_LAYERS if key in registered}
+        return cls(architecture, {**of_layers, **stated}, described=True)
+
+    def with_kwargs(self, sources: KwargSources) -> Blueprint:
+        """Return the blueprint with the arguments of all sources.
+
+        Raises:
+            ConfigError: OPTION_INVALID, the run's ``model_kwargs`` are not a mapping, or two input
+                sizes for a model of fixed size.
+        """
+        kwargs = {**sources.hub_args, **_kwargs_of_run(sources.run_args), **sources.settings}
+        for key in _FORBIDDEN_KWARGS:
+            kwargs.pop(key, None)
+        made = Blueprint(self.architecture, self.config, kwargs, self.described)
+        # Only models of fixed size, transformers mostly, take the size as an argument.
+        if sources.size is None or not made.fixed:
+            return made
+        stated = sources.settings.get("img_size")
+        if stated is not None and pair(stated) != sources.size:
+            raise ConfigError(
+                "OPTION_INVALID",
+                f"model.options.model_kwargs.img_size is {stated}. Expected {sources.size[0]} x "
+                f"{sources.size[1]}, the input size. Remove it, and set preprocess.img_size alone.",
+            )
+        return Blueprint(
+            self.architecture, self.config, {**kwargs, "img_size": sources.size}, self.described
+        )
+
+    @property
+    def fixed(self) -> bool:
+        """True for a model that takes images of one size only, that it is created with."""
+        return bool(
+            self.config.get("fixed_input_size", False)
+            and not self.kwargs.get("dynamic_img_size", False)
+            and not self.kwargs.get("use_naflex", False)
+            and self.kwargs.get("strict_img_size", True)
+        )
+
+    @property
+    def fixed_size(self) -> Size | None:
+        """Height and width of a model of fixed size that its arguments state."""
+        size = self.kwargs.get("img_size")
+        return pair(size) if self.fixed and size is not None else None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the input."""
+        stated = self.kwargs.get("in_chans")
+        size = self.config.get("input_size") or (3,)
+        return int(size[0] if stated is None else stated)
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """Module names of the last layers, e.g. ("fc",) or ("head", "head_dist")."""
+        names = self.config.get("classifier") or ()
+        return (names,) if isinstance(names, str) else tuple(names)
+
+    def create(self, num_classes: int | None = None) -> nn.Module:
+        """Create the model with random weights; None takes timm's number of classes.
+
+        Raises:
+            ConfigError: MODEL_KWARGS_INVALID, the architecture does not accept an argument.
+        """
+        timm = import_timm()
+        given = dict(self.kwargs)
+        if num_classes is not None:
+            given["num_classes"] = num_classes
+        if self.described:
+            given["pretrained_cfg"] = dict(self.config)
+        try:
+            model: nn.Module = timm.create_model(self.architecture, pretrained=False, **given)
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            raise ConfigError(
+                "MODEL_KWARGS_INVALID",
+                f"timm cannot create {self.architecture!r} with {dict(self.kwargs)}: {error}",
+            ) from error
+        return model
+
+
+def pair(size: Any) -> Size:
+    """Return height and width of a side in pixels, or of [height, width]."""
+    if isinstance(size, list | tuple):
+        return int(size[0]), int(size[-1])
+    return int(size), int(size)
+
+
+def run_size(run_args: Mapping[str, Any]) -> Size | None:
+    """Return the input size that a training run's arguments state, as timm's trainer reads them."""
+    if run_args.get("input_size"):
+        return pair(run_args["input_size"][-2:])
+    size = run_args.get("img_size")
+    return pair(size) if size else None
+
+
+def _kwargs_of_run(run_args: Mapping[str, Any]) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     size = run_args.get("input_size")
     channels = size[0] if size else run_args.get("in_chans") or run_args.get("chans")
@@ -79,59 +211,23 @@ def model_kwargs(
     for argument, keyword in _RUN_KWARGS.items():
         if run_args.get(argument) is not None:
             kwargs[keyword] = run_args[argument]
-    config = get_pretrained_cfg(architecture, allow_unregistered=True)
-    # Only models of fixed size, transformers mostly, take the size as an argument.
-    if img_size is not None and getattr(config, "fixed_input_size", False):
-        kwargs["img_size"] = img_size
     of_run = run_args.get("model_kwargs") or {}
     if not isinstance(of_run, Mapping):
         raise ConfigError(
             "OPTION_INVALID",
             f"model_kwargs in the run's arguments is {of_run!r}. Expected a mapping.",
         )
-    kwargs |= {**of_run, **overrides}
-    for key in (
-        "pretrained",
-        "checkpoint_path",
-        "pretrained_cfg",
-        "pretrained_cfg_overlay",
-        "cache_dir",
-        "num_classes",
-    ):
-        kwargs.pop(key, None)
-    return kwargs
+    return {**kwargs, **of_run}
 
 
-def create_model(
-    architecture: str, num_classes: int | None, kwargs: Mapping[str, Any]
-) -> nn.Module:
-    """Create a model with random weights.
-
-    Raises:
-        ConfigError: MODEL_KWARGS_INVALID, the architecture does not accept an argument.
-    """
-    timm = import_timm()
-    counted = {} if num_classes is None else {"num_classes": num_classes}
-    try:
-        model: nn.Module = timm.create_model(architecture, pretrained=False, **counted, **kwargs)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise ConfigError(
-            "MODEL_KWARGS_INVALID",
-            f"timm cannot create {architecture!r} with {dict(kwargs)}: {error}",
-        ) from error
-    return model
-
-
-def count_classes(
-    architecture: str, loaded: LoadedCheckpoint, kwargs: Mapping[str, Any], by_position: bool
-) -> int | None:
+def count_classes(blueprint: Blueprint, loaded: LoadedCheckpoint, by_position: bool) -> int | None:
     """Return the number of outputs of the checkpoint's last layer, or None if unknown."""
     import torch
 
-    names = [f"{name}.weight" for name in classifier_names(architecture)]
+    names = [f"{name}.weight" for name in blueprint.classifiers]
     if by_position and names:
         with torch.device("meta"):
-            order = list(create_model(architecture, None, kwargs).state_dict())
+            order = list(blueprint.create().state_dict())
         tensors = list(loaded.state_dict.values())
         found = [
             tensors[order.index(name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -15,8 +16,8 @@ from snellen.adapters.types import DecodedImage, Preprocessed
 OVERRIDES = ("img_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
 CROP_MODES = ("center", "squash", "border")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
-# Arguments of timm's trainer that its data config reads.
-_RUN_KEYS = ("in_chans", "chans", "input_size", "img_size", *OVERRIDES[1:])
+# Arguments of timm's trainer that its data config reads, besides the size and the channels.
+_RUN_KEYS = OVERRIDES[1:]
 _MAX_SIDE = 8192
 
 
@@ -53,42 +54,94 @@ def check_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
     return dict(overrides)
 
 
-def resolve_config(
-    model: Any, run_args: Mapping[str, Any], overrides: Mapping[str, Any], channels: int
-) -> dict[str, Any]:
-    """Resolve a model's data config: settings over the run's arguments over timm's defaults.
+@dataclass(frozen=True, slots=True)
+class DataSources:
+    """Sources of a model's data config.
+
+    Attributes:
+        overrides: the ``preprocess`` settings; they win.
+        run_args: arguments of the training run. Its model is prepared as timm's trainer evaluates;
+            without a run, as ``validate.py`` does, which prefers the size and the crop for tests.
+        run_source: name of the run's arguments, for people ("args.yaml").
+        described: the model's description is that of a ``config.json``, not timm's.
+        size: height and width, where the run or the model states them.
+    """
+
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    run_args: Mapping[str, Any] = field(default_factory=dict)
+    run_source: str = "args.yaml"
+    described: bool = False
+    size: tuple[int, int] | None = None
+
+
+def resolve_config(model: Any, sources: DataSources, channels: int) -> dict[str, Any]:
+    """Resolve a model's data config: settings over the run's arguments over its description.
+
+    Args:
+        model: anything with timm's ``pretrained_cfg``.
+        sources: the settings and the run.
+        channels: of the input.
 
     Returns:
-        JSON-serialisable: input_size [C, H, W], interpolation, mean, std, crop_pct, crop_mode.
+        JSON-serialisable: input_size [C, H, W], interpolation, mean, std, crop_pct, crop_mode, and
+        ``source``, for people ("timm test config; settings: crop_pct").
+
+    Raises:
+        ConfigError: PREPROCESS_INVALID.
     """
     from timm.data import resolve_data_config
 
-    args = {key: run_args[key] for key in _RUN_KEYS if run_args.get(key) not in (None, "", [])}
-    args = {**args, **{key: value for key, value in overrides.items() if key != "img_size"}}
-    size = overrides.get("img_size")
-    if size is None and not isinstance(args.get("img_size"), int):
-        size = args.pop("img_size", None)
+    stated = {
+        key: sources.run_args[key]
+        for key in _RUN_KEYS
+        if sources.run_args.get(key) not in (None, "", [])
+    }
+    args = {**stated, **{k: v for k, v in sources.overrides.items() if k != "img_size"}}
+    size = sources.overrides.get("img_size") or sources.size
     if size is not None:
         args["input_size"] = (channels, *_pair(size))
-    elif "img_size" in args and "input_size" not in args:
-        args["input_size"] = (channels, *_pair(args["img_size"]))
     args["in_chans"] = channels
+    testing = not sources.run_args
     try:
-        config = resolve_data_config(args, model=model)
-    except (AssertionError, TypeError) as error:
+        config = resolve_data_config(args, model=model, use_test_size=testing)
+        height, width = map(int, config["input_size"][-2:])
+        resolved = {
+            "interpolation": str(config["interpolation"]),
+            "mean": _adapted(config["mean"], channels),
+            "std": _adapted(config["std"], channels),
+            "crop_pct": float(config["crop_pct"]),
+            "crop_mode": str(config["crop_mode"]),
+        }
+    except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(
             "PREPROCESS_INVALID",
             f"timm cannot resolve the preprocessing from {args}: {error}; mean and std need one "
             f"number or one for each of {channels} channels",
         ) from error
-    return {
-        "input_size": [channels, *list(config["input_size"])[-2:]],
-        "interpolation": str(config["interpolation"]),
-        "mean": _adapted(config["mean"], channels),
-        "std": _adapted(config["std"], channels),
-        "crop_pct": float(config["crop_pct"]),
-        "crop_mode": str(config["crop_mode"]),
-    }
+    base = "timm test config" if testing and _has_test_values(model) else "timm config"
+    if sources.described:
+        check_overrides({"img_size": [height, width], **resolved})
+        base = "config.json"
+    if sources.size is not None and sources.run_args:
+        stated["img_size"] = sources.size
+    source = _source(base, stated, sources)
+    return {"input_size": [channels, height, width], **resolved, "source": source}
+
+
+def _has_test_values(model: Any) -> bool:
+    config = model.pretrained_cfg
+    return any(config.get(key) is not None for key in ("test_input_size", "test_crop_pct"))
+
+
+def _source(base: str, stated: Mapping[str, Any], sources: DataSources) -> str:
+    settings = [key for key in OVERRIDES if key in sources.overrides]
+    of_run = [key for key in OVERRIDES if key in stated and key not in settings]
+    if len(settings) == len(OVERRIDES):
+        return "settings"
+    parts = [base] if len(settings) + len(of_run) < len(OVERRIDES) else []
+    parts += [f"{sources.run_source}: {', '.join(of_run)}"] if of_run else []
+    parts += [f"settings: {', '.join(settings)}"] if settings else []
+    return "; ".join(parts)
 
 
 class TimmPreprocessor:
@@ -99,7 +152,8 @@ class TimmPreprocessor:
         from timm.data import create_transform
 
         self._channels, height, width = config["input_size"]
-        self._transform = create_transform(**config, is_training=False, use_prefetcher=True)
+        values = {key: config[key] for key in ("input_size", *OVERRIDES[1:])}
+        self._transform = create_transform(**values, is_training=False, use_prefetcher=True)
         side = max(height, width) / config["crop_pct"]
         # The shorter side is resized to `side` and the longer one follows, before the crop.
         self._max_aspect = MAX_PIXELS / side**2 if config["crop_mode"] == "center" else None
