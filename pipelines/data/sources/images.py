@@ -20,7 +20,7 @@ from snellen.pipelines.data.sources.file_listing import (
     sort_key,
     stat_files,
 )
-from snellen.pipelines.data.sources.image_list import relative_id
+from snellen.pipelines.data.sources.tables.image_list import relative_id
 from snellen.pipelines.data.walk import images_directly_in, not_taken
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 

@@ -15,7 +15,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.registry import open_source
-from snellen.pipelines.data.sources.webdataset import WebDatasetSource
+from snellen.pipelines.data.sources.shards.webdataset import WebDatasetSource
 from tests.adapters.making import encode, picture
 from tests.contracts.source_contract import SourceContract, collected
 from tests.pipelines.pixel_adapter import NAME

@@ -22,7 +22,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.data.sources.annotations import LabelProblem, Targets, target_columns
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import ahead, escape_id, sort_key
-from snellen.pipelines.data.sources.tar_shards import Member, read_members
+from snellen.pipelines.data.sources.shards.tar_shards import Member, read_members
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _CLASSES_FILE = "classes.txt"
