@@ -16,6 +16,7 @@ import pyarrow as pa
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult, Preprocessed
 from snellen.pipelines.data.image_reader import manifest_rows, read_row
+from snellen.pipelines.execution.worker.label_checks import check_keypoints, check_label_size
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import is_remote
 from snellen.pipelines.tasks.record import GroundTruth
@@ -84,6 +85,7 @@ class ImagePreparer:
         try:
             if self._spec.class_map is not None:
                 truth = self._task.ground_truth(row, self._spec.class_map, self._spec.classes)
+                check_keypoints(truth, self._spec.keypoints)
             if not self._reads_images:
                 return [UnitImage(truth, item) for item in items]
             stage = ErrorStage.READ
@@ -93,6 +95,7 @@ class ImagePreparer:
             from snellen.adapters.images.decode import decode_image
 
             decoded = decode_image(data, name=Path(row["location"]).name)
+            check_label_size(row, truth, (decoded.width, decoded.height))
             stage = ErrorStage.PREPROCESS
             items = [one.preprocess(decoded) for one in self._preprocessors]
         except ImageError as problem:
@@ -104,6 +107,8 @@ class ImagePreparer:
             message = f"{type(problem).__name__}: {problem}"
             error = ImageError(stage, ErrorCode.INTERNAL, message)
         milliseconds = (time.perf_counter() - started) * 1000
+        if error is not None and error.stage == ErrorStage.LABEL:
+            truth = GroundTruth()  # what cannot be trusted is not stored
         return [UnitImage(truth, None if error else item, error, milliseconds) for item in items]
 
     def rows(self, manifest: pa.Table) -> Iterator[Mapping[str, Any]]:

@@ -13,9 +13,16 @@ from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import ImageStatus, InferenceResult, TaskType
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.execution.worker.preprocess import UnitImage
+from snellen.pipelines.execution.worker.row_guard import (
+    failed_row,
+    failure,
+    invalid_label,
+    table_of,
+    with_matches,
+)
 from snellen.pipelines.tasks.record import GroundTruth, TaskRecord
 from snellen.pipelines.tasks.registry import task_of
-from snellen.store.parquet.schema import RESULT_SCHEMA, meta_fields, result_schema
+from snellen.store.parquet.schema import meta_fields, result_schema
 
 _NO_RESULT = ImageError(ErrorStage.INFER, ErrorCode.INTERNAL, "no result came back")
 
@@ -41,24 +48,19 @@ def result_table(
     """
     task = task_of(task_type)
     known = manifest.select(["image_index", "image_id", "location"]).to_pylist()
-    rows = [
-        _from_manifest(row) | _row(image, task, names)
-        for row, image in zip(known, images, strict=True)
-    ]
-    table = pa.Table.from_pylist(rows, schema=RESULT_SCHEMA)
-    if task.match_columns is not None and operating is not None:
-        for name, values in task.match_columns(table, operating).items():
-            table = _with_column(table, name, values)
+    table = table_of(
+        [
+            _guarded(_from_manifest(row), image, task, names)
+            for row, image in zip(known, images, strict=True)
+        ]
+    )
+    match = task.match_columns
+    if match is not None and operating is not None:
+        table = with_matches(table, lambda rows: match(rows, operating))
     meta = meta_fields(manifest.schema)
     for field in meta:
         table = table.append_column(field, manifest[field.name].combine_chunks())
     return table.cast(result_schema(meta))
-
-
-def _with_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
-    position = table.schema.get_field_index(name)
-    field = table.schema.field(position)
-    return table.set_column(position, field, values.cast(field.type))
 
 
 def _from_manifest(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,16 +72,30 @@ def _from_manifest(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _row(image: UnitImage, task: TaskRecord, names: Sequence[str]) -> dict[str, Any]:
-    row: dict[str, Any] = {"preprocessing_time_ms": image.milliseconds}
-    _add_ground_truth(row, image.truth, names)
+def _guarded(
+    known: dict[str, Any], image: UnitImage, task: TaskRecord, names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the row of an image; a failed one where its columns cannot be made."""
+    row = known | {"preprocessing_time_ms": image.milliseconds}
+    try:
+        _add_ground_truth(row, image.truth, names)
+    except Exception as error:  # one image must not end a run of millions
+        return failed_row(row, invalid_label(f"{type(error).__name__}: {error}."))
+    try:
+        return row | _outcome(image, task)
+    except Exception as error:  # as above
+        message = f"the prediction cannot be stored: {type(error).__name__}: {error}"
+        return failed_row(row, ImageError(ErrorStage.POSTPROCESS, ErrorCode.INTERNAL, message))
+
+
+def _outcome(image: UnitImage, task: TaskRecord) -> dict[str, Any]:
+    """Return the columns that follow from the prediction, or from the error in its place."""
     result = image.result
     if result is None or image.error is not None:
-        error = image.error or _NO_RESULT
-        return row | _failure(error.stage, error.code, error.message)
-    _add_size(row, image, result)
+        return failure(image.error or _NO_RESULT)
+    row = _size(image, result)
     if result.status is ImageStatus.FAILED:
-        return row | _failure(result.error_stage, result.error_code, result.error_message)
+        return row | _failure_of(result)
     row["status"] = "ok"
     row["inference_time_ms"] = result.inference_time_ms
     row["postprocessing_time_ms"] = result.postprocessing_time_ms
@@ -96,19 +112,17 @@ def _add_ground_truth(row: dict[str, Any], truth: GroundTruth, names: Sequence[s
         row["true_keypoints"] = truth.keypoints
 
 
-def _add_size(row: dict[str, Any], image: UnitImage, result: InferenceResult) -> None:
+def _size(image: UnitImage, result: InferenceResult) -> dict[str, Any]:
+    row: dict[str, Any] = {}
     item = image.item
     if item is not None and item.width:
         row["width"], row["height"] = item.width, item.height
     extra: Mapping[str, Any] = {**(item.extra if item is not None else {}), **result.extra_data}
     if extra:
         row["extra_data"] = json.dumps(extra, sort_keys=True)
+    return row
 
 
-def _failure(stage: Any, code: Any, message: str | None) -> dict[str, Any]:
-    return {
-        "status": "failed",
-        "error_stage": str(stage),
-        "error_code": str(code),
-        "error_message": message,
-    }
+def _failure_of(result: InferenceResult) -> dict[str, Any]:
+    stage, code = result.error_stage or ErrorStage.INFER, result.error_code or ErrorCode.INTERNAL
+    return failure(ImageError(stage, code, result.error_message or ""))

@@ -73,6 +73,15 @@ class ScoringSpec:
     operating: OperatingPoint | None = None
     pictures: PictureSpec | None = None
 
+    @property
+    def keypoints(self) -> int | None:
+        """Number of keypoints of each object, by the model or the sigmas; None if not known."""
+        shape = self.info.preprocess.get("kpt_shape")
+        if shape:
+            return int(shape[0])
+        sigmas = self.operating.sigmas if self.operating is not None else None
+        return len(sigmas) if sigmas else None
+
 
 @dataclass(frozen=True, slots=True)
 class UnitOutcome:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
@@ -98,11 +98,10 @@ def rejected(data: bytes) -> ImageError:
 
 
 @pytest.fixture(params=[True, False], ids=["fast", "pillow"])
-def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode JPEG with torchvision, then with Pillow: the codes are the same."""
     if not request.param:
         monkeypatch.setattr("snellen.adapters.images.decode.jpeg_decoder", lambda: None)
-    return
 
 
 @pytest.mark.usefixtures("decoder")
@@ -170,9 +169,7 @@ def test_a_progressive_jpeg_with_a_thumbnail_is_followed_to_its_end() -> None:
     assert ends_early(with_thumbnail[:-200], "JPEG")
 
 
-def test_the_size_of_a_damaged_file_has_the_same_codes(tmp_path: object) -> None:
-    import io
-
+def test_the_size_of_a_damaged_file_has_the_same_codes() -> None:
     for data, code in (
         (UNSUPPORTED["bmp 2 bit"], ErrorCode.UNSUPPORTED),
         (CORRUPT["png header checksum"], ErrorCode.CORRUPT),
@@ -202,8 +199,6 @@ def test_too_little_memory_is_a_limit_not_damage(
 
 
 def test_pillow_images_that_cannot_be_loaded_are_told_apart() -> None:
-    import io
-
     for data, code in (
         (JPEG[:-100], ErrorCode.TRUNCATED),
         (CORRUPT["png not compressed"], ErrorCode.CORRUPT),

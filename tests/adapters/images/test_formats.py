@@ -94,7 +94,7 @@ def test_of_an_mpo_file_the_first_picture_is_read(
     data = mpo(3)
     with Image.open(io.BytesIO(data)) as reference:
         assert reference.format == "MPO"
-        expected, frames = reference.convert("RGB").tobytes(), reference.n_frames
+        expected, frames = reference.convert("RGB").tobytes(), getattr(reference, "n_frames", 0)
     decoded = decode_image(data, name="a.mpo")
     assert decoded.pixels.tobytes() == expected
     assert decoded.n_frames == frames == 3
