@@ -12,9 +12,8 @@ from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.base import PREDICTION, PositiveInt, Preset
 from snellen.pipelines.config.dataset import ImagesConfig
 from snellen.pipelines.config.evaluate import EvaluateConfig
-from snellen.pipelines.config.loader import apply_overrides, build_as
+from snellen.pipelines.config.loader import build_as, merged
 from snellen.pipelines.config.sections import CommonConfig, OutputConfig, RunSection
-from snellen.pipelines.config.yaml_file import read_yaml
 
 Visualize = Literal["none", "failed", "all"] | PositiveInt
 Images = str | Path | Sequence[str | Path]
@@ -75,19 +74,8 @@ def predict_config_of(
     Raises:
         ConfigError: MODEL_MISSING, no model is named; or an invalid key.
     """
-    where = str(config) if isinstance(config, str | Path) else "configuration"
-    data: Any = read_yaml(config) if isinstance(config, str | Path) else dict(config or {})
-    if data is not None and not isinstance(data, dict):
-        return build_as(PredictConfig, data, where=where)  # raises the error
-    data = apply_overrides(data or {}, ())
-    named: dict[str, Any] = {
-        **settings,
-        "dataset.path": path_of(images) if images is not None else None,
-    }
-    for key, value in named.items():
-        if value is not None:
-            _put(data, key, value, where)
-    data = apply_overrides(data, overrides)
+    path = path_of(images) if images is not None else None
+    data, where = merged(config, {**settings, "dataset.path": path}, overrides)
     if not data.get("model"):
         raise ConfigError(
             "MODEL_MISSING",
@@ -96,16 +84,6 @@ def predict_config_of(
             "--adapter timm or ultralytics).",
         )
     return build_as(PredictConfig, data, where=where)
-
-
-def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
-    section, _, leaf = key.rpartition(".")
-    below = data.setdefault(section, {}) if section else data
-    if below is None:  # an empty section of the YAML file
-        below = data[section] = {}
-    if not isinstance(below, dict):
-        raise ConfigError("CONFIG_INVALID", f"{where}: {section} is a value. Expected a section.")
-    below[leaf] = value
 
 
 def path_of(images: Images) -> str | list[str]:

@@ -15,18 +15,47 @@ from snellen.cli.options import (
 from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
+from snellen.cli.run.words import Named
 
 if TYPE_CHECKING:
     from snellen.store.views import RunView
 
-ConfigArgument = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="YAML file with the configuration.")
+WordsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CONFIG | CHECKPOINT DATASET] [KEY.SUB=VALUE]...",
+        help="YAML file with the configuration; or a checkpoint file, run directory or training "
+        "job, and a dataset; configuration keys to override, as key.sub=value.",
+    ),
+]
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(help="Checkpoint file; with --job: best, last or an epoch number."),
+]
+JobOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME[@CHECKPOINT]", help="Training job, by id or name; best by default."),
+]
+DatasetOption = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Labelled dataset, of any format.")
+]
+SplitOption = Annotated[
+    str | None, typer.Option(help="Split of the dataset.", show_default="test, else val")
+]
+SaveOption = Annotated[
+    str | None,
+    typer.Option("--save-config", metavar="FILE", help="Write the configuration to a YAML file."),
 ]
 
 
 def eval_command(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
+    words: WordsArgument = None,
+    checkpoint: CheckpointOption = None,
+    job: JobOption = None,
+    dataset: DatasetOption = None,
+    split: SplitOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    save_config: SaveOption = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -35,14 +64,21 @@ def eval_command(
 
     Stores a test run with metrics and one result row per image.
 
+    Example: snellen eval best.pt data.yaml
+
+    Example: snellen eval --job mine@last --dataset photos/ --split val
+
     Example: snellen eval mine.yaml run.batch_size=64 dataset.limit=1000
     """
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading configuration")
-        from snellen.pipelines.config.loader import load_config
+        from snellen.cli.run.configuration import read_evaluation
         from snellen.pipelines.runs.runner import TestRunner
 
-        parsed = load_config(config, overrides or [])
+        named = Named(checkpoint, job, dataset)
+        parsed = read_evaluation(words or [], named, {"dataset.split": split, "name": name}).shown(
+            reporter, save_config
+        )
         run = TestRunner(parsed, database=database, reporter=reporter).run_test()
     _print_run(run, database or parsed.database, as_json=as_json)
 
@@ -74,8 +110,12 @@ def resume_command(
 
 
 def plan_command(
-    config: ConfigArgument,
-    overrides: OverridesArgument = None,
+    words: WordsArgument = None,
+    checkpoint: CheckpointOption = None,
+    job: JobOption = None,
+    dataset: DatasetOption = None,
+    split: SplitOption = None,
+    save_config: SaveOption = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -84,14 +124,17 @@ def plan_command(
 
     Shows what every 'auto' resolves to, and why.
 
-    Example: snellen plan mine.yaml
+    Example: snellen plan best.pt data.yaml
     """
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading configuration")
-        from snellen.pipelines.config.loader import load_config
+        from snellen.cli.run.configuration import read_evaluation
         from snellen.pipelines.runs.runner import TestRunner
 
-        parsed = load_config(config, overrides or [])
+        named = Named(checkpoint, job, dataset)
+        parsed = read_evaluation(words or [], named, {"dataset.split": split}).shown(
+            reporter, save_config
+        )
         found = TestRunner(parsed, database=database, reporter=reporter).plan_test()
     print_plan(found, as_json=as_json)
 

@@ -1,0 +1,61 @@
+"""``eval`` and ``plan`` with a checkpoint and a dataset in the place of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tests.pipelines.pixel_adapter import NAME
+from tests.snellen.command_line import Cli
+
+GIVEN = ("--dataset", "data", f"model.adapter={NAME}", "run.engine=inline", "output.dir=out")
+
+
+def test_arguments_amount_to_a_configuration_that_is_printed(cli: Cli) -> None:
+    code, _, printed = cli("eval", *GIVEN, "--name", "mine")
+    assert code == 0
+    assert "Configuration (--save-config FILE writes it to a file):" in printed
+    assert "    model:\n      adapter:" in printed
+    (run,) = cli.json("runs")
+    assert (run["name"], run["status"], run["scored_images"]) == ("mine", "completed", 12)
+
+
+def test_the_saved_configuration_gives_the_same_run(cli: Cli) -> None:
+    saved = cli.place / "saved.yaml"
+    cli.json("eval", *GIVEN, "--save-config", str(saved))
+    assert yaml.safe_load(saved.read_text())["dataset"] == {"path": "data"}
+    cli.json("eval", str(saved))
+    first, second = cli.json("runs")
+    assert first["metrics"] == second["metrics"]
+    assert first["fingerprint"]["config_hash"] == second["fingerprint"]["config_hash"]
+
+
+def test_an_existing_file_is_not_overwritten(cli: Cli) -> None:
+    taken = Path(cli.config())
+    before = taken.read_text()
+    error = cli.json("eval", *GIVEN, "--save-config", str(taken), code=2)["error"]
+    assert error["code"] == "OUTPUT_TAKEN"
+    assert taken.read_text() == before
+
+
+def test_a_checkpoint_as_the_only_argument_says_what_is_missing(cli: Cli) -> None:
+    (cli.place / "best.pt").write_bytes(b"x")
+    code, _, printed = cli("eval", "best.pt")
+    assert code == 2
+    assert "there is a checkpoint, but no dataset" in printed
+    assert "snellen eval best.pt data.yaml" in printed
+
+
+def test_plan_takes_the_same_arguments(cli: Cli) -> None:
+    found = cli.json("plan", *GIVEN, "--split", "auto")
+    assert (found["dataset"]["images"], found["plan"]["layout"]) == (12, "inline")
+
+
+def test_an_option_of_another_tool_is_answered_with_our_key(cli: Cli) -> None:
+    error = cli.json("eval", "run.yaml", "--batch-size", "4", code=2)["error"]
+    assert error["code"] == "USAGE"
+    assert error["message"] == (
+        "No such option: --batch-size. Did you mean 'run.batch_size'? Keys are written as "
+        "KEY=VALUE."
+    )
