@@ -12,19 +12,20 @@ from pydantic import BaseModel, ValidationError
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import closest
 from snellen.pipelines.config.evaluate import EvaluateConfig
+from snellen.pipelines.config.other_tools import called_here
 from snellen.pipelines.config.yaml_file import parse_yaml, read_yaml
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return every dotted key of the configuration, for suggestions."""
     keys: list[str] = []
     for name, info in model.model_fields.items():
         keys.append(prefix + name)
         section = _section_type(info.annotation)
         if section is not None:
-            keys += _all_keys(section, f"{prefix}{name}.")
+            keys += all_keys(section, f"{prefix}{name}.")
     return keys
 
 
@@ -37,8 +38,11 @@ def _section_type(annotation: Any) -> type[BaseModel] | None:
 
 def _nearest(key: str, kind: type[BaseModel]) -> str:
     # The sections that contain the key are correct; they are no suggestion.
-    keys = [known for known in _all_keys(kind) if not key.startswith(f"{known}.")]
+    keys = [known for known in all_keys(kind) if not key.startswith(f"{known}.")]
     leaf = key.rsplit(".", 1)[-1]
+    other = called_here(leaf, keys) if leaf == key else None
+    if other is not None:
+        return other
     close = closest(key, keys)
     if not close:
         by_leaf = {k.rsplit(".", 1)[-1]: k for k in reversed(keys)}
@@ -76,6 +80,45 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
     return result
 
 
+def merged(
+    config: str | Path | Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+) -> tuple[dict[str, Any], str]:
+    """Merge a file, settings and overrides into the data of a configuration; later ones win.
+
+    Args:
+        config: a YAML file, a mapping of the same keys, or None.
+        settings: dotted key -> value; None is ignored.
+        overrides: ``key.sub=value`` words.
+
+    Returns:
+        The data, to be validated by `build_as`, and the name of its source for messages.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key is in something that is no section.
+    """
+    where = str(config) if isinstance(config, str | Path) else "configuration"
+    data: Any = read_yaml(config) if isinstance(config, str | Path) else dict(config or {})
+    if not isinstance(data, dict | None):
+        raise _no_mapping(data, where)
+    result = apply_overrides(data or {}, ())
+    for key, value in settings.items():
+        if value is not None:
+            _put(result, key, value, where)
+    return apply_overrides(result, overrides), where
+
+
+def _put(data: dict[str, Any], key: str, value: Any, where: str) -> None:
+    section, _, leaf = key.rpartition(".")
+    below = data.setdefault(section, {}) if section else data
+    if below is None:  # an empty section of the YAML file
+        below = data[section] = {}
+    if not isinstance(below, dict):
+        raise ConfigError("CONFIG_INVALID", f"{where}: {section} is a value. Expected a section.")
+    below[leaf] = value
+
+
 def build_config(data: Any, *, where: str = "configuration") -> EvaluateConfig:
     """Validate the configuration of a test run; see `build_as`."""
     return build_as(EvaluateConfig, data, where=where)
@@ -93,14 +136,18 @@ def build_as(kind: type[Kind], data: Any, *, where: str = "configuration") -> Ki
         ConfigError: naming ``where``, the key, the expected value and the nearest valid key.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(
-            "CONFIG_INVALID",
-            f"{where} is {_type_of(data)}. Expected a mapping with the keys model and dataset.",
-        )
+        raise _no_mapping(data, where)
     try:
         return kind.model_validate(dict(data))
     except ValidationError as error:
         raise ConfigError("CONFIG_INVALID", _describe(error, kind, where)) from None
+
+
+def _no_mapping(data: Any, where: str) -> ConfigError:
+    return ConfigError(
+        "CONFIG_INVALID",
+        f"{where} is {_type_of(data)}. Expected a mapping with the keys model and dataset.",
+    )
 
 
 def _type_of(data: Any) -> str:

@@ -75,7 +75,17 @@ def run(words: list[str]) -> int:
 
 
 def _usage(error: Any, *, as_json: bool) -> int:
-    print_error("USAGE", error.format_message(), as_json=as_json)
+    message = error.format_message()
+    option = getattr(error, "option_name", None)
+    if option is not None:
+        from snellen.pipelines.config.evaluate import EvaluateConfig
+        from snellen.pipelines.config.loader import all_keys
+        from snellen.pipelines.config.other_tools import called_here
+
+        found = called_here(option, all_keys(EvaluateConfig))
+        if found is not None:
+            message = f"{message.rstrip('.')}. {found} Keys are written as KEY=VALUE."
+    print_error("USAGE", message, as_json=as_json)
     context = getattr(error, "ctx", None)
     if context is not None and not as_json:
         print(f"For help: {context.command_path} --help", file=sys.stderr)
