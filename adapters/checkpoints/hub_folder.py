@@ -81,15 +81,18 @@ def read_hub_config(folder: Path) -> HubConfig | None:
     )
 
 
-def hub_weights(folder: Path) -> Path | None:
+def weights_of(folder: Path) -> Path | None:
     """Return the weights of a folder with a ``config.json``; None if it is no such folder.
+
+    A folder with an ``args.yaml`` is a training run, whatever else it holds.
 
     Raises:
         InputError: CHECKPOINT_NOT_FOUND if it has no weights, or several files of which none has
             one of `WEIGHTS_NAMES`; CHECKPOINT_INVALID as `read_hub_config`.
     """
-    if read_hub_config(folder) is None:
+    if (folder / "args.yaml").is_file() or read_hub_config(folder) is None:
         return None
+    folder = folder.absolute()
     for name in WEIGHTS_NAMES:
         if (folder / name).is_file():
             return folder / name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.checkpoints.hub_folder import HubConfig, hub_weights, read_hub_config
+from snellen.adapters.checkpoints.hub_folder import HubConfig, weights_of, read_hub_config
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint, load_state
@@ -150,7 +150,7 @@ def read_origin(spec: AdapterSpec, use_ema: bool) -> Origin:
         )
     check_not_remote(spec.checkpoint, "checkpoint")
     folder = Path(spec.checkpoint).expanduser()
-    file = hub_weights(folder) if folder.is_dir() else None
+    file = weights_of(folder) if folder.is_dir() else None
     loaded = load_state(file or check_local_path(spec.checkpoint), use_ema=use_ema)
     beside = loaded.path.parent
     if (beside / "args.yaml").is_file():

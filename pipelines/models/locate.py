@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from snellen.adapters.adapter_options import parse_options
 from snellen.adapters.base import Adapter
+from snellen.adapters.checkpoints.hub_folder import weights_of
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.registry import ADAPTERS, adapter_for_file, load_adapter_class
@@ -126,6 +127,9 @@ def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | No
     check_not_remote(which, "model.checkpoint")
     path = Path(which).expanduser()
     if path.is_dir():
+        weights = weights_of(path)
+        if weights is not None:
+            return None, weights
         job = register_directory(db, path)
         return job, checkpoint_of(job, "best")
     file = check_local_path(which)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snellen.adapters.checkpoints.hub_folder import weights_of
 from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_as, load_as, with_absolute_paths
@@ -28,9 +29,10 @@ def resolve_reference(reference: str, *, checkpoint: str | None = None) -> Model
     """Return the model that ``reference`` names.
 
     Args:
-        reference: a checkpoint file; the id, name or run directory of a job; ``JOB:CHECKPOINT``
-            with best, last or an epoch; or a YAML configuration, whose sections ``model`` and
-            ``preprocess`` are used (for weights that need an architecture, for example).
+        reference: a checkpoint file, or a folder with a ``config.json``; the id, name or run
+            directory of a job; ``JOB:CHECKPOINT`` with best, last or an epoch; or a YAML
+            configuration, whose sections ``model`` and ``preprocess`` are used (for weights that
+            need an architecture, for example).
         checkpoint: best, last or an epoch of a job.
 
     Raises:
@@ -41,7 +43,7 @@ def resolve_reference(reference: str, *, checkpoint: str | None = None) -> Model
         _only_of_jobs(reference, checkpoint)
         config = with_absolute_paths(load_as(EvaluateConfig, path))
         return ModelReference(ModelRequest.of(config), config.database)
-    if path.is_file():
+    if path.is_file() or (path.is_dir() and weights_of(path) is not None):
         _only_of_jobs(reference, checkpoint)
         model: dict[str, Any] = {"checkpoint": str(path.absolute())}
     else:
@@ -64,8 +66,8 @@ def _only_of_jobs(reference: str, checkpoint: str | None) -> None:
     if checkpoint is not None:
         raise ConfigError(
             "CHECKPOINT_TWICE",
-            f"'{reference}' is a file, and --checkpoint {checkpoint} is for jobs. Expected one of "
-            "them. Remove --checkpoint.",
+            f"'{reference}' holds weights, and --checkpoint {checkpoint} is for jobs. Expected one "
+            "of them. Remove --checkpoint.",
         )
 
 

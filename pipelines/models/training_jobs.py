@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from snellen.adapters.checkpoints.hub_folder import weights_of
 from snellen.adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
@@ -41,7 +42,8 @@ def register_directory(
 
     Args:
         db: the open database.
-        path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder.
+        path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder; or a
+            folder with a ``config.json``, whose weights are loaded once.
         name: name of the job; default: the name of the directory.
         class_names: names in output order, if the directory does not contain them.
 
@@ -49,6 +51,9 @@ def register_directory(
         InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
     """
     check_not_remote(str(path), "run directory")
+    weights = weights_of(Path(path).expanduser())
+    if weights is not None:
+        return register_file(db, weights, name=name or weights.parent.name, class_names=class_names)
     return register_run(db, read_run_directory(path), name=name, class_names=class_names)
 
 

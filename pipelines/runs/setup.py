@@ -130,7 +130,12 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
     scoring = context.kind.scoring(config, model, run, total)
     operating = scoring.operating
     owned.update(
-        resolved={**plan.to_json(), "operating": operating and asdict(operating)},
+        resolved={
+            **plan.to_json(),
+            "operating": operating and asdict(operating),
+            "weights": model.info.weights,
+            "preprocessing": model.info.preprocess,
+        },
         config=config.model_dump(mode="json"),
         fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snellen.adapters.checkpoints.hub_folder import hub_weights, is_hub_file, read_hub_config
+from snellen.adapters.checkpoints.hub_folder import weights_of, is_hub_file, read_hub_config
 from snellen.adapters.errors import InputError
 from snellen.adapters.registry import adapter_for_file
 
@@ -69,7 +69,7 @@ def test_values_of_one_level_are_those_of_two(tmp_path: Path) -> None:
 def test_a_config_of_something_else_is_no_description(content: Any, tmp_path: Path) -> None:
     folder = folder_of(tmp_path, content, "model.pth")
     assert read_hub_config(folder) is None
-    assert hub_weights(folder) is None
+    assert weights_of(folder) is None
     assert not is_hub_file(folder / "model.pth")
 
 
@@ -83,17 +83,17 @@ def test_a_config_that_is_not_json_is_rejected(tmp_path: Path) -> None:
 
 def test_weights_are_found_in_timms_order(tmp_path: Path) -> None:
     config = {"architecture": "resnet18"}
-    assert hub_weights(tmp_path) is None
+    assert weights_of(tmp_path) is None
     with pytest.raises(InputError, match="no weights") as caught:
-        hub_weights(folder_of(tmp_path, config))
+        weights_of(folder_of(tmp_path, config))
     assert caught.value.code == "CHECKPOINT_NOT_FOUND"
     only = folder_of(tmp_path, config, "mine.pth") / "mine.pth"
-    assert hub_weights(tmp_path) == only
+    assert weights_of(tmp_path) == only
     folder_of(tmp_path, config, "model-00001-of-00002.safetensors")
     with pytest.raises(InputError, match=r"mine\.pth, model-00001.* merge weights"):
-        hub_weights(tmp_path)
+        weights_of(tmp_path)
     folder_of(tmp_path, config, "pytorch_model.bin", "model.safetensors")
-    assert hub_weights(tmp_path) == tmp_path / "model.safetensors"
+    assert weights_of(tmp_path) == tmp_path / "model.safetensors"
 
 
 def test_weights_beside_a_description_are_recognised(tmp_path: Path) -> None:
