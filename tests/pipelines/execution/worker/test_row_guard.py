@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -39,12 +39,12 @@ def box(**columns: Any) -> dict[str, Any]:
             "is_crowd": False, "ignore": False, **columns}  # fmt: skip
 
 
-def points(count: int) -> list[dict[str, float]]:
+def points(count: int) -> list[Any]:
     return [{"x": 2.0, "y": 3.0, "v": 2.0} for _ in range(count)]
 
 
 def image(truth: GroundTruth, count: int = 3) -> UnitImage:
-    predicted = {"class_id": 0, "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0, "confidence": 0.9}
+    predicted: Any = {"class_id": 0, "x1": 1.0, "y1": 1.0, "x2": 9.0, "y2": 9.0, "confidence": 0.9}
     result = InferenceResult(
         image_path="",
         image_name="",
@@ -79,7 +79,7 @@ def rows_of(
 
 BAD: dict[str, Callable[[], GroundTruth]] = {
     "no keypoints of an object": lambda: GroundTruth(boxes=[box()], keypoints=[[]]),
-    "missing keypoints": lambda: GroundTruth(boxes=[box()], keypoints=[None]),  # type: ignore[list-item]
+    "missing keypoints": lambda: GroundTruth(boxes=[box()], keypoints=cast(Any, [None])),
     "other number of keypoints": lambda: GroundTruth(boxes=[box()], keypoints=[points(5)]),
     "mixed numbers of keypoints": lambda: GroundTruth(
         boxes=[box(), box()], keypoints=[points(3), points(2)]
