@@ -2,9 +2,10 @@
 
 import snellen
 
-run = snellen.evaluate("configs/digits.yaml")
-run.metrics["accuracy"]
+run = snellen.evaluate(checkpoint="best.pt", dataset="data.yaml")
+run.metrics["mAP50-95"]
 run.results()                       # a polars DataFrame, one row per image
+snellen.evaluate("configs/digits.yaml", overrides=["run.batch_size=64"])
 snellen.open_run("latest")
 snellen.execute(snellen.submit("configs/digits.yaml"))
 job = snellen.predict(images="photos/", job="digits")
@@ -62,6 +63,10 @@ def __getattr__(name: str) -> Any:
         if name in names:
             return getattr(import_module(module), name)
     raise AttributeError(f"module 'snellen' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def _run_dataset(

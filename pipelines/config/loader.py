@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -76,8 +77,27 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str,
                     "CONFIG_OVERRIDE", f"'{word}': '{parent}' is a value. Expected a section."
                 )
             target = below
-        target[leaf] = parse_yaml(value, where=f"override {key.strip()}")
+        target[leaf] = _override(value, where=f"override {key.strip()}")
     return result
+
+
+_HASH, _STAND_IN = re.compile(r"(?:(?<=\s)|^)#"), "\ue000"
+
+
+def _override(value: str, *, where: str) -> Any:
+    """Parse the value of an override. A word of the command line has no comments: # is text."""
+    parsed = parse_yaml(_HASH.sub(_STAND_IN, value), where=where)
+
+    def restored(found: Any) -> Any:
+        if isinstance(found, str):
+            return found.replace(_STAND_IN, "#")
+        if isinstance(found, list):
+            return [restored(one) for one in found]
+        if isinstance(found, dict):
+            return {restored(key): restored(one) for key, one in found.items()}
+        return found
+
+    return restored(parsed)
 
 
 def merged(

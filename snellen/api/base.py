@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from snellen.adapters.errors import ConfigError
 from snellen.api.opened import opened
 from snellen.store.views import AnyRun
 
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
 
     from snellen.store.parquet.results import Results
@@ -68,6 +71,16 @@ class Stored(ABC, Generic[View]):
         """Return the result rows as a polars LazyFrame, one row per image."""
         with opened(self._database) as db:
             return self._open(db).lazy()
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the result rows as a pandas DataFrame; see `results`.
+
+        Raises:
+            ConfigError: LIBRARY_MISSING, pandas is not installed.
+        """
+        if find_spec("pandas") is None:
+            raise ConfigError("LIBRARY_MISSING", "to_pandas needs pandas. Fix: pip install pandas")
+        return self.results(columns).to_pandas()
 
     def results(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the result rows as a polars DataFrame, one row per image, in manifest order.

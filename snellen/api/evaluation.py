@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from snellen.api.keywords import EvaluateOptions, check_keywords
 from snellen.api.opened import opened
 from snellen.api.runs import TestRun
 from snellen.pipelines.config.evaluate import EvaluateConfig
-from snellen.pipelines.config.loader import build_config, load_config
+from snellen.pipelines.config.loader import build_config, merged
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.control import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
@@ -20,30 +21,31 @@ Config = str | Path | Mapping[str, Any] | EvaluateConfig
 """A YAML file, a nested mapping of the same keys, or a configuration."""
 
 
-def evaluate(
-    config: Config, *, overrides: Sequence[str] = (), reporter: Reporter | None = None
-) -> TestRun:
+def evaluate(config: Config | None = None, **options: Unpack[EvaluateOptions]) -> TestRun:
     """Evaluate a checkpoint on a labelled dataset and return the completed run.
 
+    ``evaluate(checkpoint="best.pt", dataset="data.yaml")``; ``evaluate("mine.yaml")``;
+    ``evaluate("mine.yaml", checkpoint="other.pt", overrides=["run.batch_size=64"])``.
+
     Args:
-        config: the configuration.
-        overrides: ``key.sub=value`` strings that override keys of a YAML file.
-        reporter: receives progress; None is silent.
+        config: the configuration; None if the options name the model and the dataset.
+        options: see `snellen.api.keywords.EvaluateOptions`.
 
     Raises:
         ConfigError, InputError: nothing was started.
         RunError, RunInterrupted: the run can be resumed.
     """
-    parsed = _parsed(config, overrides)
-    return TestRun(TestRunner(parsed, reporter=reporter).run_test(), parsed.database)
+    check_keywords("evaluate", options, EvaluateOptions)
+    parsed = _parsed(config, options)
+    run = TestRunner(parsed, reporter=options.get("reporter")).run_test()
+    return TestRun(run, parsed.database)
 
 
-def submit(config: Config, *, overrides: Sequence[str] = ()) -> int:
+def submit(config: Config | None = None, **options: Unpack[EvaluateOptions]) -> int:
     """Validate a configuration and store it as a pending run, without loading a model.
 
     Args:
-        config: the configuration.
-        overrides: ``key.sub=value`` strings that override keys of a YAML file.
+        config, options: as in `evaluate`.
 
     Returns:
         The id of the run, for `execute` in this or another process.
@@ -51,7 +53,8 @@ def submit(config: Config, *, overrides: Sequence[str] = ()) -> int:
     Raises:
         ConfigError, InputError: nothing was stored.
     """
-    return TestRunner(_parsed(config, overrides)).submit()
+    check_keywords("submit", options, EvaluateOptions)
+    return TestRunner(_parsed(config, options)).submit()
 
 
 def execute(
@@ -94,9 +97,15 @@ def cancel(reference: int | str, *, database: str | None = None, timeout: float 
         return TestRun(get_test_run(db, run.id), database)
 
 
-def _parsed(config: Config, overrides: Sequence[str]) -> EvaluateConfig:
-    if isinstance(config, EvaluateConfig):
-        return config
-    if isinstance(config, str | Path):
-        return load_config(config, overrides)
-    return build_config(config)
+def _parsed(config: Config | None, options: EvaluateOptions) -> EvaluateConfig:
+    checkpoint, dataset = options.get("checkpoint"), options.get("dataset")
+    settings = {
+        "model.checkpoint": str(checkpoint) if isinstance(checkpoint, Path) else checkpoint,
+        "model.job": options.get("job"),
+        "dataset.path": str(dataset) if dataset is not None else None,
+        "dataset.split": options.get("split"),
+        "name": options.get("name"),
+    }
+    given = config.model_dump(mode="json") if isinstance(config, EvaluateConfig) else config
+    data, where = merged(given, settings, options.get("overrides", ()))
+    return build_config(data, where=where)

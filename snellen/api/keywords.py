@@ -9,6 +9,29 @@ from typing import Any, TypedDict
 from snellen.pipelines.progress import Reporter
 
 
+class EvaluateOptions(TypedDict, total=False):
+    """Options of `snellen.evaluate` and `snellen.submit`.
+
+    Attributes:
+        checkpoint: a checkpoint file or a run directory; with ``job``: best, last or an epoch.
+            Replaces ``model.checkpoint``.
+        job: a training job, by id or name; replaces ``model.job``.
+        dataset: path of a labelled dataset of any format; replaces ``dataset.path``.
+        split: split of the dataset; replaces ``dataset.split``.
+        name: name of the run.
+        overrides: ``key.sub=value`` strings that override keys of the configuration.
+        reporter: receives progress; silent by default.
+    """
+
+    checkpoint: str | Path | int | None
+    job: str | int | None
+    dataset: str | Path | None
+    split: str | None
+    name: str | None
+    overrides: Sequence[str]
+    reporter: Reporter | None
+
+
 class PredictOptions(TypedDict, total=False):
     """Options of `snellen.predict`.
 

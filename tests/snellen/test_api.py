@@ -49,6 +49,45 @@ def test_a_mapping_a_file_and_an_object_are_the_same(
         assert run.metrics == runs[0].metrics
 
 
+def test_a_checkpoint_and_a_dataset_need_no_configuration(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    save_timm(tmp_path / "m.pth", num_classes=3)
+    run = snellen.evaluate(
+        checkpoint=tmp_path / "m.pth",
+        dataset=tmp_path / "data",
+        name="short",
+        overrides=[
+            "model.class_names=dataset", "model.architecture=test_resnet", "run.engine=inline",
+            f"database={config['database']}",
+        ],
+    )  # fmt: skip
+    assert (run.name, run.status, run.row.scored_images) == ("short", "completed", 12)
+
+
+@pytest.mark.parametrize("kind", ["mapping", "object"])
+def test_overrides_apply_to_every_kind_of_configuration(config: dict[str, Any], kind: str) -> None:
+    given = config if kind == "mapping" else build_config(config)
+    run = snellen.evaluate(given, split=None, overrides=["dataset.limit=5"])
+    assert run.row.total_images == 5
+    submitted = snellen.submit(given, overrides=["dataset.limit=4"])
+    assert snellen.execute(submitted, database=config["database"]).row.total_images == 4
+
+
+def test_rows_as_a_pandas_frame(config: dict[str, Any]) -> None:
+    import pandas as pd
+
+    run = snellen.evaluate(config)
+    frame = run.to_pandas(["image_id", "is_correct"])
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["is_correct"].mean() == run.metrics["accuracy"]
+
+
+def test_the_module_lists_its_public_names() -> None:
+    assert dir(snellen) == sorted(snellen.__all__)
+    assert all(getattr(snellen, name) is not None for name in dir(snellen))
+
+
 def test_a_run_and_its_results(config: dict[str, Any]) -> None:
     run = snellen.evaluate(config)
     assert (run.name, run.status) == ("mine", "completed")

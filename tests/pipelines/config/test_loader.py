@@ -258,3 +258,17 @@ def test_every_key_says_what_it_means_in_the_schema() -> None:
     assert schema["additionalProperties"] is False
     assert set(schema["required"]) == {"model", "dataset"}
     assert schema["$defs"]["DatasetConfig"]["properties"]["limit"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("dataset.path=s/set #2", "s/set #2"),
+        ("dataset.path=#2", "#2"),
+        ("dataset.path=a#b", "a#b"),
+        ("dataset.path='quoted #3'", "quoted #3"),
+        ("dataset.path=[a, b #4]", ["a", "b #4"]),
+    ],
+)
+def test_an_override_has_no_comments(word: str, value: object) -> None:
+    assert apply_overrides({}, [word])["dataset"]["path"] == value
