@@ -181,6 +181,8 @@ class ModelInfo:
         epoch: the checkpoint's own numbering, or None.
         preprocess: the resolved preprocessing, JSON-serialisable.
         versions: versions of the libraries that determine a result, e.g. {"torch": "2.15.0"}.
+        max_detections: maximum number of objects per image; None for other tasks, or if unknown.
+        keypoints: number of keypoints of an object; None for other tasks, or if unknown.
     """
 
     framework: str
@@ -198,6 +200,8 @@ class ModelInfo:
     epoch: int | None
     preprocess: dict[str, Any]
     versions: dict[str, str]
+    max_detections: int | None = None
+    keypoints: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

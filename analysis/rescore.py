@@ -13,6 +13,7 @@ from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.finish import sql_rows
 from snellen.pipelines.runs.measure import measure_run
 from snellen.pipelines.runs.slices import MetricsSpec, check_slices, results_schema
+from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
 from snellen.store.kinds import TEST_RUN
 from snellen.store.leases import acquire, release
 from snellen.store.runs import complete_run, create_test_run, free_run_name, get_test_run
@@ -30,7 +31,8 @@ def rescore_run(
     Raises:
         InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for keys other than ``metrics.*``,
             ``name`` and ``output.sql_rows_limit``.
-        ConfigError: ``metrics.slices`` names columns that the result rows do not have.
+        ConfigError: settings that do not fit the stored results, see `check_metric_settings`, or
+            ``metrics.slices`` names columns that the result rows do not have.
     """
     owner = completed_owner(db, run)
     for word in overrides:
@@ -43,6 +45,7 @@ def rescore_run(
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
     results = open_results(db, run)
+    check_metric_settings(config.metrics, measured_of(owner))
     check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
     columns = measure_run(owner, results, config, reporter)
     new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
@@ -53,6 +56,11 @@ def rescore_run(
         release(db, lease, status="failed")
         raise
     return get_test_run(db, new_id)
+
+
+def measured_of(owner: RunView) -> Measured:
+    """Return the facts of a stored run that its metrics depend on."""
+    return Measured(owner.task_type, (owner.resolved or {}).get("max_detections"))
 
 
 def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:

@@ -17,7 +17,12 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.exported.description import KEY, MAX_SIDE, Axes, ExportedModel
 from snellen.adapters.exported.family import FAMILIES, TIMM, YOLO, family_of, parse_description
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
-from snellen.adapters.ultralytics.nms import YoloOptions, height_and_width, nms_settings
+from snellen.adapters.ultralytics.nms import (
+    YoloOptions,
+    height_and_width,
+    max_detections,
+    nms_settings,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,6 +180,7 @@ class ExportedAdapter(Adapter):
         if model.source_sha256:
             source += f" {model.source_sha256[:12]}"
         libraries = FAMILIES[model.family].libraries
+        finds_objects = model.task is not TaskType.IMAGE_CLASSIFICATION
         return ModelInfo(
             framework=self.framework,
             architecture=model.architecture,
@@ -191,6 +197,8 @@ class ExportedAdapter(Adapter):
             epoch=model.epoch,
             preprocess=model.preprocess,
             versions={name: version(name) for name in dict.fromkeys((*self.libraries, *libraries))},
+            max_detections=max_detections(self._options) if finds_objects else None,
+            keypoints=model.kpt_shape[0] if model.kpt_shape is not None else None,
         )
 
     def normalised(self, batch: Tensor) -> Tensor:

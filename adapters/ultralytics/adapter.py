@@ -21,9 +21,11 @@ from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Prep
 from snellen.adapters.ultralytics.detections import YoloHead
 from snellen.adapters.ultralytics.environment import import_ultralytics
 from snellen.adapters.ultralytics.nms import (
+    MAX_DETECTIONS,
     ImageSize,
     YoloOptions,
     height_and_width,
+    max_detections,
     nms_settings,
 )
 from snellen.adapters.ultralytics.tasks import YOLO_TASKS
@@ -77,6 +79,10 @@ class UltralyticsAdapter(Adapter):
         self._model.train(not inference_mode)
         self._names = self._class_names(loaded)
         nms = nms_settings(options, self.spec.min_confidence, end2end=loaded.end2end)
+        if loaded.end2end:
+            # As Ultralytics' predict: the head itself keeps no more than this.
+            most = max(nms.max_detections, MAX_DETECTIONS)
+            self._model.set_head_attr(max_det=most)  # type: ignore[operator]
         info = self._describe(loaded, options)
         _, height, width = info.input_shape
         self._head = YoloHead(
@@ -126,6 +132,8 @@ class UltralyticsAdapter(Adapter):
                 "kpt_shape": loaded.kpt_shape,
             },
             versions=_versions(),
+            max_detections=max_detections(options) if loaded.task.finds_objects else None,
+            keypoints=loaded.kpt_shape[0] if loaded.kpt_shape is not None else None,
         )
 
     def _flops(self, height: int, width: int) -> float | None:

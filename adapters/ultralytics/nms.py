@@ -14,7 +14,9 @@ from snellen.adapters.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-_CONFIDENCE, _IOU, _MAX_DETECTIONS = 0.25, 0.7, 300
+MAX_DETECTIONS = 300
+"""Ultralytics' maximum number of detections per image."""
+_CONFIDENCE, _IOU = 0.25, 0.7
 _NO_TIME_LIMIT = 1e9
 
 
@@ -55,6 +57,11 @@ class YoloOptions(AdapterOptions):
     agnostic_nms: bool = False
     max_detections: Annotated[int, Field(ge=1)] | None = None
     multi_label: bool = False
+
+
+def max_detections(options: YoloOptions) -> int:
+    """Return the maximum number of detections per image."""
+    return options.max_detections or MAX_DETECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,7 @@ def nms_settings(
     return NmsSettings(
         confidence=_CONFIDENCE if min_confidence is None else min_confidence,
         iou=options.nms_iou or _IOU,
-        max_detections=options.max_detections or _MAX_DETECTIONS,
+        max_detections=max_detections(options),
         multi_label=options.multi_label,
         agnostic=options.agnostic_nms,
     )

@@ -106,7 +106,8 @@ class CocoNumbers:
     """COCO's metrics of a set; None and NaN stand for COCO's -1, an undefined metric.
 
     Attributes:
-        metrics: by key without prefix: ``mAP50-95``, ``mAR_100``, ...
+        metrics: by key without prefix: ``mAP50-95``, ``mAR_100``, ...; with another last limit
+            than 100 ``mAP50-95@500``, ``mAR_500``, ``mAR_small@500``, ...
         per_class: by key, float64, (K,), NaN for a class without truths.
         precision: float64, (K, 101): at the recalls 0, .01, ... 1 and IoU (OKS) .5.
     """
@@ -143,14 +144,14 @@ def read_numbers(
         precision, recall = np.full((10, 101, *shape[1:]), -1.0), np.full(shape, -1.0)
     else:
         precision, recall = _accumulated(state)
-    last = len(limits) - 1
+    last, suffix = len(limits) - 1, options.suffix(kind)
     values: dict[str, npt.NDArray[np.float64]] = {
-        "AP50-95": precision[:, :, :, 0, last],
-        "AP50": precision[[_IOU50], :, :, 0, last],
-        "AP75": precision[[_IOU75], :, :, 0, last],
+        f"AP50-95{suffix}": precision[:, :, :, 0, last],
+        f"AP50{suffix}": precision[[_IOU50], :, :, 0, last],
+        f"AP75{suffix}": precision[[_IOU75], :, :, 0, last],
     }
     for number, area in enumerate(areas[1:], start=1):
-        values[f"AP_{area}"] = precision[:, :, :, number, last]
+        values[f"AP_{area}{suffix}"] = precision[:, :, :, number, last]
     if kind == "keypoints":
         values["AR"] = recall[:, None, :, 0, last]
         values["AR50"] = recall[[_IOU50], None, :, 0, last]
@@ -159,7 +160,7 @@ def read_numbers(
         for number, limit in enumerate(limits):
             values[f"AR_{limit}"] = recall[:, None, :, 0, number]
     for number, area in enumerate(areas[1:], start=1):
-        values[f"AR_{area}"] = recall[:, None, :, number, last]
+        values[f"AR_{area}{suffix}"] = recall[:, None, :, number, last]
     curve = precision[_IOU50, :, :, 0, last].T
     return CocoNumbers(
         {f"m{name}": _mean(array) for name, array in values.items()},

@@ -52,7 +52,7 @@ def kind_numbers(
         (0.5, 0.4975)
     """
     coco = read_numbers(part.evaluator, kind, num_classes, options)
-    prefix = PREFIX[kind]
+    prefix, suffix = PREFIX[kind], options.suffix(kind)
     intervals = bootstrap_intervals(
         part,
         num_classes,
@@ -64,7 +64,7 @@ def kind_numbers(
         coco,
         {prefix + key: value for key, value in coco.metrics.items()}
         | _ultralytics(part, _ULTRALYTICS_PREFIX[kind], num_classes),
-        {prefix + key: value for key, value in intervals.items()},
+        {prefix + key + suffix: value for key, value in intervals.items()},
     )
 
 
@@ -90,7 +90,7 @@ def class_numbers(numbers: Mapping[Kind, KindNumbers], class_id: int) -> dict[st
     result: dict[str, float | None] = {}
     for kind, of_kind in numbers.items():
         for key, values in of_kind.coco.per_class.items():
-            name = "AP" if key == "AP50-95" else key
+            name = key.replace("AP50-95", "AP")
             result[PREFIX[kind] + name] = finite_or_none(float(values[class_id]))
     return result
 

@@ -102,7 +102,7 @@ def compute(
     for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
-    primary = f"{PREFIX[options.own]}mAP50-95"
+    primary = f"{PREFIX[options.own]}mAP50-95{options.suffix(options.own)}"
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,

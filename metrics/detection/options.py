@@ -11,6 +11,8 @@ PREFIX: dict[Kind, str] = {"bbox": "", "segm": "mask_", "keypoints": "oks_"}
 """The prefix of a metric's key."""
 
 BOOTSTRAP_RESAMPLES = 200
+COCO_LIMITS = (1, 10, 100)
+"""COCO's maximum numbers of detections per image and class."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class DetectionOptions:
         operating_confidence: predictions below it are ignored at the operating point.
         operating_iou: overlap (IoU, or OKS for poses) of a match there; also TIDE's.
         kpt_sigmas: K values above 0; None is COCO's for 17 keypoints, else 1 / K each.
-        max_dets: COCO's three limits on predictions per image and class, rising; the last one
-            applies to every AP. Poses have COCO's own limit of 20.
+        max_dets: COCO's limits on predictions per image and class, rising; the last one applies
+            to every AP. Poses have COCO's own limit of 20.
         bootstrap: resamples for the intervals of the APs, 0 for none; None means 200.
         seed: of the bootstrap.
     """
@@ -35,7 +37,7 @@ class DetectionOptions:
     operating_confidence: float = 0.25
     operating_iou: float = 0.5
     kpt_sigmas: tuple[float, ...] | None = None
-    max_dets: tuple[int, ...] = (1, 10, 100)
+    max_dets: tuple[int, ...] = COCO_LIMITS
     bootstrap: int | None = None
     seed: int = 0
 
@@ -52,8 +54,10 @@ class DetectionOptions:
                 f"operating_confidence is {self.operating_confidence}. Expected [0, 1]."
             )
         limits = self.max_dets
-        if len(limits) != 3 or limits[0] < 1 or list(limits) != sorted(set(limits)):
-            raise ValueError(f"max_dets are {list(limits)}. Expected three rising numbers.")
+        if not limits or limits[0] < 1 or list(limits) != sorted(set(limits)):
+            raise ValueError(
+                f"max_dets are {list(limits)}. Expected rising numbers such as [1, 10, 100]."
+            )
         if self.kpt_sigmas is not None and min(self.kpt_sigmas, default=0.0) <= 0:
             raise ValueError(f"kpt_sigmas are {list(self.kpt_sigmas)}. Expected numbers above 0.")
         if self.bootstrap is not None and self.bootstrap < 0:
@@ -68,6 +72,11 @@ class DetectionOptions:
         """Return COCO's maxDets for an overlap."""
         return (20,) if kind == "keypoints" else self.max_dets
 
+    def suffix(self, kind: Kind) -> str:
+        """Return the ending of the keys of APs at another limit than COCO's: ``@500``."""
+        last = self.limits(kind)[-1]
+        return "" if kind == "keypoints" or last == COCO_LIMITS[-1] else f"@{last}"
+
     @property
     def resamples(self) -> int:
         """The number of bootstrap resamples."""
@@ -78,7 +87,7 @@ def options_of(
     kinds: Sequence[Kind],
     *,
     kpt_sigmas: Sequence[float] | None = None,
-    max_dets: Sequence[int] = (1, 10, 100),
+    max_dets: Sequence[int] = COCO_LIMITS,
     **others: object,
 ) -> DetectionOptions:
     """Build the options from the ``metrics`` section of a configuration.

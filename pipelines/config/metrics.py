@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, StrictInt, Tag
 
+from snellen.metrics.detection.options import COCO_LIMITS
 from snellen.pipelines.config.base import Fraction, PositiveInt, Section
 
 
@@ -23,6 +24,12 @@ def _rising(edges: tuple[float, ...] | None) -> tuple[float, ...] | None:
     if edges is not None and (not edges or list(edges) != sorted(set(edges))):
         raise ValueError("expected rising limits such as [10, 20]")
     return edges
+
+
+def _rising_limits(limits: tuple[int, ...]) -> tuple[int, ...]:
+    if list(limits) != sorted(set(limits)):
+        raise ValueError("expected rising numbers such as [1, 10, 100]")
+    return limits
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,12 @@ class MetricsConfig(Section):
     kpt_sigmas: tuple[Annotated[float, Field(gt=0.0)], ...] | None = Field(
         None, description="Sigmas of the K keypoints; null: COCO's for K = 17, else 1/K each."
     )
-    max_dets: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
-        (1, 10, 100), description="COCO's maximum numbers of detections per image and class."
+    max_dets: Annotated[
+        tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_rising_limits)
+    ] = Field(
+        COCO_LIMITS,
+        description="COCO's maximum numbers of detections per image and class, rising, for mAR; "
+        "the last one also for mAP. [500] gives mAR_500 and mAP50-95@500.",
     )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
         None,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from snellen.adapters.errors import InputError
 from snellen.metrics.detection.operating_point import OperatingPoint
-from snellen.metrics.tasks import load
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.resolve import ResolvedDataset, resolve_dataset
 from snellen.pipelines.data.sources.registry import open_source
@@ -14,6 +13,7 @@ from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.runs.kinds import Columns, RunKind, Scoring, Wording
 from snellen.pipelines.runs.measure import measure_run
 from snellen.pipelines.runs.slices import MetricsSpec, check_slices
+from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
 from snellen.pipelines.tasks.registry import task_of
 from snellen.store.kinds import TEST_RUN
 from snellen.store.parquet.schema import result_schema
@@ -44,8 +44,9 @@ def _describe_dataset(dataset: ResolvedDataset) -> Columns:
 
 
 def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
-    spec = MetricsSpec(model.info.task_type, (), config.metrics)
-    load(spec.task, **config.metrics.model_dump())  # rejects unknown metrics of plugins
+    info = model.info
+    check_metric_settings(config.metrics, Measured(info.task_type, info.max_detections))
+    spec = MetricsSpec(info.task_type, (), config.metrics)
     check_slices(spec, result_schema(dataset.info.meta_fields))
 
 

@@ -135,6 +135,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
             "operating": operating and asdict(operating),
             "weights": model.info.weights,
             "preprocessing": model.info.preprocess,
+            "max_detections": model.info.max_detections,
         },
         config=config.model_dump(mode="json"),
         fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),

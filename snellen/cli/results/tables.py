@@ -192,7 +192,8 @@ def slices_table(
     table = Table(title=escape(f"by {by}"))
     present = {key for found in slices.values() for key in found["metrics"]}
     main = [key for group in _SLICE_METRICS for key in group] if only is None else only
-    keys = [key for key in main if key in present]
+    # mAP50-95@500 is the mAP50-95 of other limits on detections.
+    keys = [key for name in main for key in sorted(present) if name in (key, key.split("@")[0])]
     table.add_column("slice", overflow="fold")
     for name in ("images", "failed", *keys):
         table.add_column(name, justify="right")

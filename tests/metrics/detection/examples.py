@@ -177,9 +177,16 @@ def _named(points: list[list[float]]) -> list[dict[str, float]]:
 
 
 def coco_stats(
-    rows: list[dict[str, Any]], kind: str, classes: int, sigmas: Any = None
+    rows: list[dict[str, Any]],
+    kind: str,
+    classes: int,
+    sigmas: Any = None,
+    **params: Any,
 ) -> COCOeval | None:
-    """pycocotools' evaluation of the same rows, or None where it has no prediction to read."""
+    """pycocotools' evaluation of the same rows, or None where it has no prediction to read.
+
+    ``max_dets`` and ``cat_ids`` are its parameters ``maxDets`` and ``catIds``.
+    """
     true, predicted = _annotations(rows, kind)
     if not predicted:
         return None
@@ -196,9 +203,12 @@ def coco_stats(
         evaluation = COCOeval(data, data.loadRes(copy.deepcopy(predicted)), kind)
         if sigmas is not None:
             evaluation.params.kpt_oks_sigmas = np.asarray(sigmas, dtype=np.float64)
+        evaluation.params.maxDets = params.get("max_dets", evaluation.params.maxDets)
+        evaluation.params.catIds = params.get("cat_ids", evaluation.params.catIds)
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
+        if "max_dets" not in params:  # its summary knows COCO's limits alone
+            evaluation.summarize()
     return evaluation
 
 

@@ -109,10 +109,62 @@ def test_ap_with_a_mistake_between_two_finds() -> None:
     assert result.metrics["mAP50-95"] == pytest.approx((51 + 50 * 2 / 3) / 101, abs=EXACT)
 
 
-def test_max_dets_can_be_set_and_name_their_keys() -> None:
-    rows = [r for seed in range(6) for r in draw(seed, "bbox", images=3)]
-    rows = [r | {"image_index": i} for i, r in enumerate(rows)]
-    metrics = report(rows, TASK["bbox"], CLASSES, max_dets=[1, 5, 300]).metrics
-    assert "mAR_300" in metrics
-    assert "mAR_100" not in metrics
-    assert metrics["mAR_1"] == report(rows, TASK["bbox"], CLASSES).metrics["mAR_1"]
+def crowded_rows() -> list[dict[str, Any]]:
+    """Draw images of which some have more than 100 predictions of a class."""
+    rows = [r for seed in range(140) for r in draw(seed, "bbox")]
+    many = [r for r in rows if len(r["predicted_boxes"]) > 100][:6]
+    some = [r for r in rows if 0 < len(r["predicted_boxes"]) < 20][:6]
+    return [r | {"image_index": i} for i, r in enumerate((*many, *some))]
+
+
+@pytest.mark.parametrize("limits", [[500], [7], [1, 5, 300], [1, 2, 3, 150]], ids=str)
+def test_other_limits_are_pycocotools_and_name_their_keys(limits: list[int]) -> None:
+    rows = crowded_rows()
+    result = report(rows, TASK["bbox"], CLASSES, max_dets=limits)
+    expected = coco_stats(rows, "bbox", CLASSES, max_dets=limits)
+    assert expected is not None
+    precision, recall = expected.eval["precision"], expected.eval["recall"]
+    last = limits[-1]
+
+    def mean(values: Any) -> float:
+        known = values[values > -1]
+        return float(known.mean()) if known.size else -1
+
+    theirs = {
+        f"mAP50-95@{last}": mean(precision[..., 0, -1]),
+        f"mAP50@{last}": mean(precision[0, ..., 0, -1]),
+        f"mAP75@{last}": mean(precision[5, ..., 0, -1]),
+        **{
+            f"m{kind}_{area}@{last}": mean(values[..., number, -1])
+            for kind, values in (("AP", precision), ("AR", recall))
+            for number, area in enumerate(("small", "medium", "large"), start=1)
+        },
+        **{f"mAR_{limit}": mean(recall[..., 0, n]) for n, limit in enumerate(limits)},
+    }
+    assert result.primary_metric_name == f"mAP50-95@{last}"
+    for key, value in theirs.items():
+        assert same(result.metrics[key], value), key
+    coco = {key for key in result.metrics if key.startswith(("mAP", "mAR"))}
+    assert coco == set(theirs)
+    assert f"AP@{last}" in result.per_class["class-0"]
+
+
+def test_limits_change_what_is_measured() -> None:
+    values = {
+        limit: report(crowded_rows(), TASK["bbox"], CLASSES, max_dets=[limit]).primary_metric_value
+        for limit in (7, 100, 500)
+    }
+    assert len(set(values.values())) == 3
+
+
+def test_intervals_of_other_limits_have_their_keys() -> None:
+    intervals = report(crowded_rows(), TASK["bbox"], CLASSES, max_dets=[500], bootstrap=5).intervals
+    assert intervals["mAP50-95@500"] is not None
+    assert "mAP50-95" not in intervals
+
+
+def test_limits_of_poses_are_cocos() -> None:
+    rows = draw(0, "keypoints")
+    result = report(rows, TASK["keypoints"], CLASSES, max_dets=[500])
+    assert result.primary_metric_name == "oks_mAP50-95"
+    assert "mAP50-95@500" in result.metrics

@@ -233,7 +233,9 @@ def points(count: int) -> list[dict[str, float]]:
     [
         ({"operating_iou": 0.0}, "operating_iou is 0.0. Expected"),
         ({"operating_confidence": 1.5}, "operating_confidence is 1.5. Expected"),
-        ({"max_dets": [100, 10, 1]}, "three rising numbers"),
+        ({"max_dets": [100, 10, 1]}, "rising numbers"),
+        ({"max_dets": []}, "rising numbers"),
+        ({"max_dets": [0, 10]}, "rising numbers"),
         ({"kpt_sigmas": [0.1, 0.0]}, "Expected numbers above 0"),
         ({"bootstrap": -1}, "0 or more resamples"),
     ],

@@ -1,0 +1,46 @@
+"""Checks of the ``metrics`` settings against the model, before any image is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snellen.adapters.errors import ConfigError
+from snellen.adapters.types import TaskType
+from snellen.metrics.detection.options import COCO_LIMITS
+from snellen.metrics.tasks import load
+from snellen.pipelines.config.metrics import MetricsConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Facts of a run that its metrics depend on.
+
+    Attributes:
+        task: the task.
+        max_detections: maximum number of stored detections per image; None if unknown.
+    """
+
+    task: TaskType | str
+    max_detections: int | None = None
+
+
+def check_metric_settings(config: MetricsConfig, measured: Measured) -> None:
+    """Reject settings that the metrics of a run cannot be computed with.
+
+    Args:
+        config: the ``metrics`` section.
+        measured: facts of the run.
+
+    Raises:
+        ConfigError: METRICS_MAX_DETS, a limit above the number of stored detections; or an error
+            of `snellen.metrics.tasks.load`.
+    """
+    load(measured.task, **config.model_dump())  # rejects unknown metrics of plugins
+    most, largest = measured.max_detections, config.max_dets[-1]
+    # COCO's own limits name its metrics, whatever number of objects a model may find.
+    if most is not None and largest > most and config.max_dets != COCO_LIMITS:
+        raise ConfigError(
+            "METRICS_MAX_DETS",
+            f"metrics.max_dets: {largest} is above the {most} detections per image that the model "
+            f"keeps. Expected at most {most}. Start a new run with model.max_detections={largest}",
+        )
