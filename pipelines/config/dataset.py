@@ -55,6 +55,11 @@ class DatasetConfig(Section):
         description="An image without a label file (format yolo): fail makes a failed row, "
         "background counts it as empty.",
     )
+    mixed_labels: Literal["refuse", "fail"] = Field(
+        "refuse",
+        description="Images with boxes alone among others with outlines or keypoints, which the "
+        "model is scored on: refuse the dataset, or fail makes a failed row of each.",
+    )
     split: str | None = Field(
         "auto", description="Sub-folder of an image folder; auto: test if it exists."
     )

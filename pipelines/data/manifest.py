@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest_reader import CLASSES_KEY, ROOT_KEY
+from snellen.pipelines.data.object_checks import ObjectChecks
 from snellen.pipelines.data.report import PassedOver
 from snellen.pipelines.data.row_counter import RowCounter
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
@@ -67,7 +68,8 @@ def write_manifest(
         progress: called with the number of images found so far.
 
     Raises:
-        InputError: DATASET_EMPTY, DATASET_DUPLICATE_IDS or DATASET_STRICT.
+        InputError: DATASET_EMPTY, DATASET_DUPLICATE_IDS or DATASET_STRICT, or as
+            `ObjectChecks.finish`.
         RunError: DISK_FULL, OUTPUT_READONLY or OUTPUT_NOT_WRITABLE.
     """
     limit = source.config.limit
@@ -81,7 +83,7 @@ def write_manifest(
     rows = 0
     with atomic_file(path) as partial:
         with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
-            for table in _tables(source, info, schema):
+            for table in _checked(source, _tables(source, info, schema)):
                 kept = _without(table, exclude)
                 excluded += table.num_rows - kept.num_rows
                 hashes.append(pl.Series(kept["image_id"]).hash().to_numpy())
@@ -124,6 +126,18 @@ def _with_classes(schema: pa.Schema, info: DatasetInfo) -> pa.Schema:
     if info.classes is None:
         known.pop(CLASSES_KEY)
     return schema.with_metadata({**(schema.metadata or {}), **known})
+
+
+def _checked(source: Source, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the tables, checked as `ObjectChecks` does unless ground truth is not needed."""
+    if not source.reads_labels:
+        yield from tables
+        return
+    fail_mixed = source.config.mixed_labels == "fail"
+    checks = ObjectChecks(source.needs or frozenset(), fail_mixed=fail_mixed)
+    for table in tables:
+        yield checks.apply(table)
+    checks.finish(source.report)
 
 
 def _tables(source: Source, info: DatasetInfo, schema: pa.Schema) -> Iterator[pa.Table]:

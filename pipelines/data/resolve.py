@@ -40,7 +40,11 @@ class ResolvedDataset:
 
 
 def resolve_dataset(
-    config: EvaluateConfig, model: ModelInfo, *, dataset_names: bool
+    config: EvaluateConfig,
+    model: ModelInfo,
+    *,
+    dataset_names: bool,
+    needs: frozenset[str] | None = None,
 ) -> ResolvedDataset:
     """Describe the dataset and map its classes.
 
@@ -48,11 +52,14 @@ def resolve_dataset(
         config: the configuration of the run.
         model: description of the checkpoint.
         dataset_names: use the dataset's class order as the checkpoint's.
+        needs: ground truth that is scored besides boxes: "masks", "keypoints"; None to read all
+            that there is.
 
     Raises:
         InputError: no dataset, no labels, or classes that do not match.
     """
     source = open_source(config.dataset)
+    source.needs = needs
     info = source.describe()
     if info.classes is None:
         raise InputError(

@@ -31,7 +31,8 @@ def _describe_input(config: EvaluateConfig) -> tuple[Columns, str]:
 
 
 def _resolve(config: EvaluateConfig, model: ResolvedModel) -> ResolvedDataset:
-    return resolve_dataset(config, model.info, dataset_names=model.dataset_names)
+    needs = task_of(model.info.task_type).needs
+    return resolve_dataset(config, model.info, dataset_names=model.dataset_names, needs=needs)
 
 
 def _describe_dataset(dataset: ResolvedDataset) -> Columns:

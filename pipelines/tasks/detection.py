@@ -75,7 +75,7 @@ def draw_detections(canvas: Canvas, row: Row, names: Sequence[str]) -> None:
     draw_objects(canvas, row, names)
 
 
-def _record(kind: Kind, verb: str) -> TaskRecord:
+def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:
     return TaskRecord(
         read_labels=read_objects,
         predicted_columns=predicted_objects,
@@ -85,9 +85,10 @@ def _record(kind: Kind, verb: str) -> TaskRecord:
         verb=verb,
         filters_by_confidence=True,
         has_masks=kind == "segm",
+        needs=frozenset(needs),
     )
 
 
 OBJECT_DETECTION = _record("bbox", "detect")
-INSTANCE_SEGMENTATION = _record("segm", "segment")
-POSE_ESTIMATION = _record("keypoints", "pose")
+INSTANCE_SEGMENTATION = _record("segm", "segment", "masks")
+POSE_ESTIMATION = _record("keypoints", "pose", "keypoints")

@@ -53,6 +53,7 @@ class TaskRecord:
         verb: one word for tables: ``detect``.
         filters_by_confidence: ``model.min_confidence`` applies.
         has_masks: predictions have masks, so ``output.masks: png`` applies.
+        needs: ground truth that is scored besides boxes: "masks", "keypoints".
     """
 
     read_labels: Callable[[Row, ClassMap, Sequence[str]], GroundTruth]
@@ -63,6 +64,7 @@ class TaskRecord:
     verb: str
     filters_by_confidence: bool
     has_masks: bool
+    needs: frozenset[str] = frozenset()
 
     @property
     def has_operating_point(self) -> bool:

@@ -34,11 +34,14 @@ class Targets:
         boxes: from `TrueBox.to_row`.
         masks: COCO compressed RLE at (height, width), parallel to the boxes; None without masks.
         keypoints: lists of dicts of x, y, v (0, 1, 2), parallel to the boxes; None without.
+        size: width and height of the upright image that the coordinates refer to, in pixels;
+            None if unknown.
     """
 
     boxes: list[dict[str, Any]] = field(default_factory=list)
     masks: list[bytes] | None = None
     keypoints: list[list[dict[str, float]]] | None = None
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +184,13 @@ def keypoints_of(values: Sequence[float], *, where: str = "") -> list[dict[str, 
 
 def target_columns(found: Sequence[Targets | LabelProblem]) -> dict[str, list[Any]]:
     """Return the label columns of the manifest for a batch of images."""
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("true_boxes", "true_masks", "true_keypoints", "label_error")
+    good = [one if isinstance(one, Targets) else None for one in found]
+    sizes = [one.size if one is not None and one.size else (None, None) for one in good]
+    return {
+        "true_boxes": [None if one is None else one.boxes for one in good],
+        "true_masks": [None if one is None else one.masks for one in good],
+        "true_keypoints": [None if one is None else one.keypoints for one in good],
+        "label_width": [width for width, _ in sizes],
+        "label_height": [height for _, height in sizes],
+        "label_error": [one.text if isinstance(one, LabelProblem) else None for one in found],
     }
-    for one in found:
-        good = one if isinstance(one, Targets) else None
-        columns["true_boxes"].append(None if good is None else good.boxes)
-        columns["true_masks"].append(None if good is None else good.masks)
-        columns["true_keypoints"].append(None if good is None else good.keypoints)
-        columns["label_error"].append(one.text if isinstance(one, LabelProblem) else None)
-    return columns

@@ -56,6 +56,8 @@ class Source(ABC):
         labelled: images of this format always come with ground truth, so that it is no format
             of images to predict.
         reads_labels: False if ground truth is not needed, so that no classes have to be found.
+        needs: what has to be read besides boxes, "masks" or "keypoints", because it is scored;
+            None to read all that there is.
         report: counts what `batches` passes over, ignores and repairs.
     """
 
@@ -63,6 +65,7 @@ class Source(ABC):
 
     def __init__(self, config: DatasetConfig) -> None:
         self.reads_labels = True
+        self.needs: frozenset[str] | None = None
         self.report = DatasetReport()
         self.config = config
         self.storage = frozen_options(config.storage_options)
@@ -91,6 +94,10 @@ class Source(ABC):
     def at(self, location: str) -> Place:
         """Return the place of an absolute location."""
         return RemotePath(location, self.storage) if is_remote(location) else Path(location)
+
+    def reads(self, kind: str) -> bool:
+        """Return True if "masks" or "keypoints" have to be read."""
+        return self.needs is None or kind in self.needs
 
     @classmethod
     @abstractmethod

@@ -74,6 +74,7 @@ RESULT_MAKING = {
     "dataset.split=val": "dataset.split: 'auto' -> 'val'",
     "dataset.annotations=/a.json": "dataset.annotations: None -> '/a.json'",
     "dataset.missing_labels=background": "dataset.missing_labels: 'fail' -> 'background'",
+    "dataset.mixed_labels=fail": "dataset.mixed_labels: 'refuse' -> 'fail'",
     "dataset.root=/r": "dataset.root: None -> '/r'",
     "dataset.class_order=lexicographic": "dataset.class_order: 'natural' -> 'lexicographic'",
     "dataset.follow_links=true": "dataset.follow_links: False -> True",
@@ -91,6 +92,7 @@ RESULT_MAKING = {
 FREE = (
     "name=other", "run.engine=inline", "run.actors=1", "run.threads=1", "run.max_failed=3",
     "run.device=cpu", "run.seed=3", "dataset.storage_options={region: eu-west-1}",
+    "dataset.strict=true",
     "metrics.operating_confidence=0.5", "metrics.operating_iou=0.75", "metrics.bootstrap=0",
     "metrics.slices=[image_size]", "metrics.extra=[cohen_kappa]",
     "metrics.kpt_sigmas=[0.1]", "metrics.max_dets=[1,10,300]",
