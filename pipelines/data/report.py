@@ -30,6 +30,7 @@ class PassedOver(StrEnum):
     UNREADABLE = "unreadable"
     DUPLICATE = "duplicate"
     NO_LABEL = "no_label"
+    FURTHER_FIELD = "further_field"
     EXCLUDED_CLASS = "excluded_class"
     LIMIT = "limit"
 
@@ -52,6 +53,7 @@ _SPOKEN = {
     PassedOver.UNREADABLE: "could not be read",
     PassedOver.DUPLICATE: "duplicates",
     PassedOver.NO_LABEL: "without a label",
+    PassedOver.FURTHER_FIELD: "further pictures of samples, such as x.seg.png beside x.jpg",
     PassedOver.EXCLUDED_CLASS: "excluded by model.class_map",
     PassedOver.LIMIT: "beyond dataset.limit",
 }

@@ -8,8 +8,9 @@ an image.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from snellen.pipelines.data.report import DatasetReport, PassedOver
@@ -41,7 +42,25 @@ _PLAIN_SUFFIXES = frozenset(
     )
 )
 """Suffixes of files that are passed over without opening them."""
-_SNIFFED = 64
+_SYSTEM_FOLDERS = frozenset(
+    ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
+"""Folders of operating systems and file servers; some hold thumbnails of the images."""
+SNIFFED = 64
+"""Number of first bytes that tell a format."""
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return True for a folder or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def is_hidden(name: str) -> bool:
+    """Return True for the name of a hidden file or folder, or of a folder of the system."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +86,7 @@ class Walker:
         """Return the paths of the images directly in a folder."""
         with os.scandir(folder) as entries:
             return [
-                entry.path
-                for entry in entries
-                if not self._is_folder(entry) and self._is_image(entry)
+                entry.path for entry in entries if not is_folder(entry) and self._is_image(entry)
             ]
 
     def folders_in(self, folder: str) -> list[str]:
@@ -78,7 +95,7 @@ class Walker:
             return [
                 entry.name
                 for entry in entries
-                if self._is_folder(entry) and self._enters(entry, (_identity(folder),))
+                if is_folder(entry) and self._enters(entry, (_identity(folder),))
             ]
 
     def _below(self, folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
@@ -86,7 +103,7 @@ class Walker:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if self._is_folder(entry):
+                    if is_folder(entry):
                         if self._enters(entry, above):
                             subfolders.append(entry.path)
                     elif self._is_image(entry):
@@ -97,12 +114,9 @@ class Walker:
             inside = (*above, _identity(subfolder)) if self.follow_links else ()
             yield from self._below(subfolder, inside)
 
-    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
-        return entry.is_dir(follow_symlinks=True) if entry.is_symlink() else entry.is_dir()
-
     def _enters(self, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> bool:
         """Return True for a folder to walk into; a link is followed unless it is a loop."""
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             self.report.pass_over(PassedOver.HIDDEN, self._name(entry.path))
             return False
         if not entry.is_symlink():
@@ -113,7 +127,7 @@ class Walker:
         return False
 
     def _is_image(self, entry: os.DirEntry[str]) -> bool:
-        if entry.name.startswith("."):
+        if is_hidden(entry.name):
             self.report.pass_over(PassedOver.HIDDEN, self._name(entry.path))
             return False
         reason = not_taken(entry.name, entry.path)
@@ -154,7 +168,7 @@ def _images_of(
     named = below if start is None else start + 1
     found = []
     for file in files:
-        hidden = any(part.startswith(".") for part in file.address[below:].split("/"))
+        hidden = any(map(is_hidden, file.address[below:].split("/")))
         reason = PassedOver.HIDDEN if hidden else not_taken(file.name, file)
         if reason is None:
             found.append(file)
@@ -165,13 +179,23 @@ def _images_of(
 
 def not_taken(name: str, file: str | RemotePath) -> PassedOver | None:
     """Return the reason why a file is passed over; None for an image."""
+    return reason_of_file(name, partial(_header, file))
+
+
+def reason_of_file(name: str, read_header: Callable[[], bytes]) -> PassedOver | None:
+    """Return the reason why a file is passed over; None for an image.
+
+    Args:
+        name: the suffix of a known format is enough.
+        read_header: reads the first `SNIFFED` bytes; called for other suffixes.
+    """
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - called for every file
     if suffix in IMAGE_SUFFIXES:
         return None
     if suffix in _PLAIN_SUFFIXES:
         return PassedOver.NOT_AN_IMAGE
     try:
-        header = _header(file)
+        header = read_header()
     except (OSError, StorageError):
         return PassedOver.UNREADABLE
     return reason_of_header(header, suffix)
@@ -192,11 +216,11 @@ def reason_of_header(header: bytes, suffix: str) -> PassedOver | None:
 def _header(file: str | RemotePath) -> bytes:
     if isinstance(file, RemotePath):
         with file.open(HEADER) as stream:
-            return bytes(stream.read(_SNIFFED))
+            return bytes(stream.read(SNIFFED))
     # O_NONBLOCK: opening a FIFO without a writer would block forever.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        return os.read(descriptor, _SNIFFED)
+        return os.read(descriptor, SNIFFED)
     finally:
         os.close(descriptor)
 

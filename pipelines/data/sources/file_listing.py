@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from snellen.adapters.checkpoints.class_names import natural_key
 from snellen.pipelines.data.report import DatasetReport
-from snellen.pipelines.data.walk import Walker, remote_images
+from snellen.pipelines.data.walk import Walker, is_folder, is_hidden, remote_images
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
@@ -83,12 +83,13 @@ def folders_in(path: Place, *, follow_links: bool = False) -> list[str]:
     """Return the names of the folders directly below ``path``, without hidden ones."""
     if isinstance(path, RemotePath):
         folders = path.below(recursive=False)[1]
-        return [folder.name for folder in folders if not folder.name.startswith(".")]
+        return [folder.name for folder in folders if not is_hidden(folder.name)]
     with os.scandir(path) as entries:
         return [
             entry.name
             for entry in entries
-            if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=follow_links)
+            if not is_hidden(entry.name)
+            and (is_folder(entry) if follow_links else entry.is_dir(follow_symlinks=False))
         ]
 
 

@@ -21,7 +21,7 @@ from snellen.pipelines.data.sources.file_listing import (
     stat_files,
 )
 from snellen.pipelines.data.sources.tables.image_list import relative_id
-from snellen.pipelines.data.walk import images_directly_in, not_taken
+from snellen.pipelines.data.walk import images_directly_in, is_folder, is_hidden, not_taken
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _SHOWN = 3
@@ -136,8 +136,8 @@ def has_images(folder: Path) -> bool:
     """Return True if an image is directly in a folder, without listing all of it."""
     with os.scandir(folder) as entries:
         return any(
-            not entry.name.startswith(".")
-            and not entry.is_dir()
+            not is_hidden(entry.name)
+            and not is_folder(entry)
             and not_taken(entry.name, entry.path) is None
             for entry in entries
         )

@@ -95,4 +95,4 @@ def existing_place(config: DatasetConfig) -> Place:
 
 def is_shard_pattern(path: str) -> bool:
     """Return True for a pattern of tar files such as ``shards/*.tar``."""
-    return path.endswith(".tar") and any(mark in path for mark in "*?[")
+    return path.lower().endswith((".tar", ".tar.gz", ".tgz")) and any(m in path for m in "*?[")

@@ -2,9 +2,9 @@
 
 Only headers and labels are read for the manifest, in reads of 1 MiB from remote shards; a worker
 later reads the bytes of an image at its offset. So a bad member is one failed row, and no shard is
-unpacked. Labels: ``.cls`` (a class id or name), ``.txt`` (a name), or ``.json`` with ``label``, or
-with ``boxes`` as in the result rows, optionally ``masks`` (polygons) and ``keypoints`` in pixels,
-and ``height, width``.
+unpacked. Labels: ``.cls`` (a class id or name), ``.json`` with ``label``, or with ``boxes`` as in
+the result rows, optionally ``masks`` (polygons) and ``keypoints`` in pixels, and ``height, width``,
+or ``.txt`` (a name).
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import InputError
+from snellen.adapters.text_files import parse_class_names
 from snellen.pipelines.data.sources.annotations import LabelProblem, Targets, target_columns
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import ahead, escape_id, sort_key
-from snellen.pipelines.data.sources.shards.tar_shards import Member, read_members
+from snellen.pipelines.data.sources.shards.tar_shards import Member, Shard, read_shard
+from snellen.pipelines.data.walk import is_hidden
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
 _CLASSES_FILE = "classes.txt"
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _THREADS = 8
 
 
@@ -39,9 +42,7 @@ class WebDatasetSource(Source):
     @classmethod
     def recognises(cls, path: Place) -> bool:
         """Return True for a tar file or a folder of them."""
-        if isinstance(path, RemotePath):
-            return path.suffix == ".tar" or bool(path.is_dir() and matching(path, "*.tar"))
-        return path.suffix == ".tar" or (path.is_dir() and any(path.glob("*.tar")))
+        return is_shard(path.name) or (path.is_dir() and bool(_shards_in(path)))
 
     def describe(self) -> DatasetInfo:
         """Find the shards and the classes.
@@ -55,8 +56,8 @@ class WebDatasetSource(Source):
         if names is not None:
             return DatasetInfo(self._root, None, names, class_order=_CLASSES_FILE)
         distinct: set[str] = set()
-        for _, members in self._members():
-            for member in members:
+        for _, shard in self._read():
+            for member in shard.images:
                 if isinstance(member.label, str):
                     distinct.add(member.label)
                 elif isinstance(member.label, Targets):
@@ -75,18 +76,26 @@ class WebDatasetSource(Source):
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield one batch per shard, members in their order."""
         index = {name: number for number, name in enumerate(info.classes or ())}
-        for shard, members in self._members():
-            stat = shard.stat()
+        for place, shard in self._read():
+            members = shard.images
+            stat = place.stat()
             labels = [self._label(member) for member in members]
-            prefix = str(shard)[len(str(self._root).rstrip("/")) + 1 :]
-            targets: list[Targets | LabelProblem] = [
-                m.label if isinstance(m.label, Targets | LabelProblem) else Targets()
-                for m in members
+            prefix = str(place)[len(str(self._root).rstrip("/")) + 1 :]
+            self._count(shard, prefix)
+            columns = target_columns(
+                [
+                    m.label if isinstance(m.label, Targets | LabelProblem) else Targets()
+                    for m in members
+                ]
+            )
+            # Without boxes an image has no ground truth for a detector; it is not an empty one.
+            columns["true_boxes"] = [
+                boxes if isinstance(member.label, Targets) else None
+                for member, boxes in zip(members, columns["true_boxes"], strict=True)
             ]
-            columns = target_columns(targets)
             yield {
                 "image_id": [f"{prefix}/{escape_id(member.name)}" for member in members],
-                "location": [escape_id(str(shard))] * len(members),
+                "location": [escape_id(str(place))] * len(members),
                 "shard": [prefix] * len(members),
                 "offset": [member.offset for member in members],
                 "length": [member.length for member in members],
@@ -105,13 +114,34 @@ class WebDatasetSource(Source):
             return names[int(member.label)]
         return member.label
 
+    def _count(self, shard: Shard, name: str) -> None:
+        """Count what a shard has besides images and their labels."""
+        for reason, names in shard.passed_over.items():
+            self.report.pass_over(reason, *(f"{name}/{escape_id(member)}" for member in names))
+        for why, count in shard.ignored.items():
+            self.report.ignore(why, count)
+        for why, count in shard.repaired.items():
+            self.report.repair(why, count)
+        if not shard.complete:
+            self.report.warn(f"{name} has no end-of-archive block: it may have been cut off")
+
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
         file = self._root / _CLASSES_FILE
         if not file.is_file():
             return None
-        lines = file.read_text("utf-8").splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+        names = parse_class_names(file.read_bytes(), str(file))
+        wrong = [
+            name for number, name in enumerate(names) if name.isdecimal() and int(name) != number
+        ]
+        if wrong:
+            raise InputError(
+                "DATASET_CLASSES",
+                f"'{file}': the class '{wrong[0]}' has the id {names.index(wrong[0])}, so that a "
+                f"label {wrong[0]} can be either. Expected names that are not numbers. Rename "
+                "them, or remove the file if the labels are ids.",
+            )
+        return names
 
     @cached_property
     def _root(self) -> Place:
@@ -123,11 +153,14 @@ class WebDatasetSource(Source):
     @cached_property
     def _shards(self) -> list[Place]:
         path = self.place(self.config.path)
-        if isinstance(path, RemotePath):
-            found = self._remote_shards(path)
+        if not any(mark in str(path) for mark in "*?[") or path.exists():
+            found = _shards_in(path) if path.is_dir() else [path]
+        elif isinstance(path, RemotePath):
+            parts = path.address.split("/")
+            first = next(n for n, part in enumerate(parts) if any(mark in part for mark in "*?["))
+            found = [*matching(self.at("/".join(parts[:first])), "/".join(parts[first:]))]
         else:
-            pattern = f"{path}/*.tar" if path.is_dir() else str(path)
-            found = [Path(shard) for shard in glob.glob(pattern)]  # noqa: PTH207
+            found = [Path(shard) for shard in glob.glob(str(path))]  # noqa: PTH207
         if not found:
             raise InputError(
                 "DATASET_EMPTY", f"dataset.path: '{path}' has no shards. Expected .tar files."
@@ -135,21 +168,25 @@ class WebDatasetSource(Source):
         key = sort_key("natural")
         return sorted(found, key=lambda shard: key(str(shard)))  # type: ignore[arg-type, return-value]
 
-    def _remote_shards(self, path: RemotePath) -> list[Place]:
-        if not any(mark in path.address for mark in "*?["):
-            return [*matching(path, "*.tar")] if path.is_dir() else [path]
-        parts = path.address.split("/")
-        first = next(n for n, part in enumerate(parts) if any(mark in part for mark in "*?["))
-        return [*matching(self.at("/".join(parts[:first])), "/".join(parts[first:]))]
-
-    def _members(self) -> Iterator[tuple[Place, list[Member]]]:
-        """Yield each shard with its images; the next remote shards are read in the meantime."""
+    def _read(self) -> Iterator[tuple[Place, Shard]]:
+        """Yield each shard with its members; the next remote shards are read in the meantime."""
         if not isinstance(self._shards[0], RemotePath):
-            yield from zip(self._shards, map(read_members, self._shards), strict=True)
+            yield from zip(self._shards, map(read_shard, self._shards), strict=True)
             return
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = ahead(pool, read_members, self._shards, _THREADS)
+            found = ahead(pool, read_shard, self._shards, _THREADS)
             yield from zip(self._shards, found, strict=True)
+
+
+def is_shard(name: str) -> bool:
+    """Return True for the name of a tar file; compressed ones are rejected when they are read."""
+    return name.lower().endswith((".tar", *_COMPRESSED))
+
+
+def _shards_in(folder: Place) -> list[Place]:
+    """Return the tar files directly in a folder."""
+    files = folder.below(recursive=False)[0] if isinstance(folder, RemotePath) else folder.iterdir()
+    return [file for file in files if is_shard(file.name) and not is_hidden(file.name)]
 
 
 def matching(folder: Place, pattern: str) -> list[RemotePath]:

@@ -18,7 +18,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.runs import setup
 from snellen.pipelines.storage import clients
-from tests.pipelines.data.sources.test_webdataset import labelled, shard
+from tests.pipelines.data.sources.shards.test_webdataset import labelled, shard
 from tests.pipelines.making import TIMES, grey_folder, write_image
 from tests.pipelines.pixel_adapter import NAME
 from tests.s3_server import S3Server

@@ -108,8 +108,8 @@ def test_names_in_json_and_images_without_labels(tmp_path: Path) -> None:
          "x/3.png": PNG, "x/3.json": b'"cat"', "readme.md": b"hello"},
     )  # fmt: skip
     rows = found(path)
-    assert rows["image_id"] == ["a.tar/x/1.png", "a.tar/x/3.png"]
-    assert rows["label"] == ["dog", "cat"]
+    assert rows["image_id"] == ["a.tar/x/1.png", "a.tar/x/2.seg.png", "a.tar/x/3.png"]
+    assert rows["label"] == ["dog", None, "cat"]
     assert found(shard(tmp_path / "b" / "b.tar", {"1.png": PNG}))["label"] == [None]
 
 
