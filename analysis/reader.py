@@ -24,7 +24,7 @@ def open_results(db: Database, run: AnyRun) -> Results:
     """
     if isinstance(run, InferenceJobView) and run.results_dir is None:
         return Results(Path(), [])  # a recorded HTTP request has a row in SQL and no files
-    return Results(results_folder(_owner(db, run)), _ledger(db, run))
+    return Results(results_folder(owner_of(db, run)), _ledger(db, run))
 
 
 def unit_files(db: Database, run: AnyRun) -> list[Path]:
@@ -32,7 +32,7 @@ def unit_files(db: Database, run: AnyRun) -> list[Path]:
     records = _ledger(db, run)
     if not records:
         return []
-    folder = results_folder(_owner(db, run))
+    folder = results_folder(owner_of(db, run))
     return [folder / record.file for record in records]
 
 
@@ -45,7 +45,7 @@ def verify_run(db: Database, run: AnyRun) -> tuple[int, list[UnitProblem]]:
     records = _ledger(db, run)
     if not records:
         return 0, []
-    return len(records), verify_units(results_folder(_owner(db, run)), records)
+    return len(records), verify_units(results_folder(owner_of(db, run)), records)
 
 
 def completed_owner(db: Database, run: RunView) -> RunView:
@@ -64,7 +64,8 @@ def completed_owner(db: Database, run: RunView) -> RunView:
     return owner
 
 
-def _owner(db: Database, run: AnyRun) -> AnyRun:
+def owner_of(db: Database, run: AnyRun) -> AnyRun:
+    """Return the run whose files a run reads: itself, or the run that it rescored."""
     if isinstance(run, RunView) and run.results_of is not None:
         return get_test_run(db, run.results_of)
     return run
@@ -72,4 +73,4 @@ def _owner(db: Database, run: AnyRun) -> AnyRun:
 
 def _ledger(db: Database, run: AnyRun) -> list[UnitRecord]:
     kind = INFERENCE_JOB if isinstance(run, InferenceJobView) else TEST_RUN
-    return committed_units(db, kind, _owner(db, run).id)
+    return committed_units(db, kind, owner_of(db, run).id)

@@ -34,9 +34,11 @@ def predicted_class(result: InferenceResult, truth: GroundTruth) -> dict[str, An
 
 
 def draw_classes(canvas: Canvas, row: Row, _: Sequence[str]) -> None:
-    """Draw the five most confident classes below the image; see `draw_bars`."""
-    from snellen.pipelines.visualization.top5 import draw_bars
+    """Draw the ground truth and the five most confident classes below the image."""
+    from snellen.pipelines.visualization.top5 import draw_bars, draw_truth
 
+    if row.get("true_label") is not None:
+        draw_truth(canvas, row["true_label"], correct=bool(row.get("is_correct")))
     if row["top5_predictions"]:
         draw_bars(canvas, row["top5_predictions"])
 

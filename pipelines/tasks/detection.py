@@ -69,10 +69,14 @@ def predicted_objects(result: InferenceResult, _: GroundTruth) -> dict[str, Any]
 
 
 def draw_detections(canvas: Canvas, row: Row, names: Sequence[str]) -> None:
-    """Draw boxes, masks and skeletons with their labels."""
+    """Draw boxes, masks and skeletons; in a test run by their match with the ground truth."""
+    from snellen.pipelines.visualization.matches import draw_matches
     from snellen.pipelines.visualization.objects import draw_objects
 
-    draw_objects(canvas, row, names)
+    if row.get("matches") is not None:
+        draw_matches(canvas, row, names)
+    else:
+        draw_objects(canvas, row, names)
 
 
 def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:

@@ -30,7 +30,7 @@ def draw_objects(canvas: Canvas, row: Mapping[str, Any], names: Sequence[str]) -
         for number in order:
             painter.add(masks[number], class_colour(boxes[number]["class_id"]))
         painter.finish()
-    corners = [_rectangle(canvas, box) for box in boxes]
+    corners = [rectangle_of(canvas, box) for box in boxes]
     for number in order:
         colour = class_colour(boxes[number]["class_id"])
         canvas.draw.rectangle(corners[number], outline=colour, width=canvas.line)
@@ -41,10 +41,11 @@ def draw_objects(canvas: Canvas, row: Mapping[str, Any], names: Sequence[str]) -
     # The label of the most confident object chooses its place first.
     for box, place in zip(boxes, corners, strict=True):
         confidence = f"{box['confidence']:.2f}"
-        labeller.put(_name(box, names), confidence, place, class_colour(box["class_id"]))
+        labeller.put(name_of(box, names), confidence, place, class_colour(box["class_id"]))
 
 
-def _rectangle(canvas: Canvas, box: Mapping[str, Any]) -> Rectangle:
+def rectangle_of(canvas: Canvas, box: Mapping[str, Any]) -> Rectangle:
+    """Return a box in the coordinates of the picture, inside of it."""
     x1, y1 = canvas.point(box["x1"], box["y1"])
     x2, y2 = canvas.point(box["x2"], box["y2"])
     # The far edge of a box at the image's edge is the last pixel, and no box is inside out.
@@ -52,7 +53,8 @@ def _rectangle(canvas: Canvas, box: Mapping[str, Any]) -> Rectangle:
     return min(x1, x2), min(y1, y2), x2, y2
 
 
-def _name(box: Mapping[str, Any], names: Sequence[str]) -> str:
+def name_of(box: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return the name of a box's class, or ``#id`` for a class without one."""
     class_id = int(box["class_id"])
     number = f"#{class_id}"
     return printable(names[class_id] if 0 <= class_id < len(names) else number, number)

@@ -13,6 +13,8 @@ from snellen.api.opened import opened
 from snellen.store.views import AnyRun
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import polars as pl
 
@@ -71,6 +73,27 @@ class Stored(ABC, Generic[View]):
         """Return the result rows as a polars LazyFrame, one row per image."""
         with opened(self._database) as db:
             return self._open(db).lazy()
+
+    def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
+        """Draw the predictions on a copy of an image; in a test run beside the ground truth.
+
+        True positives of a test run are green, false positives red, missed objects orange.
+
+        Args:
+            image_index: index of the image in the run.
+            max_side: maximum length of the longer side, in pixels; larger images are scaled down.
+
+        Returns:
+            RGB image, uint8 of shape (height, width, 3).
+
+        Raises:
+            InputError: IMAGE_NOT_FOUND.
+            ImageError: the image file is gone or cannot be decoded.
+        """
+        from snellen.analysis.drawing import draw_image
+
+        with opened(self._database) as db:
+            return draw_image(db, self._view, image_index, max_side=max_side)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the result rows as a pandas DataFrame; see `results`.

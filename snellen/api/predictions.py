@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
-from snellen.analysis.drawing import draw_image
 from snellen.analysis.reader import open_results, unit_files
 from snellen.api.base import Stored
 from snellen.api.keywords import PredictOptions, check_keywords
@@ -18,10 +17,6 @@ from snellen.store.runs import get_inference_job
 from snellen.store.sql.database import Database
 from snellen.store.views import InferenceJobView
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
 
 class InferenceJob(Stored[InferenceJobView]):
     """Inference job: its row in the run tables, with result files that are read on demand."""
@@ -31,23 +26,6 @@ class InferenceJob(Stored[InferenceJobView]):
 
     def _files(self, db: Database) -> list[Path]:
         return unit_files(db, self._view)
-
-    def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
-        """Draw the predictions on a copy of an image.
-
-        Args:
-            image_index: index of the image in the job.
-            max_side: maximum length of the longer side, in pixels; larger images are scaled down.
-
-        Returns:
-            RGB image, uint8 of shape (height, width, 3).
-
-        Raises:
-            InputError: IMAGE_NOT_FOUND.
-            ImageError: the image file is gone or cannot be decoded.
-        """
-        with opened(self._database) as db:
-            return draw_image(db, self._view, image_index, max_side=max_side)
 
     def __repr__(self) -> str:
         counts = f"{self._view.scored_images} of {self._view.total_images} images"

@@ -92,6 +92,13 @@ class TestRun(Stored[RunView]):
         with opened(self._database) as db:
             return ErrorAnalysis(db, self._view).instances(InstanceQuery(**options))
 
+    def _repr_html_(self) -> str:
+        """Return the metrics and the worst images, as notebooks display them."""
+        from snellen.api.notebook import run_html
+
+        with opened(self._database) as db:
+            return run_html(db, self._view)
+
     def __repr__(self) -> str:
         primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
         return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}, {primary})"

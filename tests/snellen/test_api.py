@@ -161,3 +161,27 @@ def test_an_unknown_keyword_is_rejected_as_by_any_function(config: dict[str, Any
         snellen.predict(images="data", jobs="digits")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"parity\(\) got an unexpected keyword argument 'limits'"):
         snellen.parity("a.pt", "b.onnx", "data", limits=3)  # type: ignore[call-arg]
+
+
+def test_an_image_of_a_run_is_drawn_with_its_ground_truth(config: dict[str, Any]) -> None:
+    run = snellen.evaluate(config)
+    picture = run.draw(3)
+    assert (picture.dtype.name, picture.shape[2]) == ("uint8", 3)
+    with pytest.raises(InputError, match=r"no row for image 12\. Expected an index below 12"):
+        run.draw(12)
+
+
+def test_a_notebook_shows_the_metrics_and_the_worst_images(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    run = snellen.evaluate({**config, "name": "<b>mine</b>"})
+    shown = run._repr_html_()
+    assert "&lt;b&gt;mine&lt;/b&gt;" in shown
+    assert "<b>" not in shown
+    assert f"{run.metrics['accuracy']:.4f}" in shown
+    wrong = run.results()["is_correct"].not_().sum()
+    assert wrong > 0
+    assert shown.count("<img ") == min(6, wrong)
+    for image in (tmp_path / "data").rglob("*.png"):
+        image.unlink()
+    assert "<img " not in run._repr_html_()

@@ -235,3 +235,59 @@ def test_a_class_without_a_name_has_its_number() -> None:
 def test_pixels_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="Expected uint8 of"):
         draw_result(np.zeros((4, 4), np.uint8), result())
+
+
+def matched_row(**more: Any) -> dict[str, Any]:
+    true = [
+        {"class_id": 0, "x1": 100, "y1": 100, "x2": 180, "y2": 180},
+        {"class_id": 1, "x1": 300, "y1": 100, "x2": 380, "y2": 180},
+    ]
+    found = [box(104, 104, 184, 184), box(100, 300, 180, 380, 2), box(400, 300, 480, 380, 1)]
+    matches = [
+        {"kind": "TP", "true_index": 0, "predicted_index": 0, "overlap": 0.8},
+        {"kind": "FP", "true_index": None, "predicted_index": 1, "overlap": None},
+        {"kind": "FN", "true_index": 1, "predicted_index": None, "overlap": None},
+    ]
+    row = {"status": "ok", "true_boxes": true, "predicted_boxes": found, "matches": matches}
+    return row | more
+
+
+def test_objects_of_a_test_run_have_the_colour_of_their_match() -> None:
+    from snellen.pipelines.visualization import matches
+
+    drawn = draw_row(grey(), matched_row(), NAMES)
+    assert tuple(drawn[184, 150]) == matches.TRUE_POSITIVE
+    assert tuple(drawn[380, 150]) == matches.FALSE_POSITIVE
+    assert tuple(drawn[180, 301]) == matches.MISSED
+    assert not changed(grey(), drawn)[300:380, 400:480].any(), "below the operating point"
+
+
+def test_masks_of_a_test_run_are_filled_by_their_match() -> None:
+    from snellen.pipelines.visualization import matches
+
+    masks = {
+        "true_masks": [mask_of(400, 500, np.s_[100:180, 100:180]),
+                       mask_of(400, 500, np.s_[100:180, 300:380])],
+        "predicted_masks": [mask_of(400, 500, np.s_[104:184, 104:184]),
+                            mask_of(400, 500, np.s_[300:380, 100:180]),
+                            mask_of(400, 500, np.s_[300:380, 400:480])],
+    }  # fmt: skip
+    drawn = draw_row(grey(), matched_row(**masks), NAMES).astype(int)
+    for (y, x), colour in (
+        ((150, 150), matches.TRUE_POSITIVE),
+        ((340, 140), matches.FALSE_POSITIVE),
+        ((140, 340), matches.MISSED),
+    ):
+        mixed = [round(GREY * 0.55 + part * 0.45) for part in colour]
+        assert np.abs(drawn[y, x] - mixed).max() <= 1
+
+
+def test_the_ground_truth_of_a_classified_image_stands_below_it() -> None:
+    plain = {"status": "ok", "top5_predictions": top5("cat", "dog")}
+    unlabelled = draw_row(grey(), plain, NAMES)
+    right = draw_row(grey(), plain | {"true_label": "cat", "is_correct": True}, NAMES)
+    wrong = draw_row(grey(), plain | {"true_label": "dog", "is_correct": False}, NAMES)
+    assert right.shape == wrong.shape
+    assert right.shape[0] > unlabelled.shape[0]
+    assert tuple(right[405, 490]) == (24, 138, 74)
+    assert tuple(wrong[405, 490]) == (214, 48, 58)

@@ -1,0 +1,71 @@
+"""Rich display of runs in notebooks: a table of metrics, and pictures of the worst images."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from snellen.adapters.errors import ImageError, SnellenError
+from snellen.analysis.drawing import draw_image
+from snellen.analysis.reader import open_results
+from snellen.analysis.tasks import task_of
+from snellen.store.sql.database import Database
+from snellen.store.views import RunView
+
+_PICTURES = 6
+_SIDE = 320
+_CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
+
+
+def run_html(db: Database, run: RunView) -> str:
+    """Return the HTML of a test run; every text in it is escaped.
+
+    Pictures are JPEG files inside of the document. An image whose file is gone is left out.
+    """
+    counts = (
+        f"{run.total_images or 0:,} images, {run.scored_images or 0:,} scored, "
+        f"{run.failed_images or 0:,} failed"
+    )
+    title = f"run {run.id} · {run.name or ''} · {run.status}"
+    table = "".join(_rows(run.metrics or {}, run.intervals or {}))
+    pictures = "".join(_pictures(db, run)) if run.status == "completed" else ""
+    return (
+        f"<div><strong>{escape(title)}</strong><br>{counts}"
+        f"<table>{table}</table>"
+        f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div></div>'
+    )
+
+
+def _rows(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in metrics.items():
+        if isinstance(value, list | dict):
+            continue
+        bounds = intervals.get(key)
+        shown = "-" if value is None else f"{value:.4f}"
+        interval = f"{bounds[0]:.4f} - {bounds[1]:.4f}" if bounds else ""
+        cells = "".join(f"<td {_CELL}>{escape(text)}</td>" for text in (key, shown, interval))
+        yield f"<tr>{cells}</tr>"
+
+
+def _pictures(db: Database, run: RunView) -> Iterator[str]:
+    from snellen.pipelines.visualization.encode import encode_jpeg
+
+    results = open_results(db, run)
+    wrong = results.lazy().filter(pl.col("is_correct").eq(False))
+    worst = results.page(
+        wrong, sort=task_of(run.task_type).worst_first, descending=True, limit=_PICTURES
+    )
+    for row in worst.rows:
+        with suppress(ImageError, SnellenError):  # the images may lie on another machine
+            picture = encode_jpeg(draw_image(db, run, row["image_index"], max_side=_SIDE))
+            data = base64.b64encode(picture).decode()
+            name = escape(str(row["image_id"]), quote=True)
+            yield (
+                f'<figure style="margin:0"><img src="data:image/jpeg;base64,{data}" alt="{name}">'
+                f"<figcaption>{name}</figcaption></figure>"
+            )
