@@ -18,17 +18,15 @@ from snellen.adapters.checkpoints.integrity import (
     unreadable,
 )
 from snellen.adapters.checkpoints.local_path import check_local_path
+from snellen.adapters.checkpoints.weight_sets import choose_weights
 from snellen.adapters.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-EMA_KEYS = ("state_dict_ema", "model_ema")
-PLAIN_KEYS = ("state_dict", "model_state_dict", "model")
 _NAME_KEYS = ("class_names", "classes", "names")
 _REASON = re.compile(r"(Trying to (load|call)|Unsupported|Can only|String is too|Object)[^\n]*")
 _REFUSED = re.compile(r"GLOBAL|reduce|Can only (create|build)", re.IGNORECASE)
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,11 @@ class LoadedCheckpoint:
 
     Attributes:
         path: absolute.
-        state_dict: name -> tensor on the CPU, wrapper prefixes (``module.``) stripped.
-        weights: key of the tensors in the file (``state_dict_ema``), or ``file`` if the file is
-            itself a state dict.
+        state_dict: name -> tensor on the CPU, with the names of the file.
+        weights: description of the chosen weights, for people: their key (``state_dict_ema``), or
+            ``file`` if the file is itself a state dict; and the keys of the others.
+        averaged: they are averaged over the training (EMA).
+        outside: names without the prefix that was removed from the others.
         epoch: the checkpoint's own numbering, or None (also for Ultralytics' -1).
         arch: the framework's model name as stored in the checkpoint, or None.
         class_names: names in output order if the file holds them, else None.
@@ -51,6 +51,8 @@ class LoadedCheckpoint:
     path: Path
     state_dict: dict[str, Tensor]
     weights: str
+    averaged: bool = False
+    outside: tuple[str, ...] = ()
     epoch: int | None = None
     arch: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -77,16 +79,17 @@ def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
     content = _read(file)
     if not isinstance(content, Mapping) or not content:
         raise invalid(file, f"the file holds {_kind(content)}. Expected a dict with weights.")
-    weights, state = _choose(file, content, use_ema)
-    check_tensors(file, state)
+    chosen = choose_weights(file, content, use_ema=use_ema)
+    check_tensors(file, chosen.state)
     args = _plain_args(content.get("args"))
     arch = content.get("arch", args.get("model"))
     metric = content.get("metric")
     epoch = content.get("epoch")
     return LoadedCheckpoint(
         path=file,
-        state_dict=strip_prefixes(state),
-        weights=weights,
+        state_dict=chosen.state,
+        weights=chosen.text,
+        averaged=chosen.averaged,
         epoch=epoch if isinstance(epoch, int) and epoch >= 0 else None,
         arch=arch if isinstance(arch, str) else None,
         class_names=_class_names(content),
@@ -97,11 +100,6 @@ def load_state(path: str | Path, *, use_ema: bool = True) -> LoadedCheckpoint:
     )
 
 
-def strip_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes that DistributedDataParallel and torch.compile add to every name."""
-    return {_PREFIXES.sub("", name): tensor for name, tensor in state.items()}
-
-
 def _kind(content: object) -> str:
     return "an empty dict" if isinstance(content, Mapping) else f"a {type(content).__name__}"
 
@@ -110,7 +108,7 @@ def _read(path: Path) -> Any:
     size = path.stat().st_size
     if size == 0:
         raise unreadable(path, "the file is empty")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
     archive = zipfile.is_zipfile(path)
     if archive:
@@ -162,38 +160,6 @@ def _first_reason(message: str) -> str:
     found = _REASON.search(message)
     text = found.group(0) if found else "not a checkpoint"
     return text.split(" was not an allowed global")[0][:300].rstrip(". ")
-
-
-def _is_state(value: object) -> bool:
-    import torch
-
-    return (
-        isinstance(value, Mapping)
-        and bool(value)
-        and all(isinstance(name, str) for name in value)
-        and any(isinstance(tensor, torch.Tensor) for tensor in value.values())
-    )
-
-
-def _choose(path: Path, content: Mapping[str, Any], use_ema: bool) -> tuple[str, dict[str, Any]]:
-    """Return key and weights: averaged ones if wanted, then plain ones, then the file itself."""
-    for key in (*(EMA_KEYS if use_ema else ()), *PLAIN_KEYS):
-        if content.get(key) is not None and _is_state(content[key]):
-            return key, _tensors_only(content[key])
-    if _is_state(content):
-        return "file", _tensors_only(content)
-    keys = ", ".join(map(str, list(content)[:10]))
-    raise invalid(
-        path,
-        f"it has the keys {keys}. Expected a state dict, or one under "
-        f"{', '.join((*PLAIN_KEYS, *EMA_KEYS))}.",
-    )
-
-
-def _tensors_only(state: Mapping[str, Any]) -> dict[str, Any]:
-    import torch
-
-    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
 def _plain_args(args: object) -> dict[str, Any]:

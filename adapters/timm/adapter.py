@@ -15,7 +15,8 @@ from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.apply import apply_state
 from snellen.adapters.checkpoints.digest import sha256_file
 from snellen.adapters.checkpoints.hub_folder import is_hub_file
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.checkpoints.prefix import PrefixChoice
+from snellen.adapters.errors import ConfigError
 from snellen.adapters.result_builders import classification_results
 from snellen.adapters.timm.model import (
     Blueprint,
@@ -45,6 +46,8 @@ class TimmOptions(AdapterOptions):
 
     Attributes:
         use_ema: take the averaged weights where the checkpoint has them.
+        prefix: prefix of the model's names in the checkpoint (``student.``), where several models
+            of its architecture are in it.
         match: pair the checkpoint's tensors with the model's by name; or by position, for
             checkpoints of another implementation whose tensors have the same shapes in the same
             order.
@@ -59,6 +62,7 @@ class TimmOptions(AdapterOptions):
     )
 
     use_ema: bool = True
+    prefix: str | None = None
     match: Literal["name", "position"] = "name"
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     random_weights: bool = False
@@ -96,6 +100,9 @@ class TimmAdapter(Adapter):
             torch.manual_seed(0)
             origin = Origin() if options.random_weights else read_origin(self.spec, options.use_ema)
             blueprint = self._blueprint(origin, options)
+            if options.match == "name":
+                choice = PrefixChoice(options.prefix, options.use_ema, blueprint.classifiers)
+                origin = origin.named_as(blueprint.shapes, choice)
             model = _build(origin, blueprint, options)
         size = blueprint.fixed_size or origin.size
         sources = DataSources(
@@ -202,20 +209,12 @@ def _build(origin: Origin, blueprint: Blueprint, options: TimmOptions) -> nn.Mod
     loaded = origin.loaded
     if loaded is None:
         return blueprint.create(options.num_classes)
-    positions = options.match == "position"
-    counted = count_classes(blueprint, loaded, positions)
-    count = counted if options.num_classes is None else options.num_classes
-    if count is None:
-        raise InputError(
-            "CHECKPOINT_MISMATCH",
-            f"checkpoint {str(loaded.path)!r} has no last layer of {blueprint.architecture!r} "
-            f"({', '.join(blueprint.classifiers)}); its first keys are "
-            f"{', '.join(list(loaded.state_dict)[:10])}. Set model.architecture to its own.",
-        )
+    by_position = options.match == "position"
+    counted = count_classes(blueprint, loaded, by_position)
     if options.num_classes is None:
-        origin.check_class_count(count)
-    model = blueprint.create(count)
-    apply_state(model, loaded, by_position=positions, classifiers=blueprint.classifiers)
+        origin.check_class_count(counted)
+    model = blueprint.create(counted if options.num_classes is None else options.num_classes)
+    apply_state(model, loaded, by_position=by_position, classifiers=blueprint.classifiers)
     return model
 
 

@@ -165,6 +165,21 @@ class Blueprint:
         names = self.config.get("classifier") or ()
         return (names,) if isinstance(names, str) else tuple(names)
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of the model's tensors; no memory is used for them.
+
+        Raises:
+            ConfigError: as `create`.
+        """
+        import torch
+
+        try:
+            with torch.device("meta"):
+                model = self.create()
+        except ConfigError:  # some models compute with values when they are created
+            model = self.create()
+        return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
     def create(self, num_classes: int | None = None) -> nn.Module:
         """Create the model with random weights; None takes timm's number of classes.
 
@@ -195,9 +210,13 @@ def pair(size: Any) -> Size:
 
 
 def run_size(run_args: Mapping[str, Any]) -> Size | None:
-    """Return the input size that a training run's arguments state, as timm's trainer reads them."""
-    if run_args.get("input_size"):
-        return pair(run_args["input_size"][-2:])
+    """Return the input size that a training run's arguments state.
+
+    ``input_size`` is [channels, height, width] for timm's trainer, one number for others.
+    """
+    size = run_args.get("input_size")
+    if size:
+        return pair(size[-2:] if isinstance(size, list | tuple) else size)
     size = run_args.get("img_size")
     return pair(size) if size else None
 
@@ -205,7 +224,8 @@ def run_size(run_args: Mapping[str, Any]) -> Size | None:
 def _kwargs_of_run(run_args: Mapping[str, Any]) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     size = run_args.get("input_size")
-    channels = size[0] if size else run_args.get("in_chans") or run_args.get("chans")
+    channels = size[0] if isinstance(size, list | tuple) and len(size) == 3 else None
+    channels = channels or run_args.get("in_chans") or run_args.get("chans")
     if channels is not None:
         kwargs["in_chans"] = int(channels)
     for argument, keyword in _RUN_KWARGS.items():
@@ -222,12 +242,9 @@ def _kwargs_of_run(run_args: Mapping[str, Any]) -> dict[str, Any]:
 
 def count_classes(blueprint: Blueprint, loaded: LoadedCheckpoint, by_position: bool) -> int | None:
     """Return the number of outputs of the checkpoint's last layer, or None if unknown."""
-    import torch
-
     names = [f"{name}.weight" for name in blueprint.classifiers]
     if by_position and names:
-        with torch.device("meta"):
-            order = list(blueprint.create().state_dict())
+        order = list(blueprint.shapes())
         tensors = list(loaded.state_dict.values())
         found = [
             tensors[order.index(name)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.checkpoints.hub_folder import HubConfig, weights_of, read_hub_config
+from snellen.adapters.checkpoints.hub_folder import HubConfig, read_hub_config, weights_of
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
+from snellen.adapters.checkpoints.prefix import PrefixChoice, Shapes, strip_prefix
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.checkpoints.state_dict import LoadedCheckpoint, load_state
 from snellen.adapters.errors import ConfigError, InputError
@@ -77,14 +78,28 @@ class Origin:
             )
         return named, self.hub.pretrained_cfg
 
-    def check_class_count(self, count: int) -> None:
+    def named_as(self, shapes: Callable[[], Shapes], choice: PrefixChoice) -> Origin:
+        """Return the origin with the prefix of another trainer removed from its checkpoint.
+
+        Args:
+            shapes: called for the names and shapes of the model.
+            choice: which model to take where the checkpoint holds several.
+
+        Raises:
+            InputError: CHECKPOINT_MISMATCH.
+        """
+        if self.loaded is None:
+            return self
+        return replace(self, loaded=strip_prefix(self.loaded, shapes(), choice))
+
+    def check_class_count(self, count: int | None) -> None:
         """Check the number of classes of a ``config.json`` against the checkpoint's last layer.
 
         Raises:
             InputError: CHECKPOINT_MISMATCH.
         """
         stated = self.hub.num_classes if self.hub is not None else None
-        if self.hub is not None and stated not in (None, count):
+        if self.hub is not None and count is not None and stated not in (None, count):
             raise InputError(
                 "CHECKPOINT_MISMATCH",
                 f"{self.hub.path} states num_classes {stated}, and the last layer of the weights "

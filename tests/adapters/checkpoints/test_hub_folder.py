@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snellen.adapters.checkpoints.hub_folder import weights_of, is_hub_file, read_hub_config
+from snellen.adapters.checkpoints.hub_folder import is_hub_file, read_hub_config, weights_of
 from snellen.adapters.errors import InputError
 from snellen.adapters.registry import adapter_for_file
 

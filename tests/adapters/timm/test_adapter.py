@@ -167,9 +167,9 @@ def test_averaged_weights_can_be_left(tmp_path: Path) -> None:
     model = save_timm(tmp_path / "m.pth")
     averaged = {name: tensor * 0.5 for name, tensor in model.state_dict().items()}
     save_timm(tmp_path / "m.pth", state_dict_ema=averaged)
-    assert adapter_of(tmp_path / "m.pth").info.weights == "state_dict_ema"
+    assert adapter_of(tmp_path / "m.pth").info.weights == "state_dict_ema (not used: state_dict)"
     plain = adapter_of(tmp_path / "m.pth", options={"use_ema": False})
-    assert plain.info.weights == "state_dict"
+    assert plain.info.weights == "state_dict (not used: state_dict_ema)"
     assert torch.equal(head_of(plain.model).weight, model.fc.weight)
 
 
