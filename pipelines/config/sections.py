@@ -123,6 +123,17 @@ class PreprocessConfig(Section):
     )
 
 
+class ImageLimits(Section):
+    """Limits of the images that are read; larger ones become failed rows."""
+
+    max_bytes: PositiveInt = Field(
+        20 * 2**20, description="Maximum size of an image file in bytes (BYTE_LIMIT)."
+    )
+    max_pixels: PositiveInt = Field(
+        64_000_000, description="Maximum width x height of an image in pixels (PIXEL_LIMIT)."
+    )
+
+
 class RunSection(Section):
     """Execution of the run."""
 
@@ -187,6 +198,7 @@ class CommonConfig(Section):
     )
     model: ModelConfig
     dataset: Section
+    images: ImageLimits = ImageLimits()
     preprocess: PreprocessConfig = PreprocessConfig()
     run: RunSection = RunSection()
     output: OutputConfig = OutputConfig()

@@ -14,7 +14,7 @@ from snellen.adapters.types import ModelInfo
 from snellen.pipelines.config.predict import AnyConfig
 from snellen.pipelines.planning.plan import Plan
 
-_SECTIONS = ("task", "model", "dataset", "preprocess")
+_SECTIONS = ("task", "model", "dataset", "images", "preprocess")
 _RUN_KEYS = ("precision",)
 _FREE_DATASET_KEYS = ("storage_options", "strict")
 """Keys for the access to images, whose size and time are checked when they are read; and the check

@@ -147,7 +147,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
         class_map=dataset.class_map,
         results_dir=folder,
         manifest=manifest,
-        access=ImageAccess.of(config.dataset, dataset.info.root),
+        access=ImageAccess.of(config.dataset, dataset.info.root, config.images),
         batch_size=plan.batch_size,
         device=_worker_device(plan, config.run.device),
         torch_threads=_torch_threads(plan, scoring),

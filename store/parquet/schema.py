@@ -102,6 +102,7 @@ _RESULT_FIELDS: list[pa.Field[Any]] = [
     pa.field("preprocessing_time_ms", pa.float32()),
     pa.field("inference_time_ms", pa.float32()),
     pa.field("postprocessing_time_ms", pa.float32()),
+    pa.field("content_hash", pa.string()),
     pa.field("extra_data", pa.string()),
 ]
 RESULT_SCHEMA = pa.schema(_RESULT_FIELDS, metadata=_METADATA)
@@ -116,6 +117,7 @@ _MANIFEST_FIELDS: list[pa.Field[Any]] = [
     pa.field("length", pa.int64()),
     pa.field("size", pa.int64()),
     pa.field("mtime_ns", pa.int64()),
+    pa.field("content_hash", pa.string()),
     pa.field("label", pa.string()),
     pa.field("label_id", pa.int32()),
     pa.field("true_boxes", TRUE_BOXES),
@@ -129,7 +131,8 @@ MANIFEST_SCHEMA = pa.schema(_MANIFEST_FIELDS, metadata=_METADATA)
 """Columns of a manifest: one row per image of a dataset, before any image is read.
 
 ``shard``, ``offset`` and ``length`` (bytes) locate a member of a tar file; ``mtime_ns`` is
-nanoseconds since the epoch. ``label_width`` and ``label_height`` are the pixels of the upright
+nanoseconds since the epoch; ``content_hash`` is the sha256 of the image's bytes, null if it is not
+known. ``label_width`` and ``label_height`` are the pixels of the upright
 image that boxes, masks and keypoints refer to, null where the format does not say. ``label_error``
 is ``CODE: message`` if the labels of the image cannot be used (LABEL_MISSING, LABEL_RANGE,
 LABEL_INVALID, LABEL_SIZE_MISMATCH); its result row has the same error.

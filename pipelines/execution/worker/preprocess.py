@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult, Preprocessed
-from snellen.pipelines.data.image_reader import manifest_rows, read_row
+from snellen.pipelines.data.image_reader import content_hash, manifest_rows, read_row
 from snellen.pipelines.execution.worker.label_checks import check_keypoints, check_label_size
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import is_remote
@@ -34,6 +34,7 @@ class UnitImage:
         truth: its labels; empty for an unlabelled image.
         item: the preprocessed image; None where preparing it failed.
         error: why preparing failed; None where it did not.
+        content_hash: sha256 of the bytes that were read; None where none were.
         milliseconds: time to read, decode and preprocess; of a remote image without the time
             that its bytes were read ahead.
         result: the prediction; None before inference and for an image that has none.
@@ -42,6 +43,7 @@ class UnitImage:
     truth: GroundTruth = field(default_factory=GroundTruth)
     item: Preprocessed | None = None
     error: ImageError | None = None
+    content_hash: str | None = None
     milliseconds: float = 0.0
     result: InferenceResult | None = None
 
@@ -80,6 +82,7 @@ class ImagePreparer:
             One image per model; all of them have the error where anything fails.
         """
         truth, items, error = GroundTruth(), [_NO_PIXELS for _ in self._preprocessors], None
+        digest: str | None = None
         started = time.perf_counter()
         stage = ErrorStage.LABEL
         try:
@@ -92,9 +95,8 @@ class ImagePreparer:
             reading: Future[bytes] | None = row.get(_READING)
             data = self._read(row) if reading is None else reading.result()
             stage = ErrorStage.DECODE
-            from snellen.adapters.images.decode import decode_image
-
-            decoded = decode_image(data, name=Path(row["location"]).name)
+            digest = content_hash(data)
+            decoded = self._spec.access.decode(data, Path(row["location"]).name)
             check_label_size(row, truth, (decoded.width, decoded.height))
             stage = ErrorStage.PREPROCESS
             items = [one.preprocess(decoded) for one in self._preprocessors]
@@ -109,7 +111,9 @@ class ImagePreparer:
         milliseconds = (time.perf_counter() - started) * 1000
         if error is not None and error.stage == ErrorStage.LABEL:
             truth = GroundTruth()  # what cannot be trusted is not stored
-        return [UnitImage(truth, None if error else item, error, milliseconds) for item in items]
+        return [
+            UnitImage(truth, None if error else item, error, digest, milliseconds) for item in items
+        ]
 
     def rows(self, manifest: pa.Table) -> Iterator[Mapping[str, Any]]:
         """Yield the rows of a unit in order and read the next remote images in the meantime.

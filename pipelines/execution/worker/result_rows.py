@@ -76,7 +76,10 @@ def _guarded(
     known: dict[str, Any], image: UnitImage, task: TaskRecord, names: Sequence[str]
 ) -> dict[str, Any]:
     """Return the row of an image; a failed one where its columns cannot be made."""
-    row = known | {"preprocessing_time_ms": image.milliseconds}
+    row = known | {
+        "content_hash": image.content_hash,
+        "preprocessing_time_ms": image.milliseconds,
+    }
     try:
         _add_ground_truth(row, image.truth, names)
     except Exception as error:  # one image must not end a run of millions

@@ -26,6 +26,7 @@ _KEPT = (
     "width",
     "height",
     "preprocessing_time_ms",
+    "content_hash",
     "extra_data",
 )
 """Columns of a row that keep their values when it fails."""

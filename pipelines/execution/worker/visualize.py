@@ -74,13 +74,12 @@ def _draw(
     """Draw the annotated image as JPEG; None where the image cannot be read."""
     if row["error_code"] == ErrorCode.WORKER_DIED:
         return None  # it would kill this worker as well
-    from snellen.adapters.images.decode import decode_image
     from snellen.pipelines.tasks.render import draw_row
     from snellen.pipelines.visualization.encode import encode_jpeg
 
     try:
         data = read_row(place, spec.access)
-        pixels = decode_image(data).pixels
+        pixels = spec.access.decode(data).pixels
         return encode_jpeg(draw_row(pixels, row, pictures.class_names))
     except Exception:
         # The row stays without its picture: no drawing may end a job of millions.

@@ -107,6 +107,9 @@ def manifest_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
+    with_hashes: Annotated[
+        bool, typer.Option("--hash", help="Also write the sha256 of each image, which reads it.")
+    ] = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -123,7 +126,9 @@ def manifest_command(
         reporter.status("Reading configuration")
         parsed = load_config(config, overrides or [])
         target = Path(output).expanduser()
-        summary = convert_dataset(parsed, target, reporter, overwrite=overwrite)
+        summary = convert_dataset(
+            parsed, target, reporter, overwrite=overwrite, with_hashes=with_hashes
+        )
     if as_json:
         print_json({"path": str(target), "images": summary.rows, "sha256": summary.sha256})
         return

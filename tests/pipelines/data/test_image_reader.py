@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -25,7 +26,11 @@ def root(tmp_path: Path) -> Path:
 
 
 def read(path: Path | str, root: Path, **options: Any) -> bytes:
-    file = {key: options.pop(key) for key in ("size", "mtime_ns", "member") if key in options}
+    file = {
+        key: options.pop(key)
+        for key in ("size", "mtime_ns", "member", "content_hash")
+        if key in options
+    }
     return read_image(ImageFile(str(path), **file), ImageAccess(root, **options))
 
 
@@ -55,6 +60,31 @@ def test_a_file_over_the_limit_is_not_read(root: Path) -> None:
     with open(root / "big.png", "wb") as file:
         file.truncate(MAX_BYTES)
     assert len(read(root / "big.png", root)) == MAX_BYTES
+
+
+def test_the_limit_can_be_set(root: Path) -> None:
+    assert read(root / "a.png", root, max_bytes=len(DATA)) == DATA
+    assert code(root / "a.png", root, max_bytes=len(DATA) - 1) is ErrorCode.BYTE_LIMIT
+
+
+def test_with_a_known_hash_a_copied_file_is_unchanged(root: Path) -> None:
+    """Its time differs, but not its bytes."""
+    stat = (root / "a.png").stat()
+    known = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns - 1}
+    assert code(root / "a.png", root, **known) is ErrorCode.CHANGED
+    digest = hashlib.sha256(DATA).hexdigest()
+    assert read(root / "a.png", root, content_hash=digest, **known) == DATA
+
+
+def test_a_known_hash_finds_other_bytes_of_the_same_size_and_time(root: Path) -> None:
+    stat = (root / "a.png").stat()
+    (root / "a.png").write_bytes(DATA[::-1])
+    os.utime(root / "a.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    known = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    assert read(root / "a.png", root, **known) == DATA[::-1]
+    digest = hashlib.sha256(DATA).hexdigest()
+    assert code(root / "a.png", root, content_hash=digest, **known) is ErrorCode.CHANGED
+    assert code(root / "a.png", root, content_hash=digest, size=3) is ErrorCode.CHANGED
 
 
 def test_a_file_that_vanished(root: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from tests.snellen.command_line import Cli
 
 
@@ -31,3 +33,14 @@ def test_an_existing_file_is_replaced_only_on_request(cli: Cli) -> None:
 def test_a_limit_is_part_of_the_manifest(cli: Cli) -> None:
     words = ("manifest", cli.config(), "dataset.limit=5", "-o", "few.parquet")
     assert cli.json(*words, database=False)["images"] == 5
+
+
+def test_a_manifest_with_hashes(cli: Cli) -> None:
+    words = ("manifest", cli.config(), "-o", "set.parquet", "--hash")
+    found = cli.json(*words, database=False)
+    assert found["sha256"] == hashlib.sha256(Path("set.parquet").read_bytes()).hexdigest()
+    table = pq.read_table("set.parquet")
+    for location, digest in zip(
+        table["location"].to_pylist(), table["content_hash"].to_pylist(), strict=True
+    ):
+        assert digest == hashlib.sha256(Path(location).read_bytes()).hexdigest()

@@ -60,6 +60,7 @@ def test_the_columns_of_a_result_row() -> None:
         "preprocessing_time_ms",
         "inference_time_ms",
         "postprocessing_time_ms",
+        "content_hash",
         "extra_data",
     ]
     assert RESULT_SCHEMA.field("true_label_id").type == pa.int32()

@@ -2,8 +2,9 @@
 
 Parquet is streamed by record batch, CSV by pyarrow's reader. ``path`` (or ``image_path``,
 ``location``, ``filename``, ``file_name``) is an address, an absolute path, or relative to
-``dataset.root`` (default: the manifest's folder). ``image_id``, ``size`` and ``mtime_ns`` are used
-if they exist; all other columns are kept as ``meta_<column>``.
+``dataset.root`` (default: the manifest's folder). ``image_id``, ``size``, ``mtime_ns`` and
+``content_hash`` (or ``sha256``) are used if they exist; all other columns are kept as
+``meta_<column>``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,14 @@ _NESTED = (
     "label_error",
 )
 _PLACE = ("shard", "offset", "length")
-_OWN_COLUMNS = ("image_id", "size", "mtime_ns", "image_index", "label_id", *_NESTED, *_PLACE)
+_HASH_COLUMNS = ("content_hash", "sha256")
+_SHA256 = "^[0-9a-f]{64}$"
+_OWN_COLUMNS = (
+    *("image_id", "size", "mtime_ns", "image_index", "label_id"),
+    *_HASH_COLUMNS,
+    *_NESTED,
+    *_PLACE,
+)
 _BATCH = 65_536
 
 
@@ -97,6 +105,7 @@ class ManifestSource(Source):
                 "location": _absolute(paths, root),
                 "size": _optional(batch, "size", pa.int64()),
                 "mtime_ns": _optional(batch, "mtime_ns", pa.int64()),
+                "content_hash": self._hashes(batch),
                 "label": labels,
                 "label_id": pc.index_in(labels, index),
             }
@@ -137,7 +146,9 @@ class ManifestSource(Source):
 
     def _open_csv(self) -> pa_csv.CSVStreamingReader:
         # Labels are always text: 007 is a name, and a later block may not look like a number.
-        text = dict.fromkeys((*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id"), pa.string())
+        text = dict.fromkeys(
+            (*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id", *_HASH_COLUMNS), pa.string()
+        )
         return pa_csv.open_csv(
             self._path if isinstance(self._path, Path) else self._path.open(),
             convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=True),
@@ -179,6 +190,23 @@ class ManifestSource(Source):
         if pa.types.is_dictionary(labels.type):
             labels = labels.cast(labels.type.value_type)
         return labels.cast(pa.string())
+
+    def _hashes(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the hashes of the images in lower case; empty ones are null."""
+        name = next((name for name in _HASH_COLUMNS if name in batch.schema.names), None)
+        if name is None:
+            return pa.nulls(batch.num_rows, pa.string())
+        found = pc.utf8_lower(pc.utf8_trim_whitespace(batch.column(name).cast(pa.string())))
+        found = pc.if_else(pc.equal(found, ""), None, found)
+        wrong = found.filter(pc.invert(pc.match_substring_regex(found, _SHA256)))
+        if len(wrong):
+            raise InputError(
+                "DATASET_COLUMNS",
+                f"dataset.path: '{self._path}' has {wrong[0].as_py()!r} in the column {name}. "
+                "Expected the sha256 of the image file, 64 hexadecimal digits. Correct it, or "
+                "rename the column.",
+            )
+        return found
 
     def _classes(
         self, schema: pa.Schema, column: str | None
