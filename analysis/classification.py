@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from snellen.adapters.errors import ConfigError
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.errors.classified import CLASSIFIED_COLUMNS, classified
 from snellen.metrics.errors.counts import MistakeSummary, confused_pairs
 from snellen.metrics.errors.instance_views import of_cell
 from snellen.metrics.errors.paging import Paging
+from snellen.pipelines.config.loader import build_config
 
 _EXAMPLES = 3
 
@@ -21,6 +23,8 @@ class ClassificationErrors:
 
     def __init__(self, files: RunFiles) -> None:
         self._files = files
+        classes = build_config(files.run.config).metrics.classes
+        self._class_ids = class_ids(classes, files.owner.class_names or ())
 
     def summary(self, min_confidence: float, top: int) -> MistakeSummary:
         """Count confused pairs of classes and keep the most confident mistakes.
@@ -39,7 +43,7 @@ class ClassificationErrors:
         most_confident = Paging(0, top, "confidence")
         examples = [Paging(0, _EXAMPLES, "confidence") for _ in pairs]
         for table in self._files.results.iter_units(CLASSIFIED_COLUMNS):
-            found = classified(table)
+            found = classified(table, self._class_ids)
             wrong = found.take(found.wrong)
             most_confident.add(wrong, table, names)
             for pair, paging in zip(pairs, examples, strict=True):
@@ -64,7 +68,7 @@ class ClassificationErrors:
     def cells(self) -> Parts:
         """List the images that the confusion matrix counts."""
         for table in self._files.results.iter_units(CLASSIFIED_COLUMNS):
-            yield table, classified(table)
+            yield table, classified(table, self._class_ids)
 
 
 CLASSIFICATION = AnalysisRecord(errors=ClassificationErrors, worst_first="confidence")

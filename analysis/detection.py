@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts, BucketSummary
@@ -28,7 +29,9 @@ class DetectionErrors:
     def __init__(self, files: RunFiles) -> None:
         self._files = files
         overlaps = task_of(files.owner.task_type).overlaps
-        self._options = options_of(overlaps, **build_config(files.run.config).metrics.model_dump())
+        metrics = build_config(files.run.config).metrics
+        chosen = class_ids(metrics.classes, files.owner.class_names or ())
+        self._options = options_of(overlaps, class_ids=chosen, **metrics.model_dump())
 
     def summary(self, min_confidence: float, top: int) -> BucketSummary:
         """Count the errors of each bucket; ``top`` does not apply."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
-from snellen.analysis.class_filter import choose_class
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.analysis.record import Parts, RunFiles
 from snellen.analysis.tasks import task_of
+from snellen.metrics.class_filter import choose_class
 from snellen.metrics.classification.confusion import unique_names
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary

@@ -60,7 +60,8 @@ def rescore_run(
 
 def measured_of(owner: RunView) -> Measured:
     """Return the facts of a stored run that its metrics depend on."""
-    return Measured(owner.task_type, (owner.resolved or {}).get("max_detections"))
+    most = (owner.resolved or {}).get("max_detections")
+    return Measured(owner.task_type, tuple(owner.class_names or ()), most)
 
 
 def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:

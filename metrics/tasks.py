@@ -47,12 +47,19 @@ def load(task: TaskType | str, **options: Any) -> TaskMetrics:
     Args:
         task: name of a task.
         options: the ``metrics`` section of a configuration; options of other tasks are ignored.
-            ``extra`` names metrics of plugins.
+            ``extra`` names metrics of plugins; ``classes`` the classes that are scored.
 
     Raises:
-        ConfigError: UNKNOWN_TASK; METRIC_UNKNOWN and others of `WithExtraMetrics`.
+        ConfigError: UNKNOWN_TASK; METRIC_UNKNOWN and others of `WithExtraMetrics`;
+            METRIC_CLASSES, metrics of plugins for some classes only.
         ValueError: an option out of range.
     """
     extra = options.pop("extra", ())
+    if extra and options.get("classes") is not None:
+        raise ConfigError(
+            "METRIC_CLASSES",
+            f"metrics.classes is set, and metrics.extra names {', '.join(extra)}. Expected one of "
+            "the two: metrics of plugins are computed for all classes. Remove one of them",
+        )
     metrics = task_of(task).metrics(**options)
     return WithExtraMetrics(metrics, TaskType(task), extra) if extra else metrics

@@ -11,6 +11,9 @@ Definitions, with tp, support (images of a class) and predicted (images predicte
 - loss: mean cross-entropy (natural logarithm) of the images that have a finite one.
 - ece: see `snellen.metrics.classification.calibration.expected_calibration_error`.
 - coverage = scored / total; the only metric that failed images enter.
+- With the option ``classes`` (names), the images of these true classes alone are scored, whatever
+  they were predicted as. Per-class tables list these classes, ``details["classes"]`` counts the
+  images that were excluded, and they are no part of the total of coverage.
 
 Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
 none. Without scored images every metric but coverage is None.
@@ -20,11 +23,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.classification.calibration import expected_calibration_error, reliability_bins
 from snellen.metrics.classification.confusion import (
     class_counts,
@@ -48,10 +52,12 @@ class ClassificationOptions:
     Attributes:
         confidence_level: of the two-sided intervals.
         ece_bins: number of equal bins of the confidence.
+        class_ids: the classes whose images are scored, rising; None for all.
     """
 
     confidence_level: float = 0.95
     ece_bins: int = ECE_BINS
+    class_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,13 @@ class ClassificationReport:
     scored_images: int
     failed_images: int
     confidence_level: float
+    classes: dict[str, Any] | None = None
 
     @property
     def details(self) -> dict[str, Any]:
         """The data of charts and lists."""
-        return {"reliability": self.reliability, "most_confused": self.most_confused}
+        found = {"reliability": self.reliability, "most_confused": self.most_confused}
+        return found if self.classes is None else {**found, "classes": self.classes}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON types."""
@@ -117,12 +125,17 @@ def compute(
     metrics = {
         **_averages(state),
         "ece": expected_calibration_error(state),
-        "coverage": state.scored / total_images if total_images else None,
+        "coverage": _ratio(state.scored, total_images - state.excluded),
     }
+    of_class = per_class(state, class_names, options.confidence_level)
+    classes: dict[str, Any] | None = None
+    if options.class_ids is not None:
+        of_class = {k: v for k, v in of_class.items() if v["class_id"] in options.class_ids}
+        classes = {"names": list(of_class), "excluded_images": state.excluded}
     return ClassificationReport(
         metrics=metrics,
         intervals=_intervals(state, options.confidence_level),
-        per_class=per_class(state, class_names, options.confidence_level),
+        per_class=of_class,
         confusion_matrix=confusion_matrix(state),
         reliability=reliability_bins(state),
         most_confused=most_confused(state, class_names),
@@ -133,6 +146,7 @@ def compute(
         scored_images=state.scored,
         failed_images=failed_images,
         confidence_level=options.confidence_level,
+        classes=classes,
     )
 
 
@@ -199,14 +213,25 @@ class ClassificationMetrics:
     columns: Sequence[str] = CLASSIFICATION_COLUMNS
 
     def __init__(
-        self, *, confidence_level: float = 0.95, ece_bins: int = ECE_BINS, **_: Any
+        self,
+        *,
+        confidence_level: float = 0.95,
+        ece_bins: int = ECE_BINS,
+        classes: Sequence[str] | None = None,
+        **_: Any,
     ) -> None:
-        """Take the options of `ClassificationOptions`; options of other tasks are ignored."""
-        self._options = ClassificationOptions(confidence_level, ece_bins)
+        """Take the options of `ClassificationOptions`, the classes by name.
+
+        Options of other tasks are ignored.
+        """
+        self._options, self._classes = ClassificationOptions(confidence_level, ece_bins), classes
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> ClassificationState:
         """Count one part; see `snellen.metrics.classification.tables.classification_state`."""
-        return classification_state(table, len(class_names), ece_bins=self._options.ece_bins)
+        options = self._chosen(class_names)
+        return classification_state(
+            table, len(class_names), ece_bins=options.ece_bins, class_ids=options.class_ids
+        )
 
     def merge(self, states: Iterable[ClassificationState]) -> ClassificationState:
         """Merge the states of parts; at least one."""
@@ -224,10 +249,13 @@ class ClassificationMetrics:
         return compute(
             state,
             class_names,
-            self._options,
+            self._chosen(class_names),
             total_images=total_images,
             failed_images=failed_images,
         )
+
+    def _chosen(self, class_names: Sequence[str]) -> ClassificationOptions:
+        return replace(self._options, class_ids=class_ids(self._classes, class_names))
 
 
 CLASSIFICATION = MetricsRecord(metrics=ClassificationMetrics, compare=compare_classes)

@@ -71,6 +71,7 @@ class ClassificationState:
         bin_counts, bin_correct: int64, (bins,), images and correct images by confidence.
         bin_confidence: sum of the confidences, by bin.
         loss_count, loss_sum, loss_squares: number, sum and sum of squares of finite losses.
+        excluded: number of images, failed ones included, whose true class is not scored.
     """
 
     num_classes: int
@@ -85,6 +86,7 @@ class ClassificationState:
     loss_count: int
     loss_sum: Sum
     loss_squares: Sum
+    excluded: int = 0
 
     @classmethod
     def empty(cls, num_classes: int, ece_bins: int = ECE_BINS) -> ClassificationState:
@@ -184,6 +186,7 @@ class ClassificationState:
             sum(part.loss_count for part in parts),
             Sum.merged(part.loss_sum for part in parts),
             Sum.merged(part.loss_squares for part in parts),
+            sum(part.excluded for part in parts),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -201,6 +204,7 @@ class ClassificationState:
             "loss_count": self.loss_count,
             "loss_sum": [self.loss_sum.high, self.loss_sum.low],
             "loss_squares": [self.loss_squares.high, self.loss_squares.low],
+            "excluded": self.excluded,
         }
 
     @classmethod

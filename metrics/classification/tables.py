@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,11 @@ CLASSIFICATION_COLUMNS = (
 
 
 def classification_state(
-    table: pa.Table, num_classes: int, *, ece_bins: int = ECE_BINS
+    table: pa.Table,
+    num_classes: int,
+    *,
+    ece_bins: int = ECE_BINS,
+    class_ids: Sequence[int] | None = None,
 ) -> ClassificationState:
     """Count result rows; rows with status ``ok``, a label and a prediction are scored.
 
@@ -32,6 +38,7 @@ def classification_state(
         table: at least `CLASSIFICATION_COLUMNS`, with the types of a result file.
         num_classes: K.
         ece_bins: number of equal bins of the confidence.
+        class_ids: the classes whose images are scored; None for all.
 
     Raises:
         ValueError: a scored row with a class id or probability out of range.
@@ -44,6 +51,7 @@ def classification_state(
     """
     true, predicted = _ints(table["true_label_id"]), _ints(table["predicted_label_id"])
     ok = np.asarray([status == "ok" for status in table["status"].to_pylist()], dtype=np.bool_)
+    chosen = np.ones_like(ok) if class_ids is None else np.isin(true, class_ids)
     images = ImageArrays(
         true_ids=true,
         predicted_ids=predicted,
@@ -51,9 +59,10 @@ def classification_state(
         confidence=_floats(table["confidence"]),
         true_confidence=_floats(table["true_confidence"]),
         loss=_floats(table["loss"]),
-        scored=ok & (true >= 0) & (predicted >= 0),
+        scored=ok & (true >= 0) & (predicted >= 0) & chosen,
     )
-    return ClassificationState.from_arrays(num_classes, images, ece_bins=ece_bins)
+    state = ClassificationState.from_arrays(num_classes, images, ece_bins=ece_bins)
+    return replace(state, excluded=int(((true >= 0) & ~chosen).sum()))
 
 
 def _ints(column: Any) -> npt.NDArray[np.int64]:

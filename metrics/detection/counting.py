@@ -34,15 +34,16 @@ def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> Detec
         >>> state.scored, state.cells.tolist()
         (2, [0, 3, 7])
     """
-    matched = {
-        kind: match(read_images(table, kind, num_classes), kind, options) for kind in options.kinds
-    }
+    images = {kind: read_images(table, kind, num_classes) for kind in options.kinds}
+    chosen = {kind: part.of_classes(options.class_ids) for kind, part in images.items()}
+    matched = {kind: match(part, kind, options) for kind, part in chosen.items()}
     overlaps = {
         kind: _overlap_state(matched[kind], kind, num_classes, options) for kind in options.kinds
     }
     cells = confusion_cells(matched[options.own], num_classes, options)
     values, counts = np.unique(cells, return_counts=True)
-    return DetectionState(num_classes, overlaps, values, counts.astype(np.int64))
+    excluded = len(images["bbox"].truths) - len(chosen["bbox"].truths)
+    return DetectionState(num_classes, overlaps, values, counts.astype(np.int64), excluded)
 
 
 def _overlap_state(

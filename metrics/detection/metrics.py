@@ -12,6 +12,9 @@
   (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes; all classes
   together) and by class up to 1,000, and ``tide``, see `snellen.metrics.detection.tide`.
 - coverage = scored / total. A metric that is not defined is None.
+- With the option ``classes`` (names), objects and predictions of other classes are dropped before
+  anything is matched, as pycocotools does with ``params.catIds``; per-class tables list these
+  classes alone, and ``details["classes"]`` counts the objects that were excluded.
 
 Intervals are Wilson's for precision and recall, and the bootstrap's over images for the mAPs, see
 `snellen.metrics.statistics.bootstrap`.
@@ -19,15 +22,16 @@ Intervals are Wilson's for precision and recall, and the bootstrap's over images
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.classification.confusion import matrix, unique_names
-from snellen.metrics.detection.coco_summary import class_numbers, kind_numbers
+from snellen.metrics.detection.coco_summary import KindNumbers, class_numbers, kind_numbers
 from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
@@ -103,17 +107,16 @@ def compute(
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
     primary = f"{PREFIX[options.own]}mAP50-95{options.suffix(options.own)}"
+    charts = details(own, names, whole, classes, numbers[options.own].coco)
+    if options.class_ids is not None:
+        shown = [names[class_id] for class_id in options.class_ids]
+        charts = _of_classes(charts, shown, state.excluded)
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,
-        per_class={
-            name: {"class_id": number}
-            | class_numbers(numbers, number)
-            | scores(classes[number], options.operating_confidence, options.confidence_level)
-            for number, name in enumerate(names)
-        },
+        per_class=_per_class(names, numbers, classes, options),
         confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
-        details=details(own, names, whole, classes, numbers[options.own].coco),
+        details=charts,
         primary_metric_name=primary,
         primary_metric_value=metrics[primary],
         total_images=total_images,
@@ -121,6 +124,31 @@ def compute(
         failed_images=failed_images,
         confidence_level=options.confidence_level,
     )
+
+
+def _per_class(
+    names: Sequence[str],
+    numbers: Mapping[Kind, KindNumbers],
+    classes: Sequence[Ranked],
+    options: DetectionOptions,
+) -> dict[str, dict[str, Any]]:
+    scored = range(len(names)) if options.class_ids is None else options.class_ids
+    return {
+        names[number]: {"class_id": number}
+        | class_numbers(numbers, number)
+        | scores(classes[number], options.operating_confidence, options.confidence_level)
+        for number in scored
+    }
+
+
+def _of_classes(charts: dict[str, Any], shown: Sequence[str], excluded: int) -> dict[str, Any]:
+    """Return the details with the curves of the scored classes alone."""
+    curves = {name: charts[name]["classes"] for name in ("pr_curve", "f1_curve")}
+    kept = {
+        name: {**charts[name], "classes": {key: of[key] for key in shown if key in of}}
+        for name, of in curves.items()
+    }
+    return {**charts, **kept, "classes": {"names": list(shown), "excluded_objects": excluded}}
 
 
 def _check(
@@ -159,12 +187,12 @@ class DetectionMetrics:
         Raises:
             ValueError: an option out of range.
         """
-        self._options = options_of(kinds, **options)
+        self._options, self._classes = options_of(kinds, **options), options.get("classes")
         self.columns: Sequence[str] = instance_columns(self._options.kinds)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
         """Count one part; see `snellen.metrics.detection.counting.count`."""
-        return count(table, len(class_names), self._options)
+        return count(table, len(class_names), self._chosen(class_names))
 
     def merge(self, states: Iterable[DetectionState]) -> DetectionState:
         """Merge the states of parts; at least one."""
@@ -182,10 +210,13 @@ class DetectionMetrics:
         return compute(
             state,
             class_names,
-            self._options,
+            self._chosen(class_names),
             total_images=total_images,
             failed_images=failed_images,
         )
+
+    def _chosen(self, class_names: Sequence[str]) -> DetectionOptions:
+        return replace(self._options, class_ids=class_ids(self._classes, class_names))
 
 
 def _record(*kinds: Kind) -> MetricsRecord:

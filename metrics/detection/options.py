@@ -30,6 +30,8 @@ class DetectionOptions:
             to every AP. Poses have COCO's own limit of 20.
         bootstrap: resamples for the intervals of the APs, 0 for none; None means 200.
         seed: of the bootstrap.
+        class_ids: the classes that are scored, rising; None for all. Objects and predictions of
+            other classes are dropped before anything is matched; images without any stay.
     """
 
     kinds: tuple[Kind, ...]
@@ -40,6 +42,7 @@ class DetectionOptions:
     max_dets: tuple[int, ...] = COCO_LIMITS
     bootstrap: int | None = None
     seed: int = 0
+    class_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

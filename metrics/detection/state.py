@@ -105,12 +105,14 @@ class DetectionState:
         overlaps: by kind of overlap.
         cells, cell_counts: int64, (c,): the confusion matrix at the operating point, sparse:
             ``true * (K + 1) + predicted``, where K is the background, and their counts.
+        excluded: number of ground truth objects of classes that are not scored.
     """
 
     num_classes: int
     overlaps: dict[Kind, OverlapState]
     cells: Ints
     cell_counts: Ints
+    excluded: int = 0
 
     @property
     def scored(self) -> int:
@@ -143,4 +145,5 @@ class DetectionState:
             kind: OverlapState.merge_all([part.overlaps[kind] for part in parts])
             for kind in parts[0].overlaps
         }
-        return cls(parts[0].num_classes, overlaps, cells, counts)
+        excluded = sum(part.excluded for part in parts)
+        return cls(parts[0].num_classes, overlaps, cells, counts, excluded)

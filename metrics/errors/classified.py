@@ -81,11 +81,12 @@ class Classified:
         ]
 
 
-def classified(table: pa.Table) -> Classified:
+def classified(table: pa.Table, class_ids: Sequence[int] | None = None) -> Classified:
     """Select the images that the confusion matrix counts: status ``ok``, a label and a prediction.
 
     Args:
         table: rows of a result file with `CLASSIFIED_COLUMNS`.
+        class_ids: the true classes whose images are scored; None for all.
 
     Example:
         >>> from snellen.metrics.examples import classification_rows
@@ -96,6 +97,9 @@ def classified(table: pa.Table) -> Classified:
         pc.equal(table["status"], "ok"),
         pc.and_(pc.is_valid(table["true_label_id"]), pc.is_valid(table["predicted_label_id"])),
     )
+    if class_ids is not None:
+        chosen = pa.array(class_ids, table["true_label_id"].type)
+        scored = pc.and_(scored, pc.is_in(table["true_label_id"], chosen))
     rows = table.filter(pc.fill_null(scored, False))
 
     def column(name: str, kind: pa.DataType) -> npt.NDArray[Any]:

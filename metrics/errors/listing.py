@@ -154,7 +154,7 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
 def _confident(
     table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
 ) -> Images:
-    images = read_images(table, options.own, num_classes)
+    images = read_images(table, options.own, num_classes).of_classes(options.class_ids)
     # float32, as result files store it: the same predictions as everywhere else
     kept = np.flatnonzero(images.predictions.confidence >= np.float32(confidence))
     return images.with_predictions(images.predictions.take(kept))

@@ -97,6 +97,16 @@ class Images:
     truths: Instances
     predictions: Instances
 
+    def of_classes(self, class_ids: Sequence[int] | None) -> Images:
+        """Return the same images with the instances of some classes alone; None for all."""
+        if class_ids is None:
+            return self
+        sides = [
+            side.take(np.flatnonzero(np.isin(side.class_id, class_ids)))
+            for side in (self.truths, self.predictions)
+        ]
+        return replace(self, truths=sides[0], predictions=sides[1])
+
     def with_predictions(self, predictions: Instances) -> Images:
         """Return the same images and truths with other predictions."""
         return replace(self, predictions=predictions)

@@ -78,6 +78,11 @@ class MetricsConfig(Section):
         description="COCO's maximum numbers of detections per image and class, rising, for mAR; "
         "the last one also for mAP. [500] gives mAR_500 and mAP50-95@500.",
     )
+    classes: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Classes to score, by name; null: all. Images (classification) or objects and "
+        "predictions (detection) of other classes are excluded and counted.",
+    )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
         None,
         description="Number of bootstrap resamples for the intervals of the APs; null: 200; 0: no "

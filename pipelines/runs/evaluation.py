@@ -46,7 +46,9 @@ def _describe_dataset(dataset: ResolvedDataset) -> Columns:
 
 def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
     info = model.info
-    check_metric_settings(config.metrics, Measured(info.task_type, info.max_detections))
+    check_metric_settings(
+        config.metrics, Measured(info.task_type, dataset.aligned.names, info.max_detections)
+    )
     spec = MetricsSpec(info.task_type, (), config.metrics)
     check_slices(spec, result_schema(dataset.info.meta_fields))
 

@@ -61,6 +61,11 @@ def measure_run(
     spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
     unread = unread_images(run.dataset_report)
     columns = measure(results, spec, total, unread=unread, spread=_spread(config, total))
+    chosen = (columns["details"] or {}).get("classes", {})
+    for kind, excluded in chosen.items():
+        if kind.startswith("excluded_") and excluded:
+            things = kind.removeprefix("excluded_")
+            reporter.note(f"metrics.classes: {excluded:,} {things} of other classes are excluded")
     if not columns["scored_images"] or not config.metrics.slices:
         return columns
     reporter.status("Computing metrics of each slice")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import TaskType
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.options import COCO_LIMITS
 from snellen.metrics.tasks import load
 from snellen.pipelines.config.metrics import MetricsConfig
@@ -17,10 +18,12 @@ class Measured:
 
     Attributes:
         task: the task.
+        class_names: the run's class names, in the order of the class ids.
         max_detections: maximum number of stored detections per image; None if unknown.
     """
 
     task: TaskType | str
+    class_names: tuple[str, ...]
     max_detections: int | None = None
 
 
@@ -32,10 +35,11 @@ def check_metric_settings(config: MetricsConfig, measured: Measured) -> None:
         measured: facts of the run.
 
     Raises:
-        ConfigError: METRICS_MAX_DETS, a limit above the number of stored detections; or an error
-            of `snellen.metrics.tasks.load`.
+        ConfigError: METRICS_MAX_DETS, a limit above the number of stored detections; CLASS_UNKNOWN
+            or CLASS_SHARED, see `choose_class`; or an error of `snellen.metrics.tasks.load`.
     """
     load(measured.task, **config.model_dump())  # rejects unknown metrics of plugins
+    class_ids(config.classes, measured.class_names)
     most, largest = measured.max_detections, config.max_dets[-1]
     # COCO's own limits name its metrics, whatever number of objects a model may find.
     if most is not None and largest > most and config.max_dets != COCO_LIMITS:

@@ -212,7 +212,7 @@ def predictions_command(
     if verify:
         _verify(db, found, as_json=as_json, debug=debug)
         return
-    from snellen.analysis.class_filter import choose_class
+    from snellen.metrics.class_filter import choose_class
     from snellen.analysis.reader import open_results
 
     results = open_results(db, found)

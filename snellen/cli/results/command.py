@@ -133,7 +133,7 @@ def images_command(
 
     Example: snellen images latest --incorrect --sort confidence --desc
     """
-    from snellen.analysis.class_filter import choose_class
+    from snellen.metrics.class_filter import choose_class
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
 

@@ -10,6 +10,8 @@ from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.metrics import MetricsConfig
 from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
 
+NAMES = ("person", "car", "crane", "crane")
+
 
 def rejected(measured: Measured, **metrics: Any) -> tuple[str, str]:
     with pytest.raises(ConfigError) as caught:
@@ -18,7 +20,7 @@ def rejected(measured: Measured, **metrics: Any) -> tuple[str, str]:
 
 
 def test_limits_above_the_stored_detections() -> None:
-    detector = Measured("object_detection", max_detections=300)
+    detector = Measured("object_detection", NAMES, max_detections=300)
     assert rejected(detector, max_dets=(500,)) == (
         "METRICS_MAX_DETS",
         "metrics.max_dets: 500 is above the 300 detections per image that the model keeps. "
@@ -30,9 +32,9 @@ def test_limits_above_the_stored_detections() -> None:
 @pytest.mark.parametrize(
     "measured",
     [
-        Measured("object_detection", max_detections=None),
-        Measured("object_detection", max_detections=500),
-        Measured("image_classification"),
+        Measured("object_detection", NAMES, max_detections=None),
+        Measured("object_detection", NAMES, max_detections=500),
+        Measured("image_classification", NAMES),
     ],
     ids=["I-unknown", "I-enough", "I-other-task"],
 )
@@ -41,10 +43,37 @@ def test_limits_that_the_results_support(measured: Measured) -> None:
 
 
 def test_cocos_own_limits_fit_any_model() -> None:
-    check_metric_settings(MetricsConfig(), Measured("object_detection", max_detections=50))
+    check_metric_settings(MetricsConfig(), Measured("object_detection", NAMES, max_detections=50))
 
 
 @pytest.mark.parametrize("limits", [[], [10, 1], [0], [1, 1]], ids=str)
 def test_limits_rise(limits: list[int]) -> None:
     with pytest.raises(ValueError, match="max_dets"):
         MetricsConfig(max_dets=limits)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "code", "message"),
+    [
+        ("object_detection", "persn", "CLASS_UNKNOWN", "did you mean person?"),
+        ("image_classification", "boat", "CLASS_UNKNOWN", "no such class"),
+        ("image_classification", "crane", "CLASS_SHARED", "'crane [2]'"),
+    ],
+)
+def test_classes_that_the_run_does_not_have(task: str, name: str, code: str, message: str) -> None:
+    found, text = rejected(Measured(task, NAMES), classes=(name,))
+    assert found == code
+    assert text.startswith(f"metrics.classes {name}:")
+    assert message in text
+
+
+def test_metrics_of_plugins_are_for_all_classes() -> None:
+    code, _ = rejected(
+        Measured("image_classification", NAMES), classes=("car",), extra=("some:Metric",)
+    )
+    assert code == "METRIC_CLASSES"
+
+
+def test_at_least_one_class_is_scored() -> None:
+    with pytest.raises(ValueError, match="classes"):
+        MetricsConfig(classes=[])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snellen.adapters.errors import ConfigError
-from snellen.analysis.class_filter import choose_class
+from snellen.metrics.class_filter import choose_class
 
 NAMES = ["cat", "crane", "a:b", "crane", "7"]
 

@@ -1,4 +1,4 @@
-"""Find a class by name or by id, or the background."""
+"""Find classes by name or by id, or the background."""
 
 from __future__ import annotations
 
@@ -13,6 +13,28 @@ BACKGROUND_ONLY = "(background)"
 """The background, even where a class is named background."""
 
 _SHOWN = 12
+
+
+def class_ids(
+    classes: Sequence[str] | None, class_names: Sequence[str], *, where: str = "metrics.classes"
+) -> tuple[int, ...] | None:
+    """Return the ids of the classes that are scored, rising; None for all.
+
+    Args:
+        classes: names, see `choose_class`; None for all.
+        class_names: K names in the order of the ids.
+        where: the setting, for the message.
+
+    Raises:
+        ConfigError: CLASS_UNKNOWN, CLASS_SHARED.
+
+    Example:
+        >>> class_ids(["dog", "cat"], ["cat", "cow", "dog"])
+        (0, 2)
+    """
+    if classes is None:
+        return None
+    return tuple(sorted({choose_class(name, class_names, where=where) for name in classes}))
 
 
 def choose_class(
