@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from snellen.adapters.errors import InputError
+from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 from snellen.store.sql.models import InferenceJob, TestRun, TrainingJob, ValidationResult
 from snellen.store.views import JobView, ValidationView
@@ -25,7 +25,8 @@ _LISTED = 20
 class TrainingJobRecord:
     """A training job to register; see `snellen.store.sql.models.TrainingJob`.
 
-    ``class_names``, ``num_classes`` and ``config`` of None keep the stored values.
+    ``class_names``, ``num_classes`` and ``config`` of None keep the stored values. ``named`` says
+    that the user chose the name: then it renames a known job, and a taken one is an error.
     """
 
     name: str
@@ -36,6 +37,7 @@ class TrainingJobRecord:
     class_names: list[str] | None = None
     num_classes: int | None = None
     config: dict[str, Any] | None = None
+    named: bool = False
 
 
 _OPTIONAL = ("class_names", "num_classes", "config")
@@ -44,7 +46,11 @@ _OPTIONAL = ("class_names", "num_classes", "config")
 def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
     """Register a training job, or update the one with the same ``output_dir``.
 
-    A name that is taken by another directory gets a suffix (``digits-2``).
+    A known job keeps its name, unless the user chose another one. The default name of a new job
+    gets a suffix (``digits-2``) where another directory has it.
+
+    Raises:
+        InputError: JOB_NAME_TAKEN, another training job has the name that the user chose.
     """
     values: dict[str, Any] = {
         "framework": record.framework,
@@ -57,7 +63,7 @@ def upsert_training_job(db: Database, record: TrainingJobRecord) -> JobView:
 
     def attempt() -> JobView:
         with db.session() as session:
-            return _upsert(session, record.name, values)
+            return _upsert(session, record, values)
 
     # Another process may take the name between the query and the insert.
     retrying = Retrying(
@@ -84,15 +90,7 @@ def rename_training_job(db: Database, job_id: int, name: str) -> None:
         InputError: JOB_NAME_TAKEN, another training job has the name.
     """
     with db.session() as session:
-        taken = select(_JOBS.c.id).where(_JOBS.c.name == name, _JOBS.c.id != job_id)
-        other = session.execute(taken).first()
-        if other is not None:
-            raise InputError(
-                "JOB_NAME_TAKEN",
-                f"the name {name!r} belongs to training job {other.id}. Expected a name that no "
-                f"training job has. Rename that one first: snellen rename --training-job "
-                f"{name} OTHER-NAME",
-            )
+        _check_free(session, name, job_id)
         session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(name=name))
 
 
@@ -110,7 +108,42 @@ def delete_training_job(db: Database, job_id: int) -> None:
         session.execute(delete(_JOBS).where(_JOBS.c.id == job_id))
 
 
-def _upsert(session: Session, name: str, values: dict[str, Any]) -> JobView:
+def transient_job(db: Database, record: TrainingJobRecord) -> JobView:
+    """Return the training job of a record's ``output_dir``, or one that is not stored (id 0)."""
+    known = training_job_of(db, record.output_dir)
+    if known is not None:
+        return known
+    return JobView(
+        id=0,
+        name=record.name,
+        framework=record.framework,
+        task_type=record.task_type,
+        model_name=record.model_name,
+        output_dir=record.output_dir,
+        class_names=record.class_names,
+        num_classes=record.num_classes,
+        config=record.config,
+        created_at=utc_now(),
+    )
+
+
+def _check_free(session: Session, name: str, job_id: int | None) -> None:
+    """Reject a name that a job other than ``job_id`` has."""
+    taken = select(_JOBS.c.id).where(_JOBS.c.name == name)
+    if job_id is not None:
+        taken = taken.where(_JOBS.c.id != job_id)
+    other = session.execute(taken).first()
+    if other is not None:
+        raise InputError(
+            "JOB_NAME_TAKEN",
+            f"the name {name!r} belongs to training job {other.id}. Expected a name that no "
+            f"training job has. Rename that one first: snellen rename --training-job "
+            f"{name} OTHER-NAME",
+        )
+
+
+def _upsert(session: Session, record: TrainingJobRecord, values: dict[str, Any]) -> JobView:
+    name = record.name
     found = session.execute(
         select(_JOBS.c.id, _JOBS.c.name)
         .where(_JOBS.c.output_dir == values["output_dir"])
@@ -118,14 +151,15 @@ def _upsert(session: Session, name: str, values: dict[str, Any]) -> JobView:
         .limit(1)
         .with_for_update()
     ).one_or_none()
+    if record.named:
+        _check_free(session, name, None if found is None else found.id)
+        values = {**values, "name": name}
     if found is None:
-        values = {**values, "name": _free_name(session, name)}
+        values = {"name": name if record.named else _free_name(session, name), **values}
         added: Any = session.execute(insert(_JOBS).values(**values))
         job_id = added.inserted_primary_key[0]
     else:
         job_id = found.id
-        if not re.fullmatch(re.escape(name) + r"(-\d+)?", found.name):
-            values = {**values, "name": _free_name(session, name)}
         session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(**values))
     row = session.execute(select(_JOBS).where(_JOBS.c.id == job_id)).mappings().one()
     return JobView.of(row)

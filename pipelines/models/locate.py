@@ -16,7 +16,7 @@ from snellen.adapters.text_files import read_class_names
 from snellen.adapters.types import AdapterSpec, TaskType
 from snellen.pipelines.config.base import EVALUATION, Preset
 from snellen.pipelines.config.sections import CommonConfig, ModelConfig, PreprocessConfig
-from snellen.pipelines.models.training_jobs import checkpoint_of, find_job, register_directory
+from snellen.pipelines.models.training_jobs import checkpoint_of, find_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 
@@ -31,6 +31,7 @@ class ModelRequest:
         precision: ``fp32``, ``fp16`` or ``bf16``.
         preset: values of detector settings that ``model`` leaves at ``auto``.
         task: the task that the checkpoint must be for, or ``auto``.
+        register: register the run directory of the checkpoint; False stores nothing.
     """
 
     model: ModelConfig
@@ -38,6 +39,7 @@ class ModelRequest:
     precision: str = "fp32"
     preset: Preset = EVALUATION
     task: Literal["auto"] | TaskType = "auto"
+    register: bool = True
 
     @staticmethod
     def of(config: CommonConfig) -> ModelRequest:
@@ -80,7 +82,7 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
         InputError: there is no such job or checkpoint.
     """
     model, preset = request.model, request.preset
-    job, checkpoint = _locate(model, db)
+    job, checkpoint = _locate(request, db)
     adapter_name = model.adapter
     if adapter_name == "auto":
         of_file = adapter_for_file(checkpoint) if checkpoint is not None else None
@@ -109,10 +111,10 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
     return LocatedModel(spec, job, model.class_names == "dataset", request.task)
 
 
-def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | None]:
-    which = model.checkpoint
+def _locate(request: ModelRequest, db: Database) -> tuple[JobView | None, Path | None]:
+    model, which = request.model, request.model.checkpoint
     if model.job is not None:
-        job = find_job(db, model.job)
+        job = find_job(db, model.job, register=request.register)
         if isinstance(which, str) and not which.isdecimal() and which not in {"best", "last"}:
             return job, check_local_path(which)
         return job, checkpoint_of(job, str(which) if which is not None else "best")
@@ -130,18 +132,18 @@ def _locate(model: ModelConfig, db: Database) -> tuple[JobView | None, Path | No
         weights = weights_of(path)
         if weights is not None:
             return None, weights
-        job = register_directory(db, path)
+        job = find_job(db, str(path), register=request.register)
         return job, checkpoint_of(job, "best")
     file = check_local_path(which)
-    return _job_around(db, file), file
+    return _job_around(db, file, request.register), file
 
 
-def _job_around(db: Database, file: Path) -> JobView | None:
+def _job_around(db: Database, file: Path, register: bool) -> JobView | None:
     """Return the job of the run directory around a checkpoint, if there is one."""
     for folder in (file.parent, file.parent.parent):
         if (folder / "args.yaml").is_file():
             try:
-                return register_directory(db, folder)
+                return find_job(db, str(folder), register=register)
             except InputError:
                 return None
     return None

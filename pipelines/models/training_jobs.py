@@ -22,6 +22,7 @@ from snellen.store.jobs import (
     get_training_job,
     replace_validation_results,
     training_job_of,
+    transient_job,
     upsert_training_job,
 )
 from snellen.store.sql.database import Database
@@ -48,12 +49,13 @@ def register_directory(
         class_names: names in output order, if the directory does not contain them.
 
     Raises:
-        InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, or RUN_DIRECTORY_INVALID.
+        InputError: REMOTE_REFUSED, RUN_DIRECTORY_UNKNOWN, RUN_DIRECTORY_INVALID or
+            JOB_NAME_TAKEN.
     """
     check_not_remote(str(path), "run directory")
     weights = weights_of(Path(path).expanduser())
     if weights is not None:
-        return register_file(db, weights, name=name or weights.parent.name, class_names=class_names)
+        return register_file(db, weights, name=name, class_names=class_names)
     return register_run(db, read_run_directory(path), name=name, class_names=class_names)
 
 
@@ -67,8 +69,26 @@ def register_run(
     """Register a run directory that has been read; see `register_directory`.
 
     Raises:
-        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is unknown.
+        InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is unknown; JOB_NAME_TAKEN.
     """
+    job = upsert_training_job(db, _record_of(found, name, class_names))
+    replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
+    return job
+
+
+def job_of_directory(db: Database, path: str | Path) -> JobView:
+    """Return the training job of a run directory without storing anything; see `transient_job`.
+
+    Raises:
+        InputError: as `register_directory`.
+    """
+    check_not_remote(str(path), "run directory")
+    return transient_job(db, _record_of(read_run_directory(path), None, None))
+
+
+def _record_of(
+    found: RunDirectory, name: str | None, class_names: Sequence[str] | None
+) -> TrainingJobRecord:
     if found.framework is None or found.task_type is None:
         raise InputError(
             "RUN_DIRECTORY_UNKNOWN",
@@ -77,21 +97,17 @@ def register_run(
             "model.architecture.",
         )
     names = list(class_names) if class_names else found.class_names and list(found.class_names)
-    job = upsert_training_job(
-        db,
-        TrainingJobRecord(
-            name=name or found.path.name,
-            framework=found.framework,
-            task_type=str(found.task_type),
-            model_name=found.model_name,
-            output_dir=str(found.path),
-            class_names=names or None,
-            num_classes=len(names) if names else found.num_classes,
-            config=_config(found, given=bool(class_names)),
-        ),
+    return TrainingJobRecord(
+        name=name or found.path.name,
+        framework=found.framework,
+        task_type=str(found.task_type),
+        model_name=found.model_name,
+        output_dir=str(found.path),
+        class_names=names or None,
+        num_classes=len(names) if names else found.num_classes,
+        config=_config(found, given=bool(class_names)),
+        named=name is not None,
     )
-    replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
-    return job
 
 
 def _config(found: RunDirectory, *, given: bool) -> dict[str, Any]:
@@ -113,26 +129,33 @@ def register_checkpoint(
         db: the open database.
         info: description of the checkpoint.
         class_names: names in output order, if known.
-        name: name of the job; default: the name of the file without its suffix.
+        name: name of the job; default: the name of the file without its suffix, or of the folder
+            of a ``config.json``.
         made_of: the job and the checkpoint that an exported file was made from.
     """
     path = info.checkpoint_path or info.framework
     return upsert_training_job(
         db,
         TrainingJobRecord(
-            name=name or Path(path).name.split(".")[0],
+            name=name or _name_of(Path(path)),
             framework=info.framework,
             task_type=str(info.task_type),
             model_name=info.architecture,
             output_dir=path,
             class_names=list(class_names) if class_names else None,
             num_classes=info.num_classes,
+            named=name is not None,
             config={
                 "class_names_source": info.class_names_source,
                 **({"exported_from": made_of} if made_of else {}),
             },
         ),
     )
+
+
+def _name_of(checkpoint: Path) -> str:
+    in_hub_folder = checkpoint.is_file() and weights_of(checkpoint.parent) == checkpoint
+    return checkpoint.parent.name if in_hub_folder else checkpoint.name.split(".")[0]
 
 
 def submit_checkpoint(db: Database, spec: AdapterSpec, task: str) -> JobView:
@@ -155,7 +178,7 @@ def submit_checkpoint(db: Database, spec: AdapterSpec, task: str) -> JobView:
     return upsert_training_job(
         db,
         TrainingJobRecord(
-            name=Path(path).name.split(".")[0],
+            name=_name_of(Path(path)),
             framework=spec.adapter,
             task_type=str(only if task == "auto" else task),
             model_name=spec.architecture,
@@ -209,8 +232,13 @@ def register_file(
     return register_checkpoint(db, info, info.class_names, name=name)
 
 
-def find_job(db: Database, reference: str | int) -> JobView:
-    """Return a job by id, name or run directory; a new directory is registered.
+def find_job(db: Database, reference: str | int, *, register: bool = True) -> JobView:
+    """Return a job by id, name or run directory.
+
+    Args:
+        db: the open database.
+        reference: id, name or run directory.
+        register: register a new run directory; False stores nothing.
 
     Raises:
         InputError: JOB_NOT_FOUND, or as `register_directory`.
@@ -218,7 +246,8 @@ def find_job(db: Database, reference: str | int) -> JobView:
     if isinstance(reference, str):
         check_not_remote(reference, "model.job")
         if Path(reference).expanduser().is_dir():
-            return register_directory(db, reference)
+            found = register_directory if register else job_of_directory
+            return found(db, reference)
     return get_training_job(db, reference)
 
 

@@ -16,7 +16,7 @@ from snellen.pipelines.runs.setup import Resolved, plan_run, resolve_dataset, re
 def dry_run(context: RunContext) -> dict[str, Any]:
     """Inspect the checkpoint, list the images into a temporary manifest, and plan.
 
-    No row is made; a training job that the checkpoint belongs to may be registered.
+    Nothing is stored, not even the training job that the checkpoint belongs to.
 
     Returns:
         JSON-serialisable: ``plan``, ``model``, ``dataset``, ``dataset_report``, ``class_map``

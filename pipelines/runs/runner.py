@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from snellen.adapters.errors import ConfigError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
 from snellen.pipelines.config.predict import AnyConfig, Images, PredictConfig, path_of
@@ -116,6 +117,21 @@ class _Runner:
         finally:
             db.close()
 
+    @contextmanager
+    def _only_looking(self, images: dict[str, Any]) -> Iterator[RunContext]:
+        """Open the run tables to read them; ones that do not exist are not created."""
+        config = self._configured(images)
+        with ExitStack() as stack:
+            try:
+                db = Database.open(config.database, create=False)
+            except InputError as error:
+                if error.code != "DATABASE_NOT_FOUND":
+                    raise
+                folder = stack.enter_context(TemporaryDirectory(prefix="snellen-plan-"))
+                db = Database.open(f"sqlite:///{folder}/empty.db")
+            stack.callback(db.close)
+            yield RunContext(self.kind, config, db, self._reporter, self._adapter)
+
     def _configured(self, images: dict[str, Any]) -> AnyConfig:
         """Return the configuration with absolute paths and everything decided."""
         config = self._config
@@ -188,7 +204,7 @@ class TestRunner(_Runner):
         self, dataset_path: str | Path | None = None, split: str | None = None
     ) -> dict[str, Any]:
         """Plan a test run without starting it; see `dry_run.dry_run`."""
-        with self._opened(self._images(dataset_path, split)) as context:
+        with self._only_looking(self._images(dataset_path, split)) as context:
             return dry_run(context)
 
     def _images(self, path: str | Path | None, split: str | None) -> dict[str, Any]:
@@ -239,7 +255,7 @@ class InferenceRunner(_Runner):
 
     def plan_inference(self, images: Images | None = None) -> dict[str, Any]:
         """Plan an inference job without starting it; see `dry_run.dry_run`."""
-        with self._opened(_path(images)) as context:
+        with self._only_looking(_path(images)) as context:
             return dry_run(context)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def resolve_model(
     Args:
         context: the run.
         stack: ends the Ray session.
-        inspect_only: never load the model into this process.
+        inspect_only: never load the model into this process, and register no training job.
 
     Raises:
         ConfigError, InputError: what is wrong with the model or the path of the images.
@@ -61,7 +61,8 @@ def resolve_model(
     if context.adapter is not None:
         return wrap_adapter(context.adapter), None
     config = context.config
-    located = locate_model(ModelRequest.of(config), context.db)
+    request = replace(ModelRequest.of(config), register=not inspect_only)
+    located = locate_model(request, context.db)
     context.kind.check_input(config)
     if config.run.engine == "inline":
         context.reporter.status("Loading checkpoint")

@@ -43,6 +43,35 @@ def test_a_name_that_is_taken_gets_a_number(db: Database, job_id: int) -> None:
     assert [job.name for job in list_training_jobs(db)] == ["digits-2", "digits"]
 
 
+def named(db: Database, name: str, directory: str, *, by_user: bool) -> str:
+    record = TrainingJobRecord(
+        name=name,
+        framework="timm",
+        task_type="image_classification",
+        model_name=None,
+        output_dir=directory,
+        named=by_user,
+    )
+    return upsert_training_job(db, record).name
+
+
+def test_a_job_keeps_its_name_until_the_user_gives_another(db: Database, job_id: int) -> None:
+    assert named(db, "other", "/models/digits", by_user=False) == "digits"
+    assert named(db, "other", "/models/digits", by_user=True) == "other"
+    assert named(db, "digits", "/models/digits", by_user=False) == "other"
+
+
+@pytest.mark.parametrize("directory", ["/models/new", "/models/second"])
+def test_a_name_of_the_user_that_is_taken_is_an_error(
+    db: Database, job_id: int, directory: str
+) -> None:
+    make_job(db, "second", "/models/second")
+    with pytest.raises(InputError, match="'digits' belongs to training job") as caught:
+        named(db, "digits", directory, by_user=True)
+    assert caught.value.code == "JOB_NAME_TAKEN"
+    assert [job.name for job in list_training_jobs(db)] == ["second", "digits"]
+
+
 def test_an_unknown_job_lists_the_names(db: Database, job_id: int) -> None:
     with pytest.raises(
         InputError, match=r"no training job 'digit'.* \(newest first\): digits"

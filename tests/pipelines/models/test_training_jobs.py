@@ -90,6 +90,15 @@ def test_registering_again_updates_the_same_job(db: Database, timm_run: Path) ->
     assert register_directory(db, timm_run, name="mine").name == "mine"
 
 
+def test_a_directory_is_described_without_storing_it(db: Database, timm_run: Path) -> None:
+    unknown = find_job(db, str(timm_run), register=False)
+    assert (unknown.id, unknown.name, unknown.framework) == (0, timm_run.name, "timm")
+    assert list_training_jobs(db) == []
+    stored = register_directory(db, timm_run, name="mine")
+    assert find_job(db, str(timm_run), register=False) == stored
+    assert register_directory(db, timm_run).name == "mine"
+
+
 def test_jobs_are_found_by_id_name_or_directory(db: Database, timm_run: Path) -> None:
     job = find_job(db, str(timm_run))
     for reference in (job.id, str(job.id), job.name, str(timm_run)):

@@ -107,8 +107,8 @@ def test_plan_starts_nothing(cli: Cli) -> None:
     found = cli.json("plan", cli.config(), "run.batch_size=2")
     assert set(found) == {"plan", "model", "dataset", "dataset_report", "class_map"}
     assert (found["dataset"]["images"], found["plan"]["batch_size"]) == (12, 2)
-    assert cli.json("runs") == []
     assert not (cli.place / "out").exists()
+    assert not (cli.place / "runs.db").exists()
 
 
 def test_jobs_and_register(cli: Cli) -> None:

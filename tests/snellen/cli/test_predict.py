@@ -79,8 +79,8 @@ def test_a_plan_starts_nothing(cli: PredictCli) -> None:
     assert (found["dataset"]["images"], found["plan"]["batch_size"]) == (12, 2)
     assert found["plan"]["units"] == 3
     assert found["class_map"] is None
-    assert cli.json("predictions") == []
     assert not (cli.place / "out").exists()
+    assert not (cli.place / "runs.db").exists()
     code, out, _ = cli("predict", "predict.yaml", "data/1", "--plan")
     assert code == 0
     assert "6 in" not in out
