@@ -9,6 +9,7 @@ from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from snellen.adapters.errors import InputError
+from snellen.store import results_path
 from snellen.store.image_rows import insert_image_rows
 from snellen.store.kinds import (
     INFERENCE_JOB,
@@ -60,8 +61,9 @@ def create_inference_job(db: Database, **columns: Any) -> int:
 
 def _create(db: Database, kind: str, columns: dict[str, Any]) -> int:
     check_columns(kind, columns)
+    values = results_path.stored(db, columns)
     with db.session() as session:
-        result = session.execute(insert(run_table(kind)).values(**columns))
+        result = session.execute(insert(run_table(kind)).values(**values))
         return int(result.inserted_primary_key[0])  # type: ignore[attr-defined]
 
 
@@ -86,7 +88,8 @@ def _get(db: Database, kind: str, view: type[AnyView], ref: int | str) -> AnyVie
     def operation(session: Session) -> AnyView:
         def rows(*conditions: Any, limit: int) -> list[AnyView]:
             query = select(table).where(*conditions).order_by(table.c.id.desc()).limit(limit)
-            return [view.of(row) for row in session.execute(query).mappings()]
+            found = session.execute(query).mappings()
+            return [view.of(results_path.opened(db, row)) for row in found]
 
         found: list[AnyView] = []
         if str(ref).isdecimal():
@@ -141,7 +144,7 @@ def list_test_runs(
     """
     query = _listing(TEST_RUN, status, training_job_id).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
-    return [RunView.of(row) for row in rows]
+    return [RunView.of(results_path.opened(db, row)) for row in rows]
 
 
 def list_inference_jobs(
@@ -155,7 +158,7 @@ def list_inference_jobs(
     """Return inference jobs, newest first."""
     query = _listing(INFERENCE_JOB, status, training_job_id).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
-    return [InferenceJobView.of(row) for row in rows]
+    return [InferenceJobView.of(results_path.opened(db, row)) for row in rows]
 
 
 def _listing(kind: str, status: str | None, training_job_id: int | None) -> Select[Any]:
@@ -176,9 +179,10 @@ def update_run(db: Database, lease: Lease, **columns: Any) -> None:
         ValueError: a column that the table does not have, or one of the lease.
     """
     check_columns(lease.kind, columns)
+    values = results_path.stored(db, columns)
 
     def operation(session: Session) -> None:
-        if not update_held(session, lease, columns):
+        if not update_held(session, lease, values):
             raise lost(lease)
 
     if columns:

@@ -77,6 +77,7 @@ class AnyRun(_View):
     class_names: list[str] | None
     class_map: Any
     dataset_report: dict[str, Any] | None
+    revision: int
     results_dir: str | None
     total_images: int | None
     scored_images: int | None

@@ -83,6 +83,12 @@ class Database:
         return self._engine.url.render_as_string(hide_password=False)
 
     @property
+    def folder(self) -> Path | None:
+        """Folder of the SQLite file, absolute; None for a database on a server."""
+        file = self._engine.url.database
+        return Path(file).absolute().parent if self.dialect == "sqlite" and file else None
+
+    @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name

@@ -14,9 +14,9 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
-    UniqueConstraint,
     false,
     func,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -24,6 +24,9 @@ from snellen.store.sql.columns import CleanJson, CleanText, FiniteFloat, UtcDate
 
 STATUSES = ("pending", "running", "completed", "failed", "interrupted", "cancelled")
 _STATUS_IN = "status IN ({})".format(", ".join(f"'{status}'" for status in STATUSES))
+
+CURRENT_UNIT = text("superseded_by IS NULL")
+"""Condition of the records of `RunUnit` that count."""
 
 
 class Base(DeclarativeBase):
@@ -56,6 +59,7 @@ class _RunColumns(_Created):
     class_names: Mapped[Any | None]
     class_map: Mapped[Any | None]
     dataset_report: Mapped[Any | None]
+    revision: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     results_dir: Mapped[str | None]
     total_images: Mapped[int | None] = mapped_column(BigInteger, default=0)
     scored_images: Mapped[int | None] = mapped_column(BigInteger)
@@ -240,11 +244,20 @@ class InferenceResultRow(_ImageColumns, Base):
 
 
 class RunUnit(Base):
-    """One committed unit of a run; a unit without a row does not count as done."""
+    """One committed unit of a run; a unit without a current row does not count as done.
+
+    ``superseded_by`` is the id of the row that replaced this one; the row is current without it.
+    """
 
     __tablename__ = "run_units"
     __table_args__ = (
-        UniqueConstraint("run_kind", "run_id", "unit_id", name="uq_run_units_run_unit"),
+        Index(
+            "uq_run_units_current",
+            *("run_kind", "run_id", "unit_id"),
+            unique=True,
+            sqlite_where=CURRENT_UNIT,
+            postgresql_where=CURRENT_UNIT,
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -262,4 +275,5 @@ class RunUnit(Base):
     worker: Mapped[str]
     timings: Mapped[Any | None]
     counts: Mapped[Any | None]
+    superseded_by: Mapped[int | None]
     committed_at: Mapped[datetime] = mapped_column(default=utc_now, server_default=func.now())

@@ -5,18 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from snellen.store.leases import LeaseLost, acquire, release
-from snellen.store.ledger import commit_unit, commit_units, committed_units, drop_units
+from snellen.store.ledger import (
+    commit_unit,
+    commit_units,
+    committed_units,
+    drop_units,
+    supersede_unit,
+)
 from snellen.store.parquet.unit_record import UnitRecord
-from snellen.store.runs import delete_run
+from snellen.store.runs import delete_run, get_test_run
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
-from snellen.store.sql.models import TestRun
+from snellen.store.sql.models import RunUnit, TestRun
 
 Unit = Callable[..., UnitRecord]
 
@@ -116,3 +124,45 @@ def test_deleting_a_run_deletes_its_ledger(db: Database, run_id: int, unit: Unit
     release(db, lease, status="cancelled")
     delete_run(db, run_id)
     assert committed_units(db, "test_run", run_id) == []
+
+
+def test_a_retried_unit_supersedes_its_record(db: Database, run_id: int, unit: Unit) -> None:
+    lease = acquire(db, "test_run", run_id)
+    commit_units(db, lease, [unit(0), unit(1)])
+    assert supersede_unit(db, lease, unit(0, "r1"), replaces="a1", revision=1)
+    assert committed_units(db, "test_run", run_id) == [unit(0, "r1"), unit(1)]
+    assert get_test_run(db, run_id).revision == 1
+    with db.read() as session:
+        ids = {row.id: row.superseded_by for row in session.scalars(select(RunUnit))}
+    former = [row for row in ids.items() if row[1] is not None]
+    assert len(ids) == 3
+    assert len(former) == 1
+    assert former[0][1] in ids
+    assert former[0][1] != former[0][0]
+    # repeated after a lost connection, or made from a record that is not current
+    assert not supersede_unit(db, lease, unit(0, "r1"), replaces="a1", revision=1)
+    assert not supersede_unit(db, lease, unit(7, "r1"), replaces="a1", revision=9)
+    assert not commit_unit(db, lease, unit(0, "a3"))
+    assert get_test_run(db, run_id).revision == 1
+    assert supersede_unit(db, lease, unit(0, "r2"), replaces="r1", revision=2)
+    assert committed_units(db, "test_run", run_id) == [unit(0, "r2"), unit(1)]
+    assert drop_units(db, lease, [0]) == 1
+    assert commit_unit(db, lease, unit(0, "a4"))
+
+
+def test_a_former_owner_cannot_supersede(db: Database, run_id: int, unit: Unit) -> None:
+    former = acquire(db, "test_run", run_id)
+    commit_unit(db, former, unit(0))
+    release(db, former, status="interrupted")
+    acquire(db, "test_run", run_id)
+    with pytest.raises(LeaseLost):
+        supersede_unit(db, former, unit(0, "r1"), replaces="a1", revision=1)
+    assert committed_units(db, "test_run", run_id) == [unit(0)]
+
+
+def test_two_records_of_a_unit_are_never_current(db: Database, run_id: int, unit: Unit) -> None:
+    lease = acquire(db, "test_run", run_id)
+    commit_unit(db, lease, unit(0))
+    with pytest.raises(IntegrityError), db.session() as session:
+        session.add(RunUnit(run_kind="test_run", run_id=run_id, **asdict(unit(0, "a2"))))
+        session.flush()

@@ -17,7 +17,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from snellen.adapters.errors import InputError, RunError
+from snellen.store.leases import acquire
+from snellen.store.ledger import commit_unit, committed_units
 from snellen.store.migrations import HEAD, REVISIONS, VERSION_TABLE
+from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import get_test_run
 from snellen.store.sql import failures, migrate
 from snellen.store.sql.database import WAL_SAFE, Database
@@ -89,6 +92,22 @@ def test_runs_of_the_first_revision_are_kept(db: Database, url: str) -> None:
     opened.close()
     assert (run.status, run.metrics, run.cancel_requested) == (
         "interrupted", {"accuracy": 0.5}, False)  # fmt: skip
+
+
+def test_units_of_an_earlier_revision_stay_current(db: Database, url: str) -> None:
+    run_id = make_run(db, make_job(db))
+    lease = acquire(db, "test_run", run_id)
+    record = UnitRecord(0, 0, 4, "units/a", "0" * 64, 4, 0, "a1", "here", {}, {})
+    assert commit_unit(db, lease, record)
+    with db.session() as session:
+        migrate.downgrade(session.connection(), "0003")
+        constraints = inspect(session.connection()).get_unique_constraints("run_units")
+        assert [one["name"] for one in constraints] == ["uq_run_units_run_unit"]
+    opened = Database.open(url)
+    assert committed_units(opened, "test_run", run_id) == [record]
+    assert get_test_run(opened, run_id).revision == 0
+    assert not commit_unit(opened, lease, record)
+    opened.close()
 
 
 def test_the_known_revisions_are_those_of_the_folder() -> None:

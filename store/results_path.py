@@ -1,0 +1,40 @@
+"""Paths of results folders: relative to the database's folder where they lie below it.
+
+So a folder of runs that is moved or copied together with its database still opens. A database on a
+server has no folder; its paths are absolute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from snellen.store.sql.database import Database
+
+_COLUMN = "results_dir"
+
+
+def stored(db: Database, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a run with the results folder as it is stored."""
+    path = columns.get(_COLUMN)
+    folder = db.folder
+    if path is None or folder is None:
+        return dict(columns)
+    return {**columns, _COLUMN: _relative(Path(path), folder)}
+
+
+def opened(db: Database, row: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a row of a run with the absolute path of its results folder."""
+    path = row.get(_COLUMN)
+    folder = db.folder
+    if path is None or folder is None or PurePath(path).is_absolute():
+        return row
+    return {**row, _COLUMN: str(folder / path)}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    for below, above in ((path, folder), (path.resolve(), folder.resolve())):
+        if below.is_absolute() and below.is_relative_to(above):
+            return below.relative_to(above).as_posix()
+    return str(path)
