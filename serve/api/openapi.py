@@ -16,7 +16,7 @@ _MEANINGS = {
     403: "Not allowed: a path outside the configured roots, or a page of another origin.",
     404: "No such training job, checkpoint or page.",
     408: "The request did not arrive in time.",
-    409: "The class names do not match the checkpoint.",
+    409: "The class names do not match the checkpoint, or another training job has the name.",
     413: "Too many bytes or pixels.",
     415: "Not an image in a supported format.",
     422: "Invalid parameters, or an image or checkpoint that cannot be used.",

@@ -54,6 +54,7 @@ _RETRY = "The service cannot do this now. Try again later."
 _CHECKPOINT = "The checkpoint cannot be used. See the log of the service for the reason."
 _KNOWN: dict[str, tuple[int, str]] = {
     "JOB_NOT_FOUND": (404, "There is no such training job."),
+    "JOB_NAME_TAKEN": (409, "Another training job has this name."),
     "CHECKPOINT_NOT_FOUND": (404, "The training job has no such checkpoint."),
     "CHECKPOINT_MISSING": (404, "The training job has no such checkpoint."),
     "CLASS_COUNT": (409, "The number of class names does not match the outputs of the checkpoint."),

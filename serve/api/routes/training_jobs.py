@@ -95,7 +95,7 @@ async def list_checkpoints(
     "/training-jobs",
     response_model=TrainingJobResponse,
     status_code=201,
-    responses=problem_responses(404, 408, 413, 422, 503, 507),
+    responses=problem_responses(404, 408, 409, 413, 422, 503, 507),
     summary="Register a run directory",
 )
 async def register(

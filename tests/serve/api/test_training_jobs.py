@@ -72,6 +72,21 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
         assert missing.status_code == 404
 
 
+async def test_a_job_keeps_its_name_and_a_taken_one_is_an_error(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    run_directory(tmp_path / "models")
+    async with served(db, tmp_path, roots=[str(tmp_path / "models")]) as service:
+        post = service.client.post
+        await post("/inference/training-jobs", json={"output_dir": "run", "name": "mine"})
+        again = await post("/inference/training-jobs", json={"output_dir": "run"})
+        assert (again.status_code, again.json()["name"]) == (201, "mine")
+        taken = {"output_dir": "run", "name": "tiny-classify"}
+        rejected = await post("/inference/training-jobs", json=taken)
+        assert (rejected.status_code, rejected.json()["code"]) == (409, "JOB_NAME_TAKEN")
+        assert rejected.json()["detail"] == "Another training job has this name."
+
+
 async def test_class_names_outside_the_roots_are_not_revealed(db: Database, tmp_path: Path) -> None:
     """Others may have written the arguments of a run, and responses contain the class names."""
     (tmp_path / "secret.txt").write_text("root:x:0\ndaemon:x:1\n")
