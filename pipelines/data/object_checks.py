@@ -157,7 +157,7 @@ class ObjectChecks:
 
 def _complete(column: pa.ListArray) -> npt.NDArray[np.bool_]:
     """Return True for each row with a list that has no null in it."""
-    complete = pc.is_valid(column).to_numpy(zero_copy_only=False).copy()
+    complete = np.array(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
     missing = pc.is_null(column.flatten()).to_numpy(zero_copy_only=False)
     complete[pc.list_parent_indices(column).to_numpy()[missing]] = False
     return complete

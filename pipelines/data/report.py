@@ -31,6 +31,7 @@ class PassedOver(StrEnum):
     DUPLICATE = "duplicate"
     NO_LABEL = "no_label"
     FURTHER_FIELD = "further_field"
+    NOT_LISTED = "not_listed"
     EXCLUDED_CLASS = "excluded_class"
     LIMIT = "limit"
 
@@ -54,6 +55,7 @@ _SPOKEN = {
     PassedOver.DUPLICATE: "duplicates",
     PassedOver.NO_LABEL: "without a label",
     PassedOver.FURTHER_FIELD: "further pictures of samples, such as x.seg.png beside x.jpg",
+    PassedOver.NOT_LISTED: "images that the annotation file does not list",
     PassedOver.EXCLUDED_CLASS: "excluded by model.class_map",
     PassedOver.LIMIT: "beyond dataset.limit",
 }

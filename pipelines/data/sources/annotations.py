@@ -162,6 +162,14 @@ def mask_area(counts: bytes, height: int, width: int) -> float:
     return float(mask.area({"size": [height, width], "counts": counts}))
 
 
+def mask_box(counts: bytes, height: int, width: int) -> tuple[float, float, float, float]:
+    """Return the corners x1, y1, x2, y2 of the smallest box around a mask."""
+    from hotcoco import mask
+
+    x, y, w, h = (float(v) for v in mask.toBbox({"size": [height, width], "counts": counts}))
+    return x, y, x + w, y + h
+
+
 def _counts(rle: Any) -> bytes:
     counts = rle["counts"]
     return counts.encode() if isinstance(counts, str) else bytes(counts)

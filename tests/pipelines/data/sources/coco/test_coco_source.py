@@ -15,55 +15,16 @@ from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.coco.coco_source import CocoSource
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected
-from tests.pipelines.making import write_image
-
-Document = dict[str, Any]
-WIDTH, HEIGHT = 40, 30
-
-
-def annotation(image: int, category: int = 7, **keys: Any) -> Document:
-    return {
-        "image_id": image,
-        "category_id": category,
-        "bbox": [2.0, 3.0, 10.0, 5.0],
-        "area": 50.0,
-        "iscrowd": 0,
-        **keys,
-    }
-
-
-def document(images: int = 5, *annotations: Document) -> Document:
-    return {
-        "images": [
-            {"id": 100 + n, "file_name": f"sub {n % 2}/{n}.png", "width": WIDTH, "height": HEIGHT}
-            for n in range(images)
-        ],
-        "annotations": [{**one, "id": n} for n, one in enumerate(annotations, 1)],
-        "categories": [
-            {"id": 90, "name": "dog"}, {"id": 7, "name": "cat"}, {"id": 13, "name": "bird"},
-        ],
-    }  # fmt: skip
-
-
-def config_of(root: Path, content: Document | str) -> DatasetConfig:
-    (root / "images").mkdir(exist_ok=True)
-    text = content if isinstance(content, str) else json.dumps(content)
-    (root / "set.json").write_text(text)
-    if isinstance(content, dict):
-        for image in content.get("images") or []:
-            write_image(root / "images" / image["file_name"], size=(WIDTH, HEIGHT))
-    return DatasetConfig(
-        format="coco", path=str(root / "images"), annotations=str(root / "set.json")
-    )
-
-
-def opened(root: Path, content: Document | str) -> Source:
-    return open_source(config_of(root, content))
-
-
-def found(root: Path, *annotations: Document, images: int = 5) -> dict[str, list[Any]]:
-    source = opened(root, document(images, *annotations))
-    return collected(source, source.describe())
+from tests.pipelines.data.sources.coco.making import (
+    HEIGHT,
+    WIDTH,
+    Document,
+    annotation,
+    config_of,
+    document,
+    found,
+    opened,
+)
 
 
 class TestCocoContract(SourceContract):
@@ -133,13 +94,14 @@ def test_masks_are_pycocotools_own(tmp_path: Path) -> None:
     assert masks == [expected, [], [], [], []]
 
 
-def test_a_box_without_an_outline_among_masks_is_its_own(tmp_path: Path) -> None:
-    masks = found(tmp_path, annotation(100, segmentation=[[0, 0, 5, 0, 5, 5]]), annotation(101))
-    from pycocotools import mask as rle
-
-    counts = masks["true_masks"][1][0]
-    assert rle.area({"size": [HEIGHT, WIDTH], "counts": counts}) == 50
-    assert rle.toBbox({"size": [HEIGHT, WIDTH], "counts": counts}).tolist() == [2, 3, 10, 5]
+def test_an_image_with_an_object_without_an_outline_has_no_masks(tmp_path: Path) -> None:
+    outline: Document = {"segmentation": [[0, 0, 5, 0, 5, 5]]}
+    rows = found(
+        tmp_path, annotation(100, **outline), annotation(101, **outline), annotation(101),
+        annotation(102, **outline, iscrowd=1),
+    )  # fmt: skip
+    assert [masks and len(masks) for masks in rows["true_masks"]] == [1, None, 1, [], []]
+    assert [len(boxes) for boxes in rows["true_boxes"]] == [1, 2, 1, 0, 0]
 
 
 def test_keypoints_are_triples_of_x_y_and_visibility(tmp_path: Path) -> None:
@@ -154,26 +116,33 @@ def test_keypoints_are_triples_of_x_y_and_visibility(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "error"),
     [
-        ({"category_id": 8}, "LABEL_RANGE: annotation 2: category 8 does not exist"),
         ({"bbox": [0, 0, -1, 5]}, "LABEL_INVALID: annotation 2: the box has a negative size"),
         ({"bbox": [0, float("nan"), 1, 5]}, "LABEL_INVALID: annotation 2: a coordinate is not"),
         ({"bbox": [0, 0, float("inf"), 5]}, "LABEL_INVALID: annotation 2: a coordinate is not"),
-        ({"bbox": [0, 0, 5]}, "LABEL_INVALID: an annotation is malformed"),
-        ({"bbox": None}, "LABEL_INVALID: an annotation is malformed"),
-        ({"bbox": ["a", 0, 5, 5]}, "LABEL_INVALID: an annotation is malformed"),
-        ({"category_id": None}, "LABEL_INVALID: an annotation is malformed"),
+        ({"bbox": [0, 0, 5]}, "LABEL_INVALID: annotation 2: bbox has 3 values. Expected x, y, "),
+        ({"bbox": None}, "LABEL_INVALID: annotation 2: it has neither a box nor an outline"),
+        ({"bbox": ["a", 0, 5, 5]}, "LABEL_INVALID: annotation 2: bbox is 'a'. Expected a number"),
+        ({"bbox": [True, 0, 5, 5]}, "LABEL_INVALID: annotation 2: bbox is True. Expected a number"),
+        ({"bbox": 5}, "LABEL_INVALID: annotation 2: bbox is 5. Expected a list of numbers"),
+        ({"category_id": None}, "LABEL_INVALID: annotation 2: category_id is None"),
+        ({"iscrowd": 2}, "LABEL_INVALID: annotation 2: iscrowd is 2. Expected 0 or 1"),
+        ({"ignore": "no"}, "LABEL_INVALID: annotation 2: ignore is 'no'. Expected 0 or 1"),
+        ({"area": "big"}, "LABEL_INVALID: annotation 2: area is 'big'. Expected a number"),
         ({"area": -3}, "LABEL_INVALID: annotation 2: the area is -3"),
         ({"area": float("nan")}, "LABEL_INVALID: annotation 2: the area is nan"),
         ({"keypoints": [1, 2]}, "LABEL_INVALID: annotation 2: the keypoints are malformed"),
         ({"segmentation": [[1, 2, 3, 4]]}, "LABEL_INVALID: "),
-        ({"segmentation": {"size": [1, 1], "counts": [1]}}, "LABEL_INVALID: the mask has the size"),
+        ({"segmentation": {"size": [1, 1], "counts": [1]}},
+         "LABEL_INVALID: annotation 2: the mask has the size [1, 1], the image [30, 40]"),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": 5}}, "LABEL_INVALID: "),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [5]}}, "LABEL_INVALID: "),
         ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "\u00e9"}}, "LABEL_INVALID: "),
-        ({"segmentation": "outline"}, "LABEL_INVALID: "),
-        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "LABEL_INVALID: "),
+        ({"segmentation": "outline"}, "LABEL_INVALID: annotation 2: segmentation is 'outline'."),
+        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "LABEL_INVALID: annotation 2: "),
+        ({"segmentation": [[]]}, "LABEL_INVALID: annotation 2: a polygon has fewer than three"),
+        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "LABEL_INVALID: annotation 2: a polygon has"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_label_costs_its_image_alone(tmp_path: Path, keys: Document, error: str) -> None:
     rows = found(tmp_path, annotation(100), annotation(101, **keys), annotation(101))
     assert rows["label_error"][1].startswith(error)
