@@ -30,8 +30,9 @@ def report_of(path: Path, exclude: frozenset[str] = frozenset(), **options: Any)
 def adds_up(report: dict[str, Any]) -> bool:
     passed = sum(one["count"] for one in report["passed_over"].values())
     used: int = report["annotations"]["used"]
-    found: int = report["found"]
-    return found == report["used"] + passed and used == sum(report["classes"].values())
+    return bool(
+        report["found"] == report["used"] + passed and used == sum(report["classes"].values())
+    )
 
 
 class Objects(Source):
