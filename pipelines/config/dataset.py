@@ -39,6 +39,14 @@ StorageOptions = Annotated[
 ]
 
 
+class ColumnsConfig(Section):
+    """Columns of a manifest; null: found by their usual names."""
+
+    path: str | None = Field(None, description="Column with the path of the image.")
+    label: str | None = Field(None, description="Column with the label.")
+    id: str | None = Field(None, description="Column with the image id.")
+
+
 class DatasetConfig(Section):
     """The images and their ground truth."""
 
@@ -65,6 +73,9 @@ class DatasetConfig(Section):
     )
     root: Location | None = Field(
         None, description="Folder for relative paths in a manifest or list."
+    )
+    columns: ColumnsConfig = Field(
+        default_factory=ColumnsConfig, description="Columns of a manifest."
     )
     class_order: Literal["natural", "lexicographic"] = Field(
         "natural", description="Order of class folders: 1, 2, 10 or 1, 10, 2."
@@ -100,6 +111,9 @@ class ImagesConfig(Section):
     )
     root: Location | None = Field(
         None, description="Folder for relative paths in a manifest or list."
+    )
+    columns: ColumnsConfig = Field(
+        default_factory=ColumnsConfig, description="Columns of a manifest."
     )
     follow_links: StrictBool = Field(False, description="Accept links to files outside the folder.")
     limit: PositiveInt | None = Field(

@@ -175,6 +175,7 @@ def _dataset(config: ImagesConfig, path: str) -> DatasetConfig:
         format=config.format,
         path=path,
         root=config.root,
+        columns=config.columns,
         follow_links=config.follow_links,
         limit=config.limit,
         strict=config.strict,

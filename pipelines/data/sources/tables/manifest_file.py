@@ -1,33 +1,31 @@
 """Manifest file: Parquet or CSV with the columns path, label and any others.
 
-Parquet is streamed by record batch, CSV by pyarrow's reader. ``path`` (or ``image_path``,
-``location``, ``filename``, ``file_name``) is an address, an absolute path, or relative to
-``dataset.root`` (default: the manifest's folder). ``image_id``, ``size``, ``mtime_ns`` and
-``content_hash`` (or ``sha256``) are used if they exist; all other columns are kept as
-``meta_<column>``.
+Parquet is streamed by record batch, CSV by pyarrow's reader. The path is an address, an absolute
+path, or relative to ``dataset.root`` (default: the manifest's folder); `columns` lists the names of
+its column and of that of the label. ``image_id``, ``size``, ``mtime_ns`` and ``content_hash`` (or
+``sha256``) are used if they exist; all other columns are kept as ``meta_<column>``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.data.manifest_reader import CLASSES_KEY
+from snellen.pipelines.data.manifest_reader import CLASSES_KEY, ROOT_KEY
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
-from snellen.pipelines.data.sources.file_listing import sort_key
-from snellen.pipelines.storage.address import ADDRESS_PATTERN, check_addresses
-from snellen.pipelines.storage.remote_path import Place
+from snellen.pipelines.data.sources.file_listing import sort_key, unescape_id
+from snellen.pipelines.data.sources.tables.column_types import text_of, value_type, whole_numbers
+from snellen.pipelines.data.sources.tables.columns import Columns, find_columns
+from snellen.pipelines.data.sources.tables.table_files import CSV_SUFFIXES, TableFile, open_table
+from snellen.pipelines.storage.address import ADDRESS_PATTERN, check_addresses, is_remote
+from snellen.pipelines.storage.remote_path import Place, RemotePath
 
-_PATH_COLUMNS = ("path", "image_path", "location", "filename", "file_name")
-_LABEL_COLUMNS = ("label", "class", "class_name", "target")
 _NESTED = (
     "true_boxes",
     "true_masks",
@@ -40,12 +38,12 @@ _PLACE = ("shard", "offset", "length")
 _HASH_COLUMNS = ("content_hash", "sha256")
 _SHA256 = "^[0-9a-f]{64}$"
 _OWN_COLUMNS = (
-    *("image_id", "size", "mtime_ns", "image_index", "label_id"),
+    *("size", "mtime_ns", "image_index", "label_id"),
     *_HASH_COLUMNS,
     *_NESTED,
     *_PLACE,
 )
-_BATCH = 65_536
+_CHECKED = 16
 
 
 class ManifestSource(Source):
@@ -53,18 +51,19 @@ class ManifestSource(Source):
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
-        """Return True for a .parquet, .pq or .csv file."""
-        return path.suffix.lower() in {".parquet", ".pq", ".csv"} and path.is_file()
+        """Return True for a .parquet, .pq, .csv or .tsv file."""
+        return path.suffix.lower() in {".parquet", ".pq", *CSV_SUFFIXES} and path.is_file()
 
     def describe(self) -> DatasetInfo:
         """Read the schema and scan the label column for its distinct values.
 
         Raises:
-            InputError: an unreadable file, or one without a path column.
+            InputError: DATASET_UNREADABLE; DATASET_COLUMNS as `find_columns`, or for labels that
+                are no class each; DATASET_CLASSES for boxes without class names.
         """
-        schema = self._schema()
-        path_column, label_column = self._columns(schema)
-        taken = {path_column, label_column, *_OWN_COLUMNS}
+        table, columns = self._table
+        schema = table.schema
+        taken = {columns.path, columns.label, columns.id, *_OWN_COLUMNS}
         meta = tuple(
             pa.field(f"meta_{field.name.removeprefix('meta_')}", field.type)
             for field in schema
@@ -80,7 +79,7 @@ class ManifestSource(Source):
                     f"dataset.path: '{self._path}' has boxes but no class names. Expected them in "
                     f"the file's metadata ({CLASSES_KEY}), where `snellen manifest` writes them.",
                 )
-            classes, are_ids = self._classes(schema, label_column)
+            classes, are_ids = self._classes(table, columns.label)
         root = self.place(self.config.root, "root") if self.config.root else None
         return DatasetInfo(
             root=root or self._path.parent,
@@ -92,17 +91,25 @@ class ManifestSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Yield record batches of up to 65,536 rows, as Arrow columns."""
-        path_column, label_column = self._columns(self._schema())
+        """Yield record batches as Arrow columns.
+
+        Raises:
+            InputError: DATASET_UNREADABLE; DATASET_COLUMNS for a row without a path;
+                DATASET_IMAGES_NOT_FOUND if none of the first images exists.
+        """
+        table, names = self._table
         root = str(info.root)
         index = pa.array(info.classes or (), pa.string())
-        for batch in self._stream():
-            paths = batch.column(path_column).cast(pa.string())
-            check_addresses(paths, str(self._path))
-            labels = self._labels(batch, label_column)
+        first = True
+        for batch in table.batches():
+            paths = self._paths(batch.column(names.path))
+            if first:
+                self._check_first(paths, info.root)
+                first = False
+            labels = self._labels(batch, names.label)
             columns: dict[str, Sequence[Any]] = {
-                "image_id": self._ids(batch, paths, root),
-                "location": _absolute(paths, root),
+                "image_id": self._ids(batch, names.id, paths, root),
+                "location": _absolute(paths, root, escaped=self._is_own),
                 "size": _optional(batch, "size", pa.int64()),
                 "mtime_ns": _optional(batch, "mtime_ns", pa.int64()),
                 "content_hash": self._hashes(batch),
@@ -123,73 +130,65 @@ class ManifestSource(Source):
     def _path(self) -> Place:
         return self.place(self.config.path)
 
+    @property
+    def _is_own(self) -> bool:
+        """True for a manifest that Snellen wrote."""
+        return ROOT_KEY.encode() in (self._table[0].schema.metadata or {})
+
     def _stored_classes(self, schema: pa.Schema) -> tuple[str, ...] | None:
         """Return the classes in the metadata of a manifest that Snellen wrote."""
         stored = (schema.metadata or {}).get(CLASSES_KEY.encode())
         return None if stored is None else tuple(json.loads(stored))
 
-    def _is_csv(self) -> bool:
-        return self._path.suffix.lower() == ".csv"
-
-    def _schema(self) -> pa.Schema:
-        try:
-            if self._is_csv():
-                with self._open_csv() as reader:
-                    return reader.schema
-            with self._open_parquet() as file:
-                return file.schema_arrow
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            raise InputError(
-                "DATASET_UNREADABLE",
-                f"dataset.path: '{self._path}' cannot be read: {error}. Expected Parquet or CSV.",
-            ) from None
-
-    def _open_csv(self) -> pa_csv.CSVStreamingReader:
+    @cached_property
+    def _table(self) -> tuple[TableFile, Columns]:
+        table = open_table(self._path)
+        columns = find_columns(
+            table.names, self.config.columns, str(self._path), labels=self.reads_labels
+        )
         # Labels are always text: 007 is a name, and a later block may not look like a number.
-        text = dict.fromkeys(
-            (*_PATH_COLUMNS, *_LABEL_COLUMNS, "image_id", *_HASH_COLUMNS), pa.string()
-        )
-        return pa_csv.open_csv(
-            self._path if isinstance(self._path, Path) else self._path.open(),
-            convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=True),
-        )
+        named = (columns.path, columns.label, columns.id, *_HASH_COLUMNS)
+        table.keep_text([name for name in named if name is not None])
+        return table, columns
 
-    def _open_parquet(self) -> pq.ParquetFile:
-        path = self._path
-        return pq.ParquetFile(path if isinstance(path, Path) else path.open())
-
-    def _stream(self) -> Iterator[pa.RecordBatch]:
-        try:
-            if self._is_csv():
-                with self._open_csv() as reader:
-                    yield from reader
-                return
-            with self._open_parquet() as file:
-                yield from file.iter_batches(batch_size=_BATCH)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(
-                "DATASET_UNREADABLE",
-                f"dataset.path: '{self._path}' cannot be read: {error}. Expected Parquet or CSV.",
-            ) from None
-
-    def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
-        names = set(schema.names)
-        path = next((name for name in _PATH_COLUMNS if name in names), None)
-        if path is None:
+    def _paths(self, cells: pa.Array) -> pa.Array:
+        paths = text_of(cells)
+        empty = pc.or_kleene(pc.is_null(paths), pc.equal(paths, ""))
+        if pc.any(empty).as_py():
             raise InputError(
                 "DATASET_COLUMNS",
-                f"dataset.path: '{self._path}' has the columns {', '.join(schema.names)}, none of "
-                f"which is a path. Expected one of {', '.join(_PATH_COLUMNS)}.",
+                f"dataset.path: '{self._path}' has a row without a path. Expected one image per "
+                "row. Remove the row.",
             )
-        return path, next((name for name in _LABEL_COLUMNS if name in names), None)
+        check_addresses(paths, str(self._path))
+        return paths
+
+    def _check_first(self, paths: pa.Array, root: Place) -> None:
+        """Reject a table of local images if none of the first ones exists."""
+        first = paths.slice(0, _CHECKED).to_pylist()
+        if isinstance(root, RemotePath) or any(map(is_remote, first)):
+            return
+        tried = [root / (unescape_id(path) if self._is_own else path) for path in first]
+        if tried and not any(path.exists() for path in tried):
+            raise InputError(
+                "DATASET_IMAGES_NOT_FOUND",
+                f"dataset.path: none of the first {len(tried)} images of '{self._path}' exists; "
+                f"the first is '{tried[0]}'. Expected paths below '{root}', or absolute ones. Set "
+                "dataset.root to the folder that the paths start from.",
+            )
 
     def _labels(self, batch: pa.RecordBatch, column: str | None) -> pa.Array:
         if column is None:
             return pa.nulls(batch.num_rows, pa.string())
-        labels = batch.column(column)
-        if pa.types.is_dictionary(labels.type):
-            labels = labels.cast(labels.type.value_type)
-        return labels.cast(pa.string())
+        try:
+            return text_of(whole_numbers(batch.column(column)))
+        except pa.ArrowException as error:
+            raise InputError(
+                "DATASET_COLUMNS",
+                f"dataset.path: '{self._path}' has the column {column} of type "
+                f"{batch.column(column).type}, which cannot be a label: {error}. Expected one "
+                "class name or class id per row. Set dataset.columns={label: COLUMN}.",
+            ) from None
 
     def _hashes(self, batch: pa.RecordBatch) -> pa.Array:
         """Return the hashes of the images in lower case; empty ones are null."""
@@ -208,40 +207,36 @@ class ManifestSource(Source):
             )
         return found
 
-    def _classes(
-        self, schema: pa.Schema, column: str | None
-    ) -> tuple[tuple[str, ...] | None, bool]:
+    def _classes(self, table: TableFile, column: str | None) -> tuple[tuple[str, ...] | None, bool]:
         if column is None:
             return None, False
         distinct: set[str] = set()
-        for batch in self._label_stream(column):
+        for batch in table.batches([column]):
             distinct.update(v for v in pc.unique(self._labels(batch, column)).to_pylist() if v)
-        are_ids = pa.types.is_integer(schema.field(column).type)
+        kind = value_type(table.schema.field(column).type)
+        are_ids = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         key = sort_key("natural" if are_ids else self.config.class_order)
         return tuple(sorted(distinct, key=key)), are_ids  # type: ignore[arg-type]
 
-    def _label_stream(self, column: str) -> Iterator[pa.RecordBatch]:
-        if self._is_csv():
-            yield from self._stream()
-            return
-        with self._open_parquet() as file:
-            yield from file.iter_batches(batch_size=_BATCH, columns=[column])
-
-    def _ids(self, batch: pa.RecordBatch, paths: pa.Array, root: str) -> pa.Array:
-        if "image_id" in batch.schema.names:
-            return batch.column("image_id").cast(pa.string())
+    def _ids(
+        self, batch: pa.RecordBatch, column: str | None, paths: pa.Array, root: str
+    ) -> pa.Array:
+        if column is not None:
+            return text_of(batch.column(column))
         prefix = f"{root}/"
         inside = pc.starts_with(paths, prefix)
-        return pc.if_else(inside, pc.utf8_slice_codeunits(paths, len(prefix)), paths)
+        relative = pc.if_else(inside, pc.utf8_slice_codeunits(paths, len(prefix)), paths)
+        return pc.replace_substring_regex(relative, "^(\\./)+", "")
 
 
-def _absolute(paths: pa.Array, root: str) -> pa.Array:
+def _absolute(paths: pa.Array, root: str, *, escaped: bool) -> pa.Array:
     whole = pc.if_else(
         pc.match_substring_regex(paths, f"^/|{ADDRESS_PATTERN}"),
         paths,
         pc.binary_join_element_wise(root, paths, "/"),
     )
-    return pc.replace_substring(whole, "\\", "\\\\")  # as escape_id does
+    # As escape_id does; manifests that Snellen wrote have escaped locations already.
+    return whole if escaped else pc.replace_substring(whole, "\\", "\\\\")
 
 
 def _optional(batch: pa.RecordBatch, name: str, kind: pa.DataType) -> pa.Array:

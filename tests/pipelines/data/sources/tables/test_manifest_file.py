@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,13 @@ import pytest
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.base import Source
+from snellen.pipelines.data.sources.file_listing import unescape_id
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected
-from tests.pipelines.making import grey_folder
+from tests.pipelines.data.listed import Listed
+from tests.pipelines.making import grey_folder, write_image
 
 
 def columns(root: Path) -> dict[str, list[Any]]:
@@ -144,3 +149,97 @@ def test_a_csv_row_with_too_many_cells(root: Path) -> None:
     (root / "set.csv").write_text("path,label\na.png,cat\nb.png,dog,extra\n")
     with pytest.raises(InputError, match="Expected 2 columns, got 3"):
         opened(root / "set.csv").describe()
+
+
+PATHS = {
+    "O-string": pa.string(),
+    "O-large-string": pa.large_string(),
+    "O-dictionary": pa.dictionary(pa.int32(), pa.string()),
+    "O-dictionary-of-large-strings": pa.dictionary(pa.int8(), pa.large_string()),
+    "O-binary": pa.binary(),
+    "O-large-binary": pa.large_binary(),
+}
+
+
+@pytest.mark.parametrize("kind", PATHS.values(), ids=PATHS)
+def test_text_of_any_arrow_type(root: Path, kind: pa.DataType) -> None:
+    data = columns(root)
+    table = pa.table({name: pa.array(data[name]).cast(kind) for name in ("path", "label")})
+    found = Listed(written(root, table))
+    assert found.labels == dict(zip(data["path"], data["label"], strict=True))
+    assert found.info.classes == ("cat", "dog")
+    assert not found.info.labels_are_ids
+
+
+NUMBERS = {
+    "O-int64": (pa.array([2, 10, 1, 2, 1, 1]), ["2", "10", "1", "2", "1", "1"]),
+    "O-uint8": (pa.array([2, 10, 1, 2, 1, 1], pa.uint8()), ["2", "10", "1", "2", "1", "1"]),
+    "O-float": (pa.array([2.0, 10.0, 1.0, 2.0, 1.0, None]), ["2", "10", "1", "2", "1", None]),
+    "O-float-of-a-data-frame": (
+        pa.array([2.0, 10.0, 1.0, 2.0, 1.0, float("nan")]), ["2", "10", "1", "2", "1", None],
+    ),
+    "O-float32": (pa.array([2, 10, 1, 2, 1, 1], pa.float32()), ["2", "10", "1", "2", "1", "1"]),
+    "O-dictionary-of-ids": (
+        pa.array([2, 10, 1, 2, 1, 1]).dictionary_encode(), ["2", "10", "1", "2", "1", "1"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("labels", "expected"), NUMBERS.values(), ids=NUMBERS)
+def test_class_ids_of_any_arrow_type(root: Path, labels: pa.Array, expected: list[str]) -> None:
+    found = Listed(written(root, pa.table({"path": columns(root)["path"], "label": labels})))
+    assert found.column("label") == expected
+    assert (found.info.classes, found.info.labels_are_ids) == (("1", "2", "10"), True)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pa.array([1.5, 1.0, 2.0, 1.0, 2.0, 1.0]),
+        pa.array([["cat"], ["dog"], [], [], [], []]),
+        pa.array([{"name": "cat"}] * 6),
+        pa.array([b"\xff"] * 6),
+    ],
+    ids=["O-fraction", "O-lists", "O-structures", "O-bytes"],
+)
+def test_a_column_that_cannot_be_a_label(root: Path, labels: pa.Array) -> None:
+    path = written(root, pa.table({"path": columns(root)["path"], "label": labels}))
+    with pytest.raises(
+        InputError, match=r"which cannot be a label: .*Expected one class"
+    ) as caught:
+        Listed(path)
+    assert caught.value.code == "DATASET_COLUMNS"
+
+
+def test_times_and_other_types_are_kept(root: Path) -> None:
+    now = datetime.datetime(2026, 1, 2, 3, 4, 5, 678_901)
+    meta = {
+        "at": pa.array([now] * 6, pa.timestamp("us")),
+        "zoned": pa.array([now] * 6, pa.timestamp("ms", "UTC")),
+        "day": pa.array([now.date()] * 6),
+        "tags": pa.array([["a", "b"]] * 6),
+        "site": pa.array(["x"] * 6).dictionary_encode(),
+    }
+    found = Listed(written(root, pa.table({"path": columns(root)["path"], **meta})))
+    for field in found.info.meta_fields:
+        name = field.name.removeprefix("meta_")
+        assert field.type == meta[name].type
+        assert found.column(field.name) == meta[name].to_pylist()
+
+
+def test_a_duplicate_column_of_a_parquet_file(root: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["x"])] * 3, names=["path", "label", "label"])
+    with pytest.raises(InputError, match="has the column 'label' 2 times"):
+        Listed(written(root, table))
+
+
+def test_a_manifest_of_names_with_escaped_bytes_finds_its_images(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "cat"
+    write_image(folder / "back\\slash.png")
+    write_image(folder / "plain.png")
+    os.rename(folder / "plain.png", os.fsencode(folder) + b"/\xff.png")  # noqa: PTH104
+    source = opened(tmp_path / "data")
+    write_manifest(source, source.describe(), tmp_path / "m.parquet")
+    again = Listed(tmp_path / "m.parquet")
+    assert again.ids == [r"cat/back\\slash.png", r"cat/\xff.png"]
+    assert all(Path(unescape_id(location)).is_file() for location in again.column("location"))
