@@ -46,7 +46,9 @@ def dry_run(context: RunContext) -> dict[str, Any]:
             "weights": info.weights,
             "epoch": info.epoch,
             "classes": info.num_classes,
+            "class_names_source": info.class_names_source,
             "parameters": info.parameters,
+            "input_shape": list(info.input_shape),
             "preprocess": info.preprocess,
         },
         "dataset": {

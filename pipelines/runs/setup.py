@@ -136,6 +136,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
             "operating": operating and asdict(operating),
             "weights": model.info.weights,
             "preprocessing": model.info.preprocess,
+            "input_shape": list(model.info.input_shape),
             "max_detections": model.info.max_detections,
         },
         config=config.model_dump(mode="json"),
@@ -239,4 +240,5 @@ def _drop_damaged(owned: OwnedRun, folder: Path) -> None:
     if problems:
         listed = ", ".join(f"{p.file} ({p.problem})" for p in problems[:5])
         context.reporter.note(f"{len(problems)} units will be scored again: {listed}")
+        owned.damaged = True
         drop_units(context.db, lease, [problem.unit_id for problem in problems])

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.finite import finite_or_none
 
+_PIPED_WIDTH = 400
+"""Characters per line where nobody reads on a screen: tables take what they need of it."""
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -21,10 +24,10 @@ def stderr_console() -> Console:
 
 
 def stdout_console() -> Console:
-    """Create the console for tables."""
+    """Create the console for tables; piped tables have their full width."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 
 
 def print_json(document: Any) -> None:

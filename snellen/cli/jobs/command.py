@@ -73,7 +73,7 @@ def register_command(
     else:
         job = register_directory(db, directory, name=name, class_names=names)
     document = describe_job(job)
-    from snellen.cli.results.tables import job_table
+    from snellen.cli.jobs.tables import job_table
 
     show(document, lambda: [job_table(document, validation_results(db, job.id))], as_json=as_json)
 
@@ -91,7 +91,7 @@ def jobs_command(
     from snellen.store.jobs import list_training_jobs
 
     documents = [describe_job(job) for job in list_training_jobs(open_database(database))]
-    from snellen.cli.results.tables import jobs_table
+    from snellen.cli.jobs.tables import jobs_table
 
     show(documents, lambda: [jobs_table(documents)], as_json=as_json)
 

@@ -212,8 +212,8 @@ def predictions_command(
     if verify:
         _verify(db, found, as_json=as_json, debug=debug)
         return
-    from snellen.metrics.class_filter import choose_class
     from snellen.analysis.reader import open_results
+    from snellen.metrics.class_filter import choose_class
 
     results = open_results(db, found)
     names = found.class_names or []

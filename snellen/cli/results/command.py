@@ -133,9 +133,9 @@ def images_command(
 
     Example: snellen images latest --incorrect --sort confidence --desc
     """
-    from snellen.metrics.class_filter import choose_class
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
+    from snellen.metrics.class_filter import choose_class
 
     db, found = open_run(database, run)
     results = open_results(db, found)

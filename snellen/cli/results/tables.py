@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rich.console import RenderableType
@@ -12,10 +11,33 @@ from rich.table import Table
 
 from snellen.cli.dataset_tables import report_table
 from snellen.store.parquet.results import Page
-from snellen.store.views import ValidationView
 
 _PER_CLASS_SHOWN = 20
 _CONFUSION_SHOWN = 30
+
+
+def preprocessing_text(settings: Mapping[str, Any]) -> str:
+    """Return the resolved preprocessing of a model in one line, the source last."""
+    shown = {key: value for key, value in settings.items() if value not in (None, {}, [])}
+    source = shown.pop("source", None)
+    words = [f"{key} {_plain(value)}" for key, value in shown.items()]
+    return ", ".join(words) + (f" (from {source})" if source else "")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " x ".join(_plain(one) for one in value) if _is_size(value) else str(list(value))
+    return (
+        f"{value:g}"
+        if isinstance(value, float)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _is_size(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
 def number(value: Any) -> str:
@@ -86,6 +108,9 @@ def _particulars(run: dict[str, Any]) -> Table:
         "sha256": fingerprint.get("checkpoint_sha256"),
         "dataset": run["dataset_path"],
         "split": run["dataset_split"],
+        "weights": resolved.get("weights"),
+        "input": _plain(resolved.get("input_shape") or ()),
+        "preprocessing": preprocessing_text(resolved.get("preprocessing") or {}),
         "plan": "; ".join(resolved.get("reasons", [])),
         "classes": "; ".join((run.get("class_map") or {}).get("notes", [])) or None,
         "versions": ", ".join(f"{k} {v}" for k, v in (fingerprint.get("versions") or {}).items()),
@@ -99,12 +124,33 @@ def _particulars(run: dict[str, Any]) -> Table:
     return table
 
 
+_CLASS_COLUMNS = {
+    "AP": "AP50-95",
+    "AP50": "AP50",
+    "AR_100": "AR",
+    "mask_AP": "mask AP50-95",
+    "mask_AP50": "mask AP50",
+    "oks_AP": "OKS AP50-95",
+    "oks_AP50": "OKS AP50",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "f1",
+    "support": "support",
+    "predicted": "predicted",
+}
+"""Key in ``per_class_metrics`` -> column; only columns with a value are shown."""
+
+
 def _per_class(classes: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="per class")
     table.add_column("class", overflow="fold")
-    columns = ("precision", "recall", "f1", "support", "predicted")
+    columns = [
+        key
+        for key in _CLASS_COLUMNS
+        if any(values.get(key) is not None for values in classes.values())
+    ]
     for key in columns:
-        table.add_column(key, justify="right")
+        table.add_column(_CLASS_COLUMNS[key], justify="right")
     for name, values in classes.items():
         table.add_row(escape(name), *(number(values.get(key)) for key in columns))
     return table
@@ -128,9 +174,12 @@ def _confusion(run: dict[str, Any]) -> RenderableType:
 def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
     """Build the table of runs, one run per line."""
     table = Table()
-    for name in ("id", "name", "status", "result", "images", "failed", "started"):
+    for name in (
+        *("id", "name", "status", "result", "dataset", "checkpoint", "images", "failed"),
+        "started",
+    ):
         side: Literal["left", "right"] = "right" if name in {"id", "images", "failed"} else "left"
-        table.add_column(name, justify=side, no_wrap=name != "name", overflow="fold")
+        table.add_column(name, justify=side, no_wrap=name not in _WRAPPED, overflow="fold")
     for run in runs:
         metric = run["primary_metric_name"]
         table.add_row(
@@ -138,11 +187,22 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
             escape(run["name"] or ""),
             run["status"],
             f"{metric} {number(run['primary_metric_value'])}" if metric else "-",
+            escape(short_path(run["dataset_path"])),
+            escape(short_path(run["checkpoint_path"])),
             number(run["total_images"]),
             number(run["failed_images"]),
             (run["started_at"] or "-")[5:16].replace("T", " "),
         )
     return table
+
+
+_WRAPPED = {"name", "dataset", "checkpoint"}
+
+
+def short_path(path: str | None) -> str:
+    """Return the last two parts of a path or an address, which tell it from most others."""
+    parts = [part for part in (path or "").split("/") if part]
+    return "/".join(parts[-2:]) or "-"
 
 
 def images_table(page: Page, offset: int) -> Table:
@@ -208,40 +268,6 @@ def slices_table(
     return table
 
 
-def job_table(job: dict[str, Any], epochs: Sequence[ValidationView]) -> Table:
-    """Build the table of a training job and its checkpoints."""
-    table = Table(
-        title=f"training job {job['id']} · {escape(job['name'])}",
-        caption=f"{job['framework']} {job['model_name'] or ''} · {len(epochs)} epochs recorded · "
-        f"{len(job['class_names'] or [])} class names\n{escape(job['output_dir'] or '')}",
-    )
-    for name in ("checkpoint", "epoch", "metric", "file"):
-        table.add_column(name)
-    for entry in job["checkpoints"]:
-        file = Path(entry["path"])
-        table.add_row(
-            entry["name"], number(entry["epoch"]), number(entry["metric"]), escape(file.name)
-        )
-    return table
-
-
-def jobs_table(jobs: Sequence[dict[str, Any]]) -> Table:
-    """Build the table of training jobs, one job per line."""
-    table = Table()
-    for name in ("id", "name", "framework", "task", "model", "checkpoints"):
-        table.add_column(name, overflow="fold")
-    for job in jobs:
-        table.add_row(
-            str(job["id"]),
-            escape(job["name"]),
-            job["framework"],
-            job["task_type"].removeprefix("image_"),
-            escape(job["model_name"] or "-"),
-            str(len(job["checkpoints"])),
-        )
-    return table
-
-
 def plan_table(found: dict[str, Any]) -> Table:
     """Build the table of a plan."""
     table = Table(show_header=False, title="plan")
@@ -255,6 +281,10 @@ def plan_table(found: dict[str, Any]) -> Table:
     table.add_row("checkpoint", escape(str(model["checkpoint"])))
     epoch = "" if model["epoch"] is None else f", epoch {model['epoch']}"
     table.add_row("weights", f"{model['weights']}{epoch}")
+    table.add_row("input", _plain(model["input_shape"]))
+    table.add_row("preprocessing", escape(preprocessing_text(model["preprocess"])))
+    if model["class_names_source"]:
+        table.add_row("class names", f"from {escape(str(model['class_names_source']))}")
     classes = f" in {data['classes']} classes" if found["class_map"] is not None else ""
     table.add_row("images", f"{data['images']:,}{where}{classes}")
     for reason in found["plan"]["reasons"]:
