@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from snellen.adapters.adapter_options import parse_options
 from snellen.adapters.base import Adapter, Preprocessor
 from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.checkpoints.local_path import check_local_path
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.description import KEY, MAX_SIDE, Axes, ExportedModel
+from snellen.adapters.exported.class_outputs import check_rows, output_kind
+from snellen.adapters.exported.description import KEY, ExportedModel
 from snellen.adapters.exported.family import FAMILIES, TIMM, YOLO, family_of, parse_description
+from snellen.adapters.exported.opened import Opened, check_axes, probe_images
+from snellen.adapters.exported.output_shapes import misfit
+from snellen.adapters.exported.timm_family import UndescribedFile
 from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
 from snellen.adapters.ultralytics.nms import (
     YoloOptions,
@@ -28,30 +31,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A file that can be run.
+class ExportedOptions(YoloOptions):
+    """Options of exported models: those of YOLO models, and the meaning of a classifier's outputs.
 
     Attributes:
-        run: float32 (N, C, H, W) on the engine's device -> outputs, float32, there as well.
-        axes: of the input: batch, channels, height, width; None where the graph leaves it open.
-        metadata: texts that travel in the file.
-        sha256: of the file.
-        parameters: number of weights.
+        output: what the outputs of a classifier are; ``auto`` reads it from the graph, and takes
+            the outputs of a graph without softmax for logits.
     """
 
-    run: Callable[[Tensor], list[Tensor]]
-    axes: Axes
-    metadata: Mapping[str, Any]
-    sha256: str
-    parameters: int
+    output: Literal["auto", "logits", "probabilities", "log_probabilities"] = "auto"
 
 
 class ExportedAdapter(Adapter):
     """A model in a file that another program runs."""
 
     tasks: ClassVar[frozenset[TaskType]] = frozenset(TaskType)
-    options: ClassVar[type[YoloOptions]] = YoloOptions
+    options: ClassVar[type[ExportedOptions]] = ExportedOptions
     needs_checkpoint: ClassVar[bool] = True
     takes_architecture: ClassVar[bool] = True
     libraries: ClassVar[tuple[str, ...]] = ()
@@ -81,8 +76,8 @@ class ExportedAdapter(Adapter):
         file = check_local_path(self.spec.checkpoint)
         opened = self._open(file)
         model = self._describe(opened, file)
-        self._run, self._batch = opened.run, opened.axes[0]
-        self._model = self._probed(model, file)
+        self._run, self._batch, self._raw = opened.run, opened.axes[0], opened.raw
+        self._model = self._probed(model, opened, file)
         self._check_nms()
         self._place()
         return self._info_of(opened, file), {}
@@ -116,9 +111,18 @@ class ExportedAdapter(Adapter):
         elif "task" in opened.metadata and "names" in opened.metadata:
             model = YOLO.from_properties(opened.metadata, opened.axes, file.stem, imgsz)
         else:
-            model = TIMM.from_architecture(self.spec.architecture, opened.axes, what)
+            model = TIMM.from_settings(
+                UndescribedFile(
+                    file,
+                    opened.axes,
+                    self.spec.architecture,
+                    self.spec.preprocess,
+                    imgsz,
+                    opened.raw,
+                )
+            )
         family = FAMILIES[model.family]
-        _check_axes(model, opened.axes, file)
+        check_axes(model, opened.axes, file)
         family.check_input(model, file)
         if imgsz is not None and model.input_shape[1:] != height_and_width(imgsz):
             raise ConfigError(
@@ -131,20 +135,35 @@ class ExportedAdapter(Adapter):
             return model
         return family.with_overrides(model, self.spec.preprocess)
 
-    def _probed(self, model: ExportedModel, file: Path) -> ExportedModel:
-        """Run one black image, so that a broken file fails here and not on the first image."""
+    def _probed(self, model: ExportedModel, opened: Opened, file: Path) -> ExportedModel:
+        """Run test images, so that a broken file fails here and not on the first image."""
         import torch
 
-        batch = torch.zeros(1, *model.input_shape, device=self.engine.device)
+        classifies = model.task is TaskType.IMAGE_CLASSIFICATION
+        stated = None if self._options.output == "auto" else self._options.output
+        if stated is not None and not classifies:
+            raise ConfigError(
+                "OPTION_INVALID",
+                f"model.options.output is {stated}. Expected auto: '{file.name}' is no classifier.",
+            )
+        batch = probe_images(model.input_shape, raw=opened.raw)[: None if classifies else 1]
         try:
             with torch.inference_mode():
-                outputs = self.run_batches(batch)
+                outputs = self.run_batches(batch.to(self.engine.device))
         except Exception as error:  # its operations may raise anything
             raise invalid(
                 file, f"it does not run: {type(error).__name__}: {str(error)[:300]}"
             ) from error
-        shapes = [tuple(output.shape) for output in outputs]
-        return FAMILIES[model.family].check_outputs(shapes, model, file)
+        if any(len(output) != len(batch) for output in outputs if output.ndim):
+            raise misfit(file, [tuple(o.shape) for o in outputs], f"{len(batch)} rows")
+        checked = FAMILIES[model.family].check_outputs(
+            [tuple(output.shape) for output in outputs], model, file
+        )
+        if not classifies:
+            return checked
+        kind = output_kind(stated, opened.activation, checked.output, file)
+        check_rows(kind, outputs[0].flatten(1), stated=stated is not None, file=file)
+        return checked.model_copy(update={"output": kind})
 
     def _check_nms(self) -> None:
         wanted = self._options.nms
@@ -179,6 +198,9 @@ class ExportedAdapter(Adapter):
         source = f"export of {model.source_framework or 'an unknown'} checkpoint"
         if model.source_sha256:
             source += f" {model.source_sha256[:12]}"
+        weights = f"{source}, {model.weights}" if model.weights else source
+        if model.output != "logits":
+            weights += f"; its outputs are {model.output.replace('_', '-')}"
         libraries = FAMILIES[model.family].libraries
         finds_objects = model.task is not TaskType.IMAGE_CLASSIFICATION
         return ModelInfo(
@@ -193,7 +215,7 @@ class ExportedAdapter(Adapter):
             flops_per_image=model.flops_per_image,
             checkpoint_path=str(file),
             checkpoint_sha256=opened.sha256,
-            weights=f"{source}, {model.weights}" if model.weights else source,
+            weights=weights,
             epoch=model.epoch,
             preprocess=model.preprocess,
             versions={name: version(name) for name in dict.fromkeys((*self.libraries, *libraries))},
@@ -208,13 +230,14 @@ class ExportedAdapter(Adapter):
         return self._reader.normalised(batch.to(torch.float32).div_(255))
 
     def _forward(self, batch: Tensor) -> Any:
-        return self.run_batches(self.normalised(batch))
+        return self.run_batches(batch if self._raw else self.normalised(batch))
 
     def run_batches(self, pixels: Tensor) -> list[Tensor]:
-        """Run a normalised batch; in pieces, the last one padded, where the graph's size is fixed.
+        """Run a batch; in pieces, the last one padded, where the graph's size is fixed.
 
         Args:
-            pixels: float32 (N, C, H, W), normalised, on the engine's device.
+            pixels: (N, C, H, W) on the engine's device: float32, normalised; or uint8 where the
+                graph normalises.
 
         Returns:
             The outputs, N first.
@@ -239,14 +262,3 @@ class ExportedAdapter(Adapter):
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
         return self._reader.results(outputs, items, targets)
-
-
-def _check_axes(model: ExportedModel, axes: Axes, file: Path) -> None:
-    wanted = ("channels", "height", "width")
-    for name, expected, found in zip(wanted, model.input_shape, axes[1:], strict=True):
-        if found is not None and found != expected:
-            raise invalid(
-                file,
-                f"its input has {name} {found}. Expected {expected}, as its description says: the "
-                f"input is (batch, channels, height, width), up to {MAX_SIDE} pixels per side",
-            )

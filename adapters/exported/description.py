@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
+from snellen.adapters.exported.class_outputs import OutputKind
 from snellen.adapters.types import TaskType
 
 KEY = "snellen"
@@ -39,8 +40,7 @@ class ExportedModel(BaseModel):
         class_names, class_names_source: as in `snellen.adapters.types.ModelInfo`.
         input_shape: channels, height and width.
         preprocess: timm's data config; or of YOLO imgsz, stride, end2end and kpt_shape.
-        probabilities: a classifier's outputs are softmax probabilities (as Ultralytics exports
-            them), not logits.
+        output: what a classifier's outputs are; Ultralytics exports probabilities.
         source_framework, source_sha256: the checkpoint that it was made from, if known.
         weights, epoch, flops_per_image: of that checkpoint.
         versions: of the libraries that made it.
@@ -57,7 +57,7 @@ class ExportedModel(BaseModel):
     class_names_source: Text | None = None
     input_shape: tuple[Annotated[StrictInt, Field(ge=1, le=3)], Side, Side]
     preprocess: dict[str, Any]
-    probabilities: bool = False
+    output: OutputKind = "logits"
     source_framework: Text | None = None
     source_sha256: Text | None = None
     weights: Text | None = None

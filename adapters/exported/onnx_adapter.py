@@ -1,8 +1,9 @@
-"""Adapter of ONNX files, run by onnxruntime: timm classifiers and YOLO models.
+"""Adapter of ONNX files, run by onnxruntime: classifiers and YOLO models.
 
-Files written by ``snellen export-model`` or by Ultralytics describe themselves. A timm classifier
-that another program exported needs ``model.architecture``. The options are those of YOLO models;
-``imgsz`` and ``nms`` must agree with the file.
+Files written by ``snellen export-model`` or by Ultralytics describe themselves. A classifier that
+another program exported needs ``model.architecture``, or its preprocessing. The options are those
+of YOLO models, and what the outputs of a classifier are; ``imgsz`` and ``nms`` must agree with the
+file.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import ConfigError, InputError
-from snellen.adapters.exported.adapter import ExportedAdapter, Opened
+from snellen.adapters.exported.adapter import ExportedAdapter
 from snellen.adapters.exported.onnx_file import OnnxFile, read_onnx
+from snellen.adapters.exported.opened import Opened
 from snellen.adapters.plugins import missing_library
 from snellen.adapters.runtime.threads import compute_threads
 
@@ -39,10 +41,12 @@ class OnnxAdapter(ExportedAdapter):
         session = OnnxSession(file, checked, self.engine.device)
         return Opened(
             run=session.run,
-            axes=checked.axes,
+            axes=checked.input.axes,
             metadata=checked.metadata,
             sha256=checked.sha256,
             parameters=checked.parameters,
+            raw=checked.input.numbers == "uint8",
+            activation=checked.activation,
         )
 
 
@@ -89,20 +93,20 @@ class OnnxSession:
             InputError: CHECKPOINT_INVALID, a graph that onnxruntime rejects.
         """
         self._file, self._sha256 = file, checked.sha256
-        self._name, self._half = checked.input_name, checked.half
+        self._input = checked.input
         self._device = device
         self._lock = threading.Lock()
         self._threads, self._session = compute_threads(), self._make(checked.data)
 
     def run(self, pixels: Tensor) -> list[Tensor]:
-        """Run float32 (N, C, H, W); return the outputs as float32 on the same device."""
+        """Run (N, C, H, W), of uint8 or float32; return float32 outputs on the same device."""
         import numpy as np
         import torch
 
-        images = pixels.contiguous().cpu().numpy()
-        if self._half:
-            images = images.astype(np.float16)
-        outputs = self._current().run(None, {self._name: images})
+        if self._input.channels_last:
+            pixels = pixels.permute(0, 2, 3, 1)
+        images = pixels.contiguous().cpu().numpy().astype(self._input.numbers, copy=False)
+        outputs = self._current().run(None, {self._input.name: images})
         return [torch.from_numpy(np.asarray(o)).float().to(pixels.device) for o in outputs]
 
     def _current(self) -> Any:

@@ -16,7 +16,14 @@ from typing import Any
 
 from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import InputError
-from snellen.adapters.exported.description import MAX_SIDE
+from snellen.adapters.exported.class_outputs import Activation
+from snellen.adapters.exported.description import Axes
+from snellen.adapters.exported.onnx_graph import (
+    GraphInput,
+    gives_integers,
+    graph_input,
+    last_activation,
+)
 from snellen.adapters.plugins import missing_library
 
 DOMAINS = ("", "ai.onnx")
@@ -35,18 +42,16 @@ class OnnxFile:
     Attributes:
         data: the checked bytes; the session is created from them.
         sha256: of the data.
-        input_name: name of the input.
-        axes: batch, channels, height, width; None where the graph leaves it open.
-        half: the input is float16.
+        input: the input of its graph.
+        activation: the last operation of its graph, if it is an activation of classes.
         metadata: properties of the file.
         parameters: number of weights.
     """
 
     data: bytes
     sha256: str
-    input_name: str
-    axes: tuple[int | None, ...]
-    half: bool
+    input: GraphInput
+    activation: Activation | None
     metadata: dict[str, str]
     parameters: int
 
@@ -88,14 +93,19 @@ def read_onnx(file: Path) -> OnnxFile:
     _check_operators(model, file)
     for tensor in _tensors(model.graph):
         _check_tensor(tensor, file)
-    name, axes, half = _input(model.graph, file)
-    _check_results(model, axes, file)
+    taken = graph_input(model.graph, file)
+    if gives_integers(model.graph):
+        raise invalid(
+            file,
+            "its output is integers, such as the ids of classes. Expected scores of the classes. "
+            "Export the model without its last operation.",
+        )
+    _check_results(model, taken.axes, file)
     return OnnxFile(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
-        input_name=name,
-        axes=axes,
-        half=half,
+        input=taken,
+        activation=last_activation(model.graph),
         metadata={entry.key: entry.value for entry in model.metadata_props},
         parameters=sum(prod(tensor.dims) for tensor in model.graph.initializer),
     )
@@ -183,31 +193,7 @@ def _check_tensor(tensor: Any, file: Path) -> None:
         )
 
 
-def _input(graph: Any, file: Path) -> tuple[str, tuple[int | None, ...], bool]:
-    onnx = import_onnx()
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    if len(inputs) != 1:
-        raise invalid(file, f"it has the inputs {[v.name for v in inputs]}. Expected one, images.")
-    kind = inputs[0].type.tensor_type
-    axes = tuple(
-        int(axis.dim_value) if axis.HasField("dim_value") else None for axis in kind.shape.dim
-    )
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
-    fits = len(axes) == 4 and kind.elem_type in floats
-    if fits:
-        limits = (4096, 3, MAX_SIDE, MAX_SIDE)
-        fits = all(n is None or 1 <= n <= limit for n, limit in zip(axes, limits, strict=True))
-    if not fits:
-        raise invalid(
-            file,
-            f"its input {inputs[0].name!r} has the shape {axes}. Expected float images "
-            f"(batch, 1 or 3, height, width) of up to {MAX_SIDE} pixels per side.",
-        )
-    return inputs[0].name, axes, kind.elem_type == onnx.TensorProto.FLOAT16
-
-
-def _check_results(model: Any, axes: tuple[int | None, ...], file: Path) -> None:
+def _check_results(model: Any, axes: Axes, file: Path) -> None:
     """Reject a graph whose intermediate tensors are too large, as far as shapes can be inferred."""
     onnx = import_onnx()
     skeleton = onnx.ModelProto()

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from snellen.adapters.checkpoints.digest import sha256_file
 from snellen.adapters.checkpoints.integrity import check_expansion, invalid
 from snellen.adapters.errors import InputError
-from snellen.adapters.exported.adapter import ExportedAdapter, Opened
+from snellen.adapters.exported.adapter import ExportedAdapter, ExportedOptions
+from snellen.adapters.exported.class_outputs import Activation
 from snellen.adapters.exported.description import KEY
-from snellen.adapters.ultralytics.nms import YoloOptions
+from snellen.adapters.exported.opened import Opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,10 +28,29 @@ if TYPE_CHECKING:
 _ULTRALYTICS = "config.txt"
 """Name of the file in which Ultralytics' exporter stores its properties."""
 _MAX_TEXT = 64 * 2**20
+# Operations that change the form of an output, not its values.
+_FORMS = frozenset(
+    f"aten::{name}"
+    for name in (
+        "to",
+        "view",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+        "contiguous",
+        "dropout",
+    )
+)
+_ACTIVATIONS: dict[str, Activation] = {
+    "aten::softmax": "softmax",
+    "aten::log_softmax": "log_softmax",
+    "aten::sigmoid": "sigmoid",
+}
 
 
-class TorchScriptOptions(YoloOptions):
-    """Options of the adapter: those of YOLO models, and whether the file's code may run."""
+class TorchScriptOptions(ExportedOptions):
+    """Options of the adapter: those of exported models, and whether the file's code may run."""
 
     trust: bool = False
 
@@ -39,7 +59,7 @@ class TorchScriptAdapter(ExportedAdapter):
     """A model in a TorchScript archive."""
 
     framework: ClassVar[str] = "torchscript"
-    options: ClassVar[type[YoloOptions]] = TorchScriptOptions
+    options: ClassVar[type[ExportedOptions]] = TorchScriptOptions
     export_suffix: ClassVar[str | None] = ".torchscript"
 
     def _open(self, file: Path) -> Opened:
@@ -53,6 +73,7 @@ class TorchScriptAdapter(ExportedAdapter):
             metadata=metadata,
             sha256=sha256,
             parameters=sum(tensor.numel() for tensor in module.parameters()),
+            activation=_last_activation(module),
         )
 
     def _check_trust(self, file: Path) -> None:
@@ -120,6 +141,18 @@ def _loaded(file: Path, device: Any) -> Any:
     except Exception as error:  # its C++ code raises many types
         raise invalid(file, f"torch cannot load it: {str(error)[:300]}") from error
     return module.eval()
+
+
+def _last_activation(module: Any) -> Activation | None:
+    """Return the activation that a program's only output comes from, if it is plainly one."""
+    try:
+        outputs = list(module.inlined_graph.outputs())
+        node = outputs[0].node() if len(outputs) == 1 else None
+        while node is not None and node.kind() in _FORMS:
+            node = next(node.inputs()).node()
+        return None if node is None else _ACTIVATIONS.get(node.kind())
+    except (RuntimeError, AttributeError, StopIteration):  # a program that cannot be inlined
+        return None
 
 
 def _run(module: Any, pixels: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from snellen.adapters.base import Preprocessor
 from snellen.adapters.checkpoints.integrity import invalid
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.class_outputs import as_logits
 from snellen.adapters.exported.description import Axes, ExportedModel, Side
 from snellen.adapters.exported.output_shapes import Shape, check_class_count, misfit
 from snellen.adapters.types import InferenceResult, ModelInfo, Preprocessed
@@ -174,7 +175,7 @@ class YoloReader:
     """Reads the outputs of the graph; its input needs no normalisation but the division by 255."""
 
     def __init__(self, model: ExportedModel, labels: tuple[str, ...], nms: NmsSettings) -> None:
-        self._task = yolo_task(model.task)
+        self._task, self._output = yolo_task(model.task), model.output
         self._head = YoloHead(
             task=model.task,
             labels=labels,
@@ -182,7 +183,6 @@ class YoloReader:
             nms=nms,
             end2end=model.end2end,
             kpt_shape=model.kpt_shape if self._task.has_keypoints else None,
-            probabilities=model.probabilities,
         )
 
     def normalised(self, pixels: Tensor) -> Tensor:
@@ -196,6 +196,8 @@ class YoloReader:
         targets: Sequence[int | None] | None,
     ) -> list[InferenceResult]:
         """Convert the outputs for N images to N results."""
+        if not self._task.finds_objects:
+            outputs = [as_logits(self._output, outputs[0])]
         return self._task.results(self._task.split(outputs), items, targets, self._head)
 
 
@@ -233,7 +235,7 @@ def _described(
             "end2end": bool(found.get("end2end")) or suppresses,
             "kpt_shape": found.get("kpt_shape"),
         },
-        probabilities=not task.finds_objects,
+        output="logits" if task.finds_objects else "probabilities",
         source_framework="ultralytics",
         versions={"ultralytics": str(found.get("version", "unknown"))},
     )

@@ -60,11 +60,12 @@ class DataSources:
 
     Attributes:
         overrides: the ``preprocess`` settings; they win.
-        run_args: arguments of the training run. Its model is prepared as timm's trainer evaluates;
-            without a run, as ``validate.py`` does, which prefers the size and the crop for tests.
+        run_args: arguments of the training run.
         run_source: name of the run's arguments, for people ("args.yaml").
         described: the model's description is that of a ``config.json``, not timm's.
         size: height and width, where the run or the model states them.
+        testing: prefer the size and the crop for tests, as ``validate.py`` does; timm's trainer
+            does not. None: without a run.
     """
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class DataSources:
     run_source: str = "args.yaml"
     described: bool = False
     size: tuple[int, int] | None = None
+    testing: bool | None = None
 
 
 def resolve_config(model: Any, sources: DataSources, channels: int) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def resolve_config(model: Any, sources: DataSources, channels: int) -> dict[str,
     if size is not None:
         args["input_size"] = (channels, *_pair(size))
     args["in_chans"] = channels
-    testing = not sources.run_args
+    testing = not sources.run_args if sources.testing is None else sources.testing
     try:
         config = resolve_data_config(args, model=model, use_test_size=testing)
         height, width = map(int, config["input_size"][-2:])
@@ -134,14 +136,18 @@ def _has_test_values(model: Any) -> bool:
 
 
 def _source(base: str, stated: Mapping[str, Any], sources: DataSources) -> str:
-    settings = [key for key in OVERRIDES if key in sources.overrides]
-    of_run = [key for key in OVERRIDES if key in stated and key not in settings]
-    if len(settings) == len(OVERRIDES):
+    of_run = [key for key in OVERRIDES if key in stated and key not in sources.overrides]
+    if of_run:
+        base = f"{base}; {sources.run_source}: {', '.join(of_run)}"
+    return sourced(base, sources.overrides)
+
+
+def sourced(base: str, overrides: Mapping[str, Any]) -> str:
+    """Return the source of a preprocessing, for people, with the settings that override it."""
+    settings = [key for key in OVERRIDES if key in overrides]
+    if len(settings) == len(OVERRIDES) or base == "settings":
         return "settings"
-    parts = [base] if len(settings) + len(of_run) < len(OVERRIDES) else []
-    parts += [f"{sources.run_source}: {', '.join(of_run)}"] if of_run else []
-    parts += [f"settings: {', '.join(settings)}"] if settings else []
-    return "; ".join(parts)
+    return f"{base}; settings: {', '.join(settings)}" if settings else base
 
 
 class TimmPreprocessor:

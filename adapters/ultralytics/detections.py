@@ -26,7 +26,6 @@ class YoloHead:
         nms: settings of non-maximum suppression.
         end2end: the outputs need none.
         kpt_shape: number of keypoints and numbers per keypoint, of a pose model.
-        probabilities: a classifier's outputs are softmax probabilities, not logits.
     """
 
     task: TaskType
@@ -35,7 +34,6 @@ class YoloHead:
     nms: NmsSettings
     end2end: bool = False
     kpt_shape: tuple[int, int] | None = None
-    probabilities: bool = False
 
 
 def object_results(

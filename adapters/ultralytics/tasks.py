@@ -80,13 +80,7 @@ def _split_masks(outputs: Any) -> YoloOutputs:
 def _classes(
     outputs: YoloOutputs, items: Items, targets: Targets, head: YoloHead
 ) -> list[InferenceResult]:
-    logits = outputs.predictions
-    if head.probabilities:
-        import torch
-
-        # The softmax of the logarithm of probabilities is the probabilities; log 0 is infinite.
-        logits = logits.float().clamp(min=torch.finfo(torch.float32).tiny).log()
-    return classification_results(logits, items, targets, head.labels)
+    return classification_results(outputs.predictions, items, targets, head.labels)
 
 
 def _objects(
