@@ -77,6 +77,7 @@ def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) 
         "fingerprint",
         "resolved",
         "results_dir",
+        "revision",
         "total_images",
     )
     asked, before = config.get("name"), (run.config or {}).get("name")

@@ -8,6 +8,7 @@ run.results()                       # a polars DataFrame, one row per image
 snellen.evaluate("configs/digits.yaml", overrides=["run.batch_size=64"])
 snellen.open_run("latest")
 snellen.execute(snellen.submit("configs/digits.yaml"))
+snellen.resume("latest", retry_failed=["NOT_FOUND", "IO"])
 job = snellen.predict(images="photos/", job="digits")
 job.results()                       # one row per image; job.draw(0) returns an annotated image
 snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from snellen.adapters.dataset_runner import TestRunResult
     from snellen.api.evaluation import cancel, evaluate, execute, submit
     from snellen.api.predictions import InferenceJob, open_predictions, predict
-    from snellen.api.runs import TestRun, load_adapter, open_run, parity
+    from snellen.api.runs import TestRun, load_adapter, open_run, parity, resume
     from snellen.client import Client, Prediction, ServiceError
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "open_run",
     "parity",
     "predict",
+    "resume",
     "submit",
 ]
 
@@ -51,7 +53,7 @@ _MODULES = {
     "snellen.client": ("Client", "Prediction", "ServiceError"),
     "snellen.api.evaluation": ("cancel", "evaluate", "execute", "submit"),
     "snellen.api.predictions": ("InferenceJob", "open_predictions", "predict"),
-    "snellen.api.runs": ("TestRun", "load_adapter", "open_run", "parity"),
+    "snellen.api.runs": ("TestRun", "load_adapter", "open_run", "parity", "resume"),
 }
 
 

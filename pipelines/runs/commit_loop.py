@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, without
 from snellen.pipelines.runs.ownership import OwnedRun
-from snellen.store.ledger import commit_unit, committed_units
+from snellen.store.ledger import commit_unit, committed_units, supersede_unit
 from snellen.store.parquet.unit_record import UnitRecord
 
 _ALONE_AT_MOST = 4
@@ -48,10 +48,20 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class CommitLoop:
-    """Scores the units of a run with an engine and commits them to the ledger."""
+    """Scores the units of a run with an engine and commits them to the ledger.
+
+    Attributes:
+        owned: the run.
+        engine: scores its units.
+        former: current records, by unit, that are superseded because their failed images are
+            scored again.
+        revision: of the run once one of them is superseded.
+    """
 
     owned: OwnedRun
     engine: Engine
+    former: Mapping[int, UnitRecord] = field(default_factory=dict)
+    revision: int = 0
 
     def run(self, units: Sequence[Unit]) -> None:
         """Score and commit every unit that the ledger does not hold yet.
@@ -62,7 +72,8 @@ class CommitLoop:
         """
         tally = Tally()
         lease, reporter = self.owned.lease, self.owned.context.reporter
-        done = committed_units(self.owned.context.db, lease.kind, lease.run_id)
+        committed = committed_units(self.owned.context.db, lease.kind, lease.run_id)
+        done = [record for record in committed if record.unit_id not in self.former]
         for record in done:
             tally.add(record)
         todo = without(units, (record.unit_id for record in done))
@@ -95,10 +106,17 @@ class CommitLoop:
     def _commit(self, outcome: UnitOutcome, tally: Tally, total: int) -> None:
         self.owned.heart.check()
         record = outcome.result()
-        if commit_unit(self.owned.context.db, self.owned.lease, record):
+        if self._store(record):
             tally.add(record)
             self.owned.context.reporter.advance(record.rows, tally.failed, tally.metric)
         self._check_failed(tally, total)
+
+    def _store(self, record: UnitRecord) -> bool:
+        db, lease = self.owned.context.db, self.owned.lease
+        former = self.former.get(record.unit_id)
+        if former is None:
+            return commit_unit(db, lease, record)
+        return supersede_unit(db, lease, record, replaces=former.attempt, revision=self.revision)
 
     def _check_failed(self, tally: Tally, total: int) -> None:
         limit = self.owned.context.config.run.max_failed

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.inline import InlineEngine
+from snellen.pipelines.execution.retry_failed import units_to_retry
+from snellen.pipelines.execution.worker.spec import Retry
 from snellen.pipelines.execution.worker.unit_worker import UnitWorker
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, register_checkpoint
@@ -22,9 +26,11 @@ from snellen.pipelines.runs.ownership import OwnedRun, owned_run
 from snellen.pipelines.runs.run_folder import OutputLock, make_run_folder, output_root
 from snellen.pipelines.runs.setup import Prepared, Resolved, prepare, resolve_dataset, resolve_model
 from snellen.pipelines.runs.submit import discard, submit
+from snellen.store.kinds import TEST_RUN
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.unit_files import verify_units
-from snellen.store.runs import free_run_name
+from snellen.store.parquet.unit_record import UnitRecord
+from snellen.store.runs import free_run_name, runs_that_read
 from snellen.store.views import AnyRun
 
 
@@ -65,8 +71,13 @@ def execute(context: RunContext, run_id: int) -> AnyRun:
     return _execute(context, run)
 
 
-def resume(context: RunContext, run: AnyRun) -> AnyRun:
+def resume(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()) -> AnyRun:
     """Execute what is left of a run; a completed run with intact files is returned as it is.
+
+    Args:
+        context: what the run is executed with.
+        run: its row.
+        retry: error codes of failed images that are scored again.
 
     Raises:
         InputError: RUN_BUSY; RESUME_CHANGED with every difference; MANIFEST_CHANGED.
@@ -74,13 +85,17 @@ def resume(context: RunContext, run: AnyRun) -> AnyRun:
         RunInterrupted: Ctrl-C, or a cancel request; it can be resumed.
     """
     if run.status == "completed":
+        folder = results_folder(run)
         records = committed_units(context.db, context.kind.name, run.id)
-        if not verify_units(results_folder(run), records):
+        intact = not verify_units(folder, records)
+        if intact and not units_to_retry(folder, records, retry):
+            words = "; it has no failed images with these error codes" if retry else ""
             context.reporter.note(
                 f"{context.kind.words.noun} {run.id} is completed already; its files are intact"
+                + words
             )
             return run
-    return _execute(context, run)
+    return _execute(context, run, retry)
 
 
 def _began(run: AnyRun) -> bool:
@@ -88,7 +103,7 @@ def _began(run: AnyRun) -> bool:
     return (run.fingerprint or {}).get("manifest_hash") is not None
 
 
-def _execute(context: RunContext, run: AnyRun) -> AnyRun:
+def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()) -> AnyRun:
     # The stack ends Ray and frees the output folder after the run's row has its last status.
     with ExitStack() as stack, owned_run(context, run) as owned:
         model, session = resolve_model(context, stack)
@@ -103,23 +118,50 @@ def _execute(context: RunContext, run: AnyRun) -> AnyRun:
             run = _describe(owned, run, resolved)
         folder = _claim_folder(owned, run, stack)
         prepared = prepare(owned, resolved, folder)
+        former = units_to_retry(
+            folder, committed_units(context.db, owned.lease.kind, run.id), retry
+        )
+        spec = replace(prepared.spec, retry=_retry(retry, former))
         owned.started = True
-        engine = _engine(owned, prepared, model)
-        CommitLoop(owned, engine).run(make_units(prepared.plan.total, prepared.plan.unit_rows))
+        engine = _engine(owned, replace(prepared, spec=spec), model)
+        units = make_units(prepared.plan.total, prepared.plan.unit_rows)
+        CommitLoop(owned, engine, former, run.revision + 1).run(units)
+        if former:
+            _tell_readers(owned)
         return finish_run(owned)
+
+
+def _retry(codes: frozenset[str], former: Mapping[int, UnitRecord]) -> Retry | None:
+    files = {unit_id: record.file for unit_id, record in former.items()}
+    return Retry(codes, files) if files else None
+
+
+def _tell_readers(owned: OwnedRun) -> None:
+    """Note the rescored runs, whose metrics were computed from the former rows."""
+    if owned.lease.kind != TEST_RUN:
+        return
+    readers = runs_that_read(owned.context.db, owned.lease.run_id)
+    if readers:
+        listed = ", ".join(str(reader) for reader in readers)
+        owned.context.reporter.note(
+            f"Rescored from the former rows: run {listed}. Rescore again to include the retried "
+            f"images: snellen rescore {owned.lease.run_id}"
+        )
 
 
 def _claim_folder(owned: OwnedRun, run: AnyRun, stack: ExitStack) -> Path:
     """Lock the output folder where a configuration names one, and make the run's folder."""
     context = owned.context
-    root = output_root(context.config.output.dir)
+    known = None if run.results_dir is None else Path(run.results_dir)
+    # The folder may have been moved since; then output.dir names the former place.
+    root = output_root(context.config.output.dir) if known is None else known.parent
     if context.config.output.dir != "auto":
         words = context.kind.words
         lock = OutputLock(root).acquire(f"{words.noun} '{context.config.name or 'unnamed'}'")
         stack.callback(lock.release)
         owned.heart.lock = lock
-    if run.results_dir is not None:
-        return Path(run.results_dir)
+    if known is not None:
+        return known
     folder = make_run_folder(root, run.id, run.name or "run")
     owned.update(results_dir=str(folder))
     return folder

@@ -102,12 +102,14 @@ class OwnedRun:
         lease: the right to write it.
         heart: keeps the lease alive.
         started: units are being scored, so that there is something to resume.
+        damaged: units of the ledger were dropped, because their files are damaged.
     """
 
     context: RunContext
     lease: Lease
     heart: Heartbeat
     started: bool = False
+    damaged: bool = False
 
     def row(self) -> AnyRun:
         """Read the run's row."""
@@ -135,8 +137,9 @@ def owned_run(context: RunContext, run: AnyRun) -> Iterator[OwnedRun]:
     ======================================  ====================================================
     KeyboardInterrupt                       ``cancelled`` on a cancel request, else
                                             ``interrupted``
-    ConfigError, InputError, before units   as before (``interrupted`` after a crash); ``failed``
-    are scored                              for a run that never began
+    ConfigError, InputError, before units   as before (``interrupted`` after a crash, and for a
+    are scored                              completed run with damaged files); ``failed`` for a
+                                            run that never began
     anything else                           ``failed``, with the message
     ======================================  ====================================================
 
@@ -164,12 +167,19 @@ def owned_run(context: RunContext, run: AnyRun) -> Iterator[OwnedRun]:
         if owned.started or isinstance(error, RunError) or run.status == "pending":
             owned.release("failed", error_message=error.message)
         else:
-            status = run.status if run.status in {"failed", "cancelled"} else "interrupted"
-            owned.release(status, error_message=run.error_message)
+            owned.release(**_as_before(run, damaged=owned.damaged))
         raise
     except BaseException as error:
         owned.release("failed", error_message=f"{type(error).__name__}: {error}")
         raise
+
+
+def _as_before(run: AnyRun, *, damaged: bool) -> dict[str, Any]:
+    """Return the columns of a run that could not be resumed."""
+    if run.status == "completed" and not damaged:
+        return {"status": run.status, "completed_at": run.completed_at}
+    status = run.status if run.status in {"failed", "cancelled"} else "interrupted"
+    return {"status": status, "error_message": run.error_message}
 
 
 def _stopped(owned: OwnedRun) -> RunInterrupted:

@@ -12,6 +12,7 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
 from snellen.pipelines.config.predict import AnyConfig, Images, PredictConfig, path_of
+from snellen.pipelines.execution.retry_failed import error_codes
 from snellen.pipelines.models.reference import sections_of
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.dry_run import dry_run
@@ -77,20 +78,30 @@ class _Runner:
         with self._stored(run_id) as (context, run):
             return execute(context, run.id)
 
-    def resume(self, reference: int | str, overrides: Sequence[str] = ()) -> Any:
+    def resume(
+        self,
+        reference: int | str,
+        overrides: Sequence[str] = (),
+        *,
+        retry_failed: bool | str | Sequence[str] = False,
+    ) -> Any:
         """Execute what is left of a run; a completed one is returned as it is.
 
         Args:
             reference: id, name or ``latest``.
             overrides: ``key=value`` words for settings that do not make the result.
+            retry_failed: score failed images again, of a completed run, too: True for all, or
+                their error codes, in a list or separated by commas.
 
         Raises:
+            ConfigError: ERROR_CODE, an unknown error code.
             InputError: RUN_NOT_FOUND, RUN_BUSY, RESUME_CHANGED with every difference.
             RunError: it failed again; it can be resumed.
             RunInterrupted, RunCancelled: it can be resumed.
         """
+        codes = error_codes(retry_failed)
         with self._stored(reference, overrides) as (context, run):
-            return resume(context, run)
+            return resume(context, run, codes)
 
     @contextmanager
     def _stored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,6 +18,8 @@ from snellen.metrics.errors.paging import InstancePage
 from snellen.metrics.parity.differences import Tolerance
 from snellen.pipelines.model_tools.parity import compare_models
 from snellen.pipelines.model_tools.parity_check import ParitySettings
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.parquet.results import Results
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
@@ -116,6 +119,36 @@ def open_run(reference: int | str = "latest", *, database: str | None = None) ->
     """
     with opened(database) as db:
         return TestRun(get_test_run(db, reference), database)
+
+
+def resume(
+    run: TestRun | int | str = "latest",
+    *,
+    retry_failed: bool | str | Sequence[str] = False,
+    overrides: Sequence[str] = (),
+    database: str | None = None,
+    reporter: Reporter | None = None,
+) -> TestRun:
+    """Resume a test run and return the completed run.
+
+    ``resume(run)`` scores what is left; ``resume(run, retry_failed=["NOT_FOUND", "IO"])`` also
+    scores the failed images with these error codes again, of a completed run, too.
+
+    Args:
+        run: a run, or its id, its name or ``latest``.
+        retry_failed: True for all failed images, or error codes.
+        overrides: ``key=value`` words for settings that do not make the result.
+        database: URL of the run tables; None takes the run's own, else the default.
+        reporter: receives progress; None is silent.
+
+    Raises:
+        ConfigError, InputError: an unknown error code; RUN_NOT_FOUND, RUN_BUSY, RESUME_CHANGED.
+        RunError, RunInterrupted: the run can be resumed.
+    """
+    where = run._database if database is None and isinstance(run, TestRun) else database
+    reference = run.id if isinstance(run, TestRun) else run
+    runner = TestRunner(database=where, reporter=reporter)
+    return TestRun(runner.resume(reference, overrides, retry_failed=retry_failed), where)
 
 
 def load_adapter(adapter: str = "timm", **options: Any) -> Adapter:

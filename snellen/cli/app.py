@@ -8,6 +8,7 @@ from snellen.cli.errors import command as errors
 from snellen.cli.jobs import command as jobs
 from snellen.cli.manage import command as manage
 from snellen.cli.models import command as models
+from snellen.cli.options import RetryCommand
 from snellen.cli.predict import command as predict
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
@@ -26,10 +27,10 @@ app = typer.Typer(
 _SETTINGS = {"allow_interspersed_args": True}
 
 app.command("eval", context_settings=_SETTINGS)(run.eval_command)
-app.command("resume", context_settings=_SETTINGS)(run.resume_command)
+app.command("resume", cls=RetryCommand, context_settings=_SETTINGS)(run.resume_command)
 app.command("plan", context_settings=_SETTINGS)(run.plan_command)
 app.command("serve", context_settings=_SETTINGS)(serve.serve_command)
-app.command("predict", context_settings=_SETTINGS)(predict.predict_command)
+app.command("predict", cls=RetryCommand, context_settings=_SETTINGS)(predict.predict_command)
 app.command("predictions")(predict.predictions_command)
 app.command("runs")(results.runs_command)
 app.command("show")(results.show_command)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from snellen.store.sql.database import Database
@@ -37,10 +39,41 @@ OverridesArgument = Annotated[
         metavar="[KEY.SUB=VALUE]...", help="Configuration keys to override, as key.sub=value."
     ),
 ]
+RetryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-failed",
+        metavar="[CODES]",
+        help="Score failed images again: all, or those with some error codes, such as "
+        "NOT_FOUND,IO.",
+    ),
+]
 LimitOption = Annotated[
     int, typer.Option("--limit", min=1, max=100_000, help="Maximum number of rows.")
 ]
 OffsetOption = Annotated[int, typer.Option("--offset", min=0, help="Number of rows to skip.")]
+
+
+class RetryCommand(TyperCommand):
+    """Command whose option ``--retry-failed`` may stand without a value, for all error codes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments after adding the value that was left out."""
+        if "--retry-failed" in args:
+            at = args.index("--retry-failed") + 1
+            if at == len(args) or not _names_codes(args[at]):
+                args = [*args[:at], "all", *args[at:]]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
+def _names_codes(word: str) -> bool:
+    """Return True for a list of error codes, as opposed to a run, an option or an override."""
+    from snellen.adapters.errors import ErrorCode
+
+    parts = word.split(",")
+    known = all(part.upper() in ErrorCode.__members__ for part in parts)
+    return known or word == "all" or bool(re.fullmatch(r"[A-Z_]+(,[A-Z_]+)*", word))
 
 
 def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str | None]:

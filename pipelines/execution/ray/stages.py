@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from snellen.adapters.registry import load_adapter_class
 from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
+from snellen.pipelines.execution.worker.retried_rows import rows_to_score
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
 from snellen.pipelines.execution.worker.unit_steps import (
     infer_images,
@@ -34,6 +36,11 @@ Batch = Mapping[str, Any]
 def unit_of(batch: Batch) -> Unit:
     """Return the unit that a batch of one row describes."""
     return Unit(int(batch["unit_id"][0]), int(batch["start"][0]), int(batch["stop"][0]))
+
+
+def _manifest(spec: ScoringSpec, unit: Unit) -> pa.Table:
+    whole = ManifestReader(spec.manifest).read(unit.start, unit.stop)
+    return rows_to_score(spec, unit, whole)
 
 
 def pack(value: object) -> Any:
@@ -77,8 +84,7 @@ class PrepareStage:
             adapter_class.preprocessor(spec.adapter, spec.info),
             reads_images=adapter_class.reads_images,
         )
-        manifest = ManifestReader(spec.manifest).read(unit.start, unit.stop)
-        images = prepare_images(manifest, preparer)
+        images = prepare_images(_manifest(spec, unit), preparer)
         arrays = [image.item.array for image in images if image.item is not None]
         shape = arrays[0].shape if arrays else spec.info.input_shape
         pixels = np.stack(arrays) if arrays else np.empty((0, *shape), np.uint8)
@@ -160,6 +166,5 @@ class WriteStage:
         return {"outcome": pack(outcome)}
 
     def _write(self, unit: Unit, inferred: _Inferred) -> UnitOutcome:
-        manifest = ManifestReader(self._spec.manifest).read(unit.start, unit.stop)
-        table = unit_table(self._spec, manifest, inferred.images)
+        table = unit_table(self._spec, unit, _manifest(self._spec, unit), inferred.images)
         return write_unit(self._spec, unit, table, inferred.worker, inferred.timings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,6 +43,20 @@ class PictureSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """The failed images of a run that are scored again.
+
+    Attributes:
+        codes: error codes of their rows.
+        files: from the id of a unit to the file with its current rows, relative to the results
+            folder. Other units are scored as a whole.
+    """
+
+    codes: frozenset[str]
+    files: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringSpec:
     """The settings of a run that the result of a unit depends on.
 
@@ -58,6 +73,7 @@ class ScoringSpec:
         classes: the dataset's class names in the order of its own ids.
         operating: the point at which matches are counted; None for a task without matches.
         pictures: the pictures that are written; None for none.
+        retry: the failed images that are scored again; None where there are none.
     """
 
     adapter: AdapterSpec
@@ -72,6 +88,7 @@ class ScoringSpec:
     classes: tuple[str, ...] = ()
     operating: OperatingPoint | None = None
     pictures: PictureSpec | None = None
+    retry: Retry | None = None
 
     @property
     def keypoints(self) -> int | None:

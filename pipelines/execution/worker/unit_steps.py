@@ -21,6 +21,7 @@ from snellen.adapters.errors import ImageError
 from snellen.adapters.runtime.isolated_inference import infer_isolated
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
 from snellen.pipelines.execution.worker.result_rows import result_table
+from snellen.pipelines.execution.worker.retried_rows import with_former_rows
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
 from snellen.pipelines.planning.units import Unit
 from snellen.store.parquet.unit_files import write_unit_file
@@ -116,15 +117,24 @@ def infer_images(images: Sequence[UnitImage], adapter: Adapter, batch_size: int)
             image.item = replace(item, array=item.array[:0].copy())
 
 
-def unit_table(spec: ScoringSpec, manifest: pa.Table, images: Sequence[UnitImage]) -> pa.Table:
-    """Make the result rows of a unit and write its pictures where any are wanted."""
+def unit_table(
+    spec: ScoringSpec, unit: Unit, manifest: pa.Table, images: Sequence[UnitImage]
+) -> pa.Table:
+    """Make the result rows of a unit and write its pictures where any are wanted.
+
+    Args:
+        spec: of the run.
+        unit: the unit.
+        manifest: the rows that were scored, see `rows_to_score`.
+        images: those images after inference, in the same order.
+    """
     names = spec.class_map.names if spec.class_map is not None else ()
     table = result_table(manifest, images, spec.info.task_type, names, spec.operating)
-    if spec.pictures is None:
-        return table
-    from snellen.pipelines.execution.worker.visualize import add_pictures
+    if spec.pictures is not None:
+        from snellen.pipelines.execution.worker.visualize import add_pictures
 
-    return add_pictures(spec, spec.pictures, manifest, table)
+        table = add_pictures(spec, spec.pictures, manifest, table)
+    return with_former_rows(spec, unit, table)
 
 
 def write_unit(

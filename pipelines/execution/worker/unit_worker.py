@@ -16,6 +16,7 @@ from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenEr
 from snellen.adapters.registry import load_adapter_class
 from snellen.pipelines.data.manifest_reader import ManifestReader
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer
+from snellen.pipelines.execution.worker.retried_rows import rows_to_score
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
 from snellen.pipelines.execution.worker.unit_steps import (
     Notice,
@@ -85,16 +86,16 @@ class UnitWorker:
         preparer = ImagePreparer(self.spec, adapter, reads_images=adapter.reads_images)
         images = score_images(manifest, preparer, adapter, batch_size, precautions)
         scored = time.perf_counter()
-        table = unit_table(self.spec, manifest, images)
+        table = unit_table(self.spec, unit, manifest, images)
         timings = {"load_s": loaded - started, "score_s": scored - loaded}
         return write_unit(self.spec, unit, table, self.name, timings)
 
     def _manifest(self, unit: Unit) -> pa.Table:
-        """Read the unit's rows of the manifest; each thread opens the manifest once."""
+        """Read the rows to score from the manifest; each thread opens the manifest once."""
         reader: ManifestReader | None = getattr(self._local, "reader", None)
         if reader is None:
             reader = self._local.reader = ManifestReader(self.spec.manifest)
-        return reader.read(unit.start, unit.stop)
+        return rows_to_score(self.spec, unit, reader.read(unit.start, unit.stop))
 
     def adapter(self) -> Adapter:
         """Return the model; the first call loads it."""

@@ -15,6 +15,7 @@ from snellen.cli.options import (
     JsonOption,
     LimitOption,
     OffsetOption,
+    RetryOption,
     open_database,
 )
 from snellen.cli.output import show, stderr_console
@@ -72,6 +73,7 @@ def predict_command(
         str | None,
         typer.Option(metavar="JOB", help="Resume an inference job, by id or name, or 'latest'."),
     ] = None,
+    retry_failed: RetryOption = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print the plan without starting the job.")
     ] = False,
@@ -107,7 +109,9 @@ def predict_command(
             given += ["--plan"] if plan else []
             _refuse_beside_resume([*([config] if config else []), *images, *given])
             runner = InferenceRunner(database=database, reporter=reporter)
-            found = runner.resume(resume, overrides)
+            found = runner.resume(resume, overrides, retry_failed=retry_failed or False)
+        elif retry_failed is not None:
+            raise _retry_without_resume()
         else:
             parsed = predict_config_of(
                 config, images or None, settings=settings, overrides=overrides
@@ -122,6 +126,13 @@ def predict_command(
         print_plan(planned, as_json=as_json)
         return
     _print_job(found, where, as_json=as_json)
+
+
+def _retry_without_resume() -> Exception:
+    return typer.BadParameter(
+        "--retry-failed without --resume. Expected a stored job, for example: snellen predict "
+        "--resume latest --retry-failed"
+    )
 
 
 def sort_words(words: Sequence[str]) -> tuple[str | None, list[str], list[str]]:

@@ -11,6 +11,7 @@ from snellen.cli.options import (
     DebugOption,
     JsonOption,
     OverridesArgument,
+    RetryOption,
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.planned import print_plan
@@ -85,18 +86,22 @@ def eval_command(
 
 def resume_command(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="Id or name of a test run, or 'latest'.")
+        str, typer.Argument(metavar="[RUN]", help="Id, tag or name of a test run, or 'latest'.")
     ] = "latest",
     overrides: OverridesArgument = None,
+    retry_failed: RetryOption = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
     """Resume an interrupted, cancelled or failed test run.
 
-    Units that are already committed are not scored again.
+    Units that are already committed are not scored again. --retry-failed scores failed images
+    again, of a completed run, too; the rows of all other images stay as they are.
 
     Example: snellen resume 12 run.actors=2
+
+    Example: snellen resume 12 --retry-failed NOT_FOUND,IO
     """
     words = list(overrides or [])
     if "=" in run:
@@ -105,7 +110,9 @@ def resume_command(
         reporter.status("Reading run")
         from snellen.pipelines.runs.runner import TestRunner
 
-        finished = TestRunner(database=database, reporter=reporter).resume(run, words)
+        finished = TestRunner(database=database, reporter=reporter).resume(
+            run, words, retry_failed=retry_failed or False
+        )
     _print_run(finished, database, as_json=as_json)
 
 

@@ -103,6 +103,33 @@ def test_rescore_verify_and_resume(cli: Cli, done: dict[str, Any]) -> None:
     assert "is completed already" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("resume", "1", "--retry-failed"),
+        ("resume", "--retry-failed", "1"),
+        ("resume", "--retry-failed", "CHANGED,NOT_FOUND", "run.threads=1"),
+        ("resume", "--retry-failed=changed", "1"),
+        ("resume", "--retry-failed", "run.threads=1"),
+        ("resume", "1", "--retry-failed", "all"),
+    ],
+)
+def test_failed_images_are_retried(cli: Cli, words: tuple[str, ...]) -> None:
+    image = Path("data/0/01.png")
+    content = image.read_bytes()
+    image.write_bytes(b"")
+    run = cli.json("eval", cli.config())
+    assert run["failed_images"] == 1
+    code, _, err = cli("resume", "1", "--retry-failed", "IO")
+    assert code == 0
+    assert "it has no failed images with these error codes" in err
+    error = cli.json("resume", "1", "--retry-failed", "NOPE", code=2)["error"]
+    assert error["code"] == "ERROR_CODE"
+    image.write_bytes(content)
+    others = {"CHANGED,NOT_FOUND", "--retry-failed=changed"} & set(words)  # it was EMPTY
+    assert cli.json(*words)["failed_images"] == (1 if others else 0)
+
+
 def test_plan_starts_nothing(cli: Cli) -> None:
     found = cli.json("plan", cli.config(), "run.batch_size=2")
     assert set(found) == {"plan", "model", "dataset", "dataset_report", "class_map"}

@@ -189,6 +189,18 @@ def test_resume(cli: PredictCli) -> None:
     assert cli.json("predict", "--resume", "1", "--name", "x", code=2)["error"]["code"] == "USAGE"
 
 
+def test_retry_failed(cli: PredictCli) -> None:
+    image = Path("data/0/00.png")
+    content = image.read_bytes()
+    image.write_bytes(b"no image")
+    assert cli.json("predict", cli.config(dataset={"path": "data"}))["failed_images"] == 1
+    image.write_bytes(content)
+    again = cli.json("predict", "--resume", "latest", "--retry-failed")
+    assert (again["status"], again["failed_images"]) == ("completed", 0)
+    error = cli.json("predict", "data", "--retry-failed", code=2)["error"]
+    assert "snellen predict --resume latest --retry-failed" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -163,7 +163,7 @@ def test_both_layouts_cut_the_same_batches(tmp_path: Path, data: Path) -> None:
     staged = prepare_images(manifest, preparer)
     infer_images(staged, adapter, 3)
     assert adapter.batches == cut
-    first, second = (unit_table(spec, manifest, images) for images in (streamed, staged))
+    first, second = (unit_table(spec, WHOLE, manifest, images) for images in (streamed, staged))
     assert first.drop(TIMES).equals(second.drop(TIMES))
 
 
