@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
@@ -76,11 +77,11 @@ def lines_of(text: str) -> list[str]:
 def read_class_names(path: Path) -> tuple[str, ...]:
     """Read a text file with one class name per line, in the order of the class ids.
 
-    White space around a name and blank lines at the end are ignored.
+    White space around a name and blank lines at the end are ignored. Two names may be equal, as
+    in lists of ImageNet's classes.
 
     Raises:
-        InputError: CLASS_NAMES_INVALID for another encoding, a blank line between names, or a
-            duplicate name.
+        InputError: CLASS_NAMES_INVALID for another encoding, or a blank line between names.
     """
     return parse_class_names(path.read_bytes(), str(path))
 
@@ -102,7 +103,6 @@ def parse_class_names(data: bytes, where: str) -> tuple[str, ...]:
     names = [line.strip() for line in lines_of(text)]
     while names and not names[-1]:
         names.pop()
-    first: dict[str, int] = {}
     for number, name in enumerate(names, 1):
         if not name:
             raise InputError(
@@ -110,6 +110,21 @@ def parse_class_names(data: bytes, where: str) -> tuple[str, ...]:
                 f"'{where}': line {number} is blank. Expected one class name per line: a name's "
                 f"line is its class id. Remove the line, or give class {number - 1} a name.",
             )
+    return tuple(names)
+
+
+def check_unique_names(names: Sequence[str], where: str) -> None:
+    """Check that no two class names of a text file are equal in the Unicode form NFC.
+
+    Args:
+        names: one per line.
+        where: name of the file, for messages.
+
+    Raises:
+        InputError: CLASS_NAMES_INVALID.
+    """
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
         earlier = first.setdefault(unicodedata.normalize("NFC", name), number)
         if earlier != number:
             raise InputError(
@@ -117,4 +132,3 @@ def parse_class_names(data: bytes, where: str) -> tuple[str, ...]:
                 f"'{where}': lines {earlier} and {number} are both '{name}'. Expected unique "
                 "class names. Rename one of them.",
             )
-    return tuple(names)

@@ -77,8 +77,16 @@ class DatasetConfig(Section):
     columns: ColumnsConfig = Field(
         default_factory=ColumnsConfig, description="Columns of a manifest."
     )
+    class_level: Literal["top", "leaf", "path"] = Field(
+        "top",
+        description="Class of an image in an image folder: top is the first folder below the "
+        "split, leaf the folder of the image, path all folders down to it (animals/cat).",
+    )
     class_order: Literal["natural", "lexicographic"] = Field(
         "natural", description="Order of class folders: 1, 2, 10 or 1, 10, 2."
+    )
+    first_label: Literal[0, 1] = Field(
+        0, description="Label of the first class where labels are class ids (model.class_map: ids)."
     )
     follow_links: StrictBool = Field(
         False, description="Accept links to files outside the dataset."

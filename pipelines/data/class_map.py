@@ -8,12 +8,14 @@ configuration maps it. The mapping is stored with the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, InputError
 from snellen.adapters.plugins import closest
+from snellen.pipelines.data.class_aliases import Aliases, find_aliases, normalized, unique_names
 
 _SHOWN = 10
 
@@ -27,12 +29,14 @@ class ClassMap:
         names: the checkpoint's class names in output order, length K.
         ids: dataset class -> checkpoint class id, or None for an excluded class.
         notes: messages for the user about the mapping.
+        first_label: in mode ``ids``, the label of the first class.
     """
 
     mode: Literal["name", "subset", "mapping", "ids"]
     names: tuple[str, ...]
     ids: Mapping[str, int | None]
     notes: tuple[str, ...] = ()
+    first_label: int = 0
 
     def class_id(self, label: str | None) -> int:
         """Return the checkpoint's class id of a label.
@@ -49,12 +53,14 @@ class ClassMap:
                 raise _label_error(
                     ErrorCode.LABEL_INVALID, f"label '{label}' is not a class id"
                 ) from None
-            if not 0 <= value < len(self.names):
+            position = value - self.first_label
+            if not 0 <= position < len(self.names):
+                last = len(self.names) - 1 + self.first_label
                 raise _label_error(
                     ErrorCode.LABEL_RANGE,
-                    f"label {value} is outside of 0..{len(self.names) - 1}",
+                    f"label {value} is outside of {self.first_label}..{last}",
                 )
-            return value
+            return position
         found = self.ids.get(label)
         if found is None:
             raise _label_error(
@@ -89,42 +95,82 @@ def align_classes(
     dataset: Sequence[str],
     checkpoint: Sequence[str],
     class_map: Literal["auto", "subset", "ids"] | Mapping[str, str | None] = "auto",
+    *,
+    first_label: int = 0,
 ) -> ClassMap:
     """Match classes by name.
+
+    Names are compared in the Unicode form NFC, and ImageNet's in any of their spellings.
 
     Args:
         dataset: the dataset's classes, in its own order.
         checkpoint: the checkpoint's K class names in output order.
         class_map: ``model.class_map`` of the configuration.
+        first_label: with ``ids``, the label of the first class.
 
     Raises:
         InputError: CLASS_MAP_MISMATCH, naming missing and extra classes; CLASS_MAP_UNKNOWN, a
-            mapping names a class that does not exist; CLASS_NAMES_DUPLICATE.
+            mapping names a class that does not exist; CLASS_NAMES_DUPLICATE; CLASS_IDS_SHIFTED,
+            ids that begin at another number than ``first_label``.
     """
-    names = tuple(checkpoint)
-    if len(set(names)) != len(names):
-        repeated = sorted({name for name in names if names.count(name) > 1})
+    names = unique_names(checkpoint)
+    forms = Counter(map(normalized, names))
+    if len(forms) != len(names):
+        repeated = sorted(name for name, count in forms.items() if count > 1)
         raise InputError(
             "CLASS_NAMES_DUPLICATE",
             f"model.class_names: duplicate names {_some(repeated)}. Expected unique names.",
         )
     if class_map == "ids":
-        return ClassMap("ids", names, {})
+        check_first_label(dataset, len(names), first_label)
+        return ClassMap("ids", names, {}, first_label=first_label)
     position = {name: index for index, name in enumerate(names)}
+    aliases = find_aliases(dataset, names)
     if isinstance(class_map, str):
-        return _by_name(dataset, position, names, subset=class_map == "subset")
-    return _by_mapping(dataset, position, names, class_map)
+        return _by_name(dataset, position, aliases, subset=class_map == "subset")
+    return _by_mapping(dataset, position, aliases, class_map)
+
+
+def check_first_label(labels: Iterable[str], count: int, first_label: int) -> None:
+    """Check that class ids begin where the configuration says; other labels are ignored.
+
+    Args:
+        labels: distinct labels.
+        count: number of classes.
+        first_label: ``dataset.first_label``.
+
+    Raises:
+        InputError: CLASS_IDS_SHIFTED.
+    """
+    ids = [int(label) for label in labels if label.isdecimal()]
+    if not ids:
+        return
+    if first_label == 0 and min(ids) > 0 and max(ids) == count:
+        raise InputError(
+            "CLASS_IDS_SHIFTED",
+            f"the labels are {min(ids)} to {count}, and none is 0. Expected 0 to {count - 1} for "
+            f"{count} classes. If label 1 is the first class, set dataset.first_label=1.",
+        )
+    if min(ids) < first_label:
+        raise InputError(
+            "CLASS_IDS_SHIFTED",
+            f"dataset.first_label is {first_label}, and there is a label {min(ids)}. Expected "
+            f"{first_label} to {count - 1 + first_label}. Remove dataset.first_label.",
+        )
 
 
 def _by_name(
-    dataset: Sequence[str], position: Mapping[str, int], names: tuple[str, ...], *, subset: bool
+    dataset: Sequence[str], position: Mapping[str, int], aliases: Aliases, *, subset: bool
 ) -> ClassMap:
-    extra = [name for name in dataset if name not in position]
-    missing = [name for name in names if name not in set(dataset)]
+    names = tuple(position)
+    targets = {name: aliases.names.get(name, name) for name in dataset}
+    extra = [name for name, target in targets.items() if target not in position]
+    present = set(targets.values())
+    missing = [name for name in names if name not in present]
     if extra or (missing and not subset):
-        raise InputError("CLASS_MAP_MISMATCH", _mismatch(dataset, names, extra, missing))
-    ids = {name: position[name] for name in dataset}
-    notes: list[str] = []
+        raise InputError("CLASS_MAP_MISMATCH", _mismatch(dataset, names, extra, missing, aliases))
+    ids = {name: position[target] for name, target in targets.items()}
+    notes = list(aliases.notes)
     if not missing and list(ids.values()) != sorted(ids.values()):
         notes.append("the dataset orders its classes differently; they were matched by name")
     if missing:
@@ -133,7 +179,11 @@ def _by_name(
 
 
 def _mismatch(
-    dataset: Sequence[str], names: Sequence[str], extra: list[str], missing: list[str]
+    dataset: Sequence[str],
+    names: Sequence[str],
+    extra: list[str],
+    missing: list[str],
+    aliases: Aliases,
 ) -> str:
     parts = [
         f"the {len(dataset)} classes of the dataset do not match the {len(names)} of the "
@@ -142,10 +192,20 @@ def _mismatch(
     if extra:
         close = closest(extra[0], names)
         hint = f" (is '{extra[0]}' the checkpoint's '{close[0]}'?)" if close else ""
+        doubtful = [name for name in extra if name in aliases.ambiguous]
+        if doubtful:
+            candidates = " or ".join(f"'{name}'" for name in aliases.ambiguous[doubtful[0]])
+            hint = f" ('{doubtful[0]}' may be {candidates})"
         parts.append(f"Only in the dataset: {_some(extra)}{hint}.")
     if missing:
         parts.append(f"Only in the checkpoint: {_some(missing)}.")
-    if extra:
+    if extra and all(name.isdecimal() for name in dataset):
+        ids = [int(name) for name in dataset]
+        shifted = ", dataset.first_label=1" if min(ids) > 0 and max(ids) == len(names) else ""
+        parts.append(
+            f"If the labels are class ids of the checkpoint, set model.class_map=ids{shifted}."
+        )
+    elif extra:
         parts.append(
             "Set model.class_map: {DATASET CLASS: CHECKPOINT CLASS, ...}; null excludes a class. "
             "(If these are splits or other folders, set dataset.split.)"
@@ -158,13 +218,23 @@ def _mismatch(
 def _by_mapping(
     dataset: Sequence[str],
     position: Mapping[str, int],
-    names: tuple[str, ...],
+    aliases: Aliases,
     mapping: Mapping[str, str | None],
 ) -> ClassMap:
+    names = tuple(position)
     present = set(dataset)
+    ours = {normalized(name): name for name in dataset}
+    theirs = {normalized(name): name for name in names}
+    mapping = {
+        name if name in present else ours.get(normalized(name), name): (
+            None if target is None else theirs.get(normalized(target), target)
+        )
+        for name, target in mapping.items()
+    }
     unknown_sources = [name for name in mapping if name not in present]
     unknown_targets = [t for t in mapping.values() if t is not None and t not in position]
-    unmapped = [name for name in dataset if name not in mapping and name not in position]
+    targets = {name: mapping.get(name, aliases.names.get(name, name)) for name in dataset}
+    unmapped = [n for n in dataset if n not in mapping and targets[n] not in position]
     for label, wrong, valid in (
         ("is not a class of the dataset", unknown_sources, list(dataset)),
         ("is not a class of the checkpoint", unknown_targets, list(names)),
@@ -179,11 +249,10 @@ def _by_mapping(
             f"model.class_map has no checkpoint class for {_some(unmapped)}. Expected one for "
             "every class of the dataset. Map each to a class, or to null to exclude it.",
         )
-    targets = {name: mapping.get(name, name) for name in dataset}
     ids = {name: None if t is None else position[t] for name, t in targets.items()}
     dropped = [name for name, target in ids.items() if target is None]
     notes = (f"excluded by model.class_map: {_some(dropped)}",) if dropped else ()
-    return ClassMap("mapping", names, ids, notes)
+    return ClassMap("mapping", names, ids, (*aliases.notes, *notes))
 
 
 def _some(names: Sequence[str]) -> str:

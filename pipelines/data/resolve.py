@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snellen.adapters.checkpoints.class_names import ambiguous_names
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.types import ModelInfo
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.class_map import ClassMap, align_classes
-from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.base import CLASSES_FILE, DatasetInfo, Source
 from snellen.pipelines.data.sources.registry import open_source
 
 
@@ -56,6 +56,7 @@ def resolve_dataset(
             that there is.
 
     Raises:
+        ConfigError: DATASET_FIRST_LABEL, a first label for labels that are no class ids.
         InputError: no dataset, no labels, or classes that do not match.
     """
     source = open_source(config.dataset)
@@ -68,7 +69,22 @@ def resolve_dataset(
             "manifest with a label column, which an evaluation needs.",
         )
     names = _model_names(config, model, info, dataset_names=dataset_names)
-    return ResolvedDataset(source, info, align_classes(info.classes, names, config.model.class_map))
+    class_map, first = config.model.class_map, config.dataset.first_label
+    if first and class_map != "ids" and info.class_order != CLASSES_FILE:
+        raise ConfigError(
+            "DATASET_FIRST_LABEL",
+            f"dataset.first_label: {first} applies to class ids, and labels of "
+            f"'{config.dataset.path}' are matched by name. Expected model.class_map=ids with it. "
+            "Set that, or remove dataset.first_label.",
+        )
+    try:
+        aligned = align_classes(info.classes, names, class_map, first_label=first)
+    except InputError as error:
+        advice = source.advise(names) if error.code == "CLASS_MAP_MISMATCH" else None
+        if advice is None:
+            raise
+        raise InputError(error.code, f"{error.message} {advice}") from None
+    return ResolvedDataset(source, info, aligned)
 
 
 def _model_names(
@@ -78,7 +94,8 @@ def _model_names(
         return model.class_names
     count = model.num_classes
     if config.model.class_map == "ids":
-        return tuple(str(index) for index in range(count))
+        first = config.dataset.first_label
+        return tuple(str(index + first) for index in range(count))
     classes = info.classes or ()
     if not dataset_names:
         hint = (
@@ -88,10 +105,12 @@ def _model_names(
             if len(classes) == count
             else ""
         )
+        source = model.class_names_source or ""
+        why = f" ({source})" if source.startswith("ignored") else ""
         raise InputError(
             "CLASS_NAMES_UNKNOWN",
-            f"the checkpoint has {count} outputs and no class names. Expected names to match the "
-            f"{len(classes)} classes of the dataset. Set model.class_names: {hint}a list, or a "
+            f"the checkpoint has {count} outputs and no class names{why}. Expected names to match "
+            f"the {len(classes)} classes of the dataset. Set model.class_names: {hint}a list, or a "
             "text file with one name per line in the order of the outputs.",
         )
     if len(classes) != count:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snellen.adapters.errors import InputError
-from snellen.adapters.text_files import decode_text, lines_of, read_class_names
+from snellen.adapters.text_files import check_unique_names, decode_text, lines_of, read_class_names
 
 NAMES = ("café", "dog", "日本")
 
@@ -48,12 +48,10 @@ def test_the_line_of_a_name_is_its_class_id(
         (b"\xff\xfed\x00o\x00g", "has the byte order mark of UTF-16, but truncated data"),
         (b"cat\n\ndog\n", r"line 2 is blank\. Expected one class name per line"),
         (b"\ncat\n", "line 1 is blank"),
-        (b"cat\ndog\ncat \n", r"lines 1 and 3 are both 'cat'\. Expected unique class names"),
-        ("caf\u00e9\ncafe\u0301\n".encode(), "lines 1 and 2 are both"),
     ],
     ids=[
         "O-latin1", "O-utf16-without-mark", "O-cut-utf16", "O-blank-line-inside",
-        "O-blank-first-line", "O-duplicate", "O-duplicate-in-another-unicode-form",
+        "O-blank-first-line",
     ],
 )  # fmt: skip
 def test_a_file_whose_positions_are_in_doubt_is_rejected(
@@ -69,3 +67,18 @@ def test_a_file_whose_positions_are_in_doubt_is_rejected(
 def test_the_mark_is_no_part_of_the_text() -> None:
     assert decode_text("\ufeffa".encode()) == decode_text("a".encode("utf-16")) == "a"
     assert lines_of("a\r\n\r\nb") == ["a", "", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat", "dog", "cat"], r"lines 1 and 3 are both 'cat'\. Expected unique class names"),
+        (["caf\u00e9", "cafe\u0301"], "lines 1 and 2 are both"),
+    ],
+    ids=["O-duplicate", "O-duplicate-in-another-unicode-form"],
+)
+def test_duplicate_names(names: list[str], message: str) -> None:
+    check_unique_names(NAMES, "names.txt")
+    with pytest.raises(InputError, match=message) as caught:
+        check_unique_names(names, "names.txt")
+    assert caught.value.code == "CLASS_NAMES_INVALID"

@@ -21,6 +21,9 @@ from snellen.pipelines.data.sources.file_listing import Listing
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
+CLASSES_FILE = "classes.txt"
+"""Text file with the class names of a dataset, whose labels are class ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
@@ -94,6 +97,17 @@ class Source(ABC):
     def at(self, location: str) -> Place:
         """Return the place of an absolute location."""
         return RemotePath(location, self.storage) if is_remote(location) else Path(location)
+
+    def advise(self, names: Sequence[str]) -> str | None:
+        """Return a setting of this format that makes the classes those of a checkpoint.
+
+        Called if they do not match.
+
+        Args:
+            names: the checkpoint's class names.
+        """
+        del names
+        return None
 
     def reads(self, kind: str) -> bool:
         """Return True if "masks" or "keypoints" have to be read."""

@@ -1,4 +1,8 @@
-"""Image folder dataset: one sub-folder per class, ``path/split/class/*`` or ``path/class/*``."""
+"""Image folder dataset: one sub-folder per class, ``path/split/class/*`` or ``path/class/*``.
+
+``dataset.class_level`` says which of nested folders is the class: the first one, as in torchvision;
+the one that the image is in, as in timm; or the whole path.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,20 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.data.report import PassedOver
+from snellen.pipelines.data.report import DatasetReport, PassedOver
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
-from snellen.pipelines.data.sources.file_listing import escape_id, folders_in, list_images, sort_key
+from snellen.pipelines.data.sources.file_listing import (
+    escape_id,
+    folders_in,
+    list_images,
+    sort_key,
+    unescape_id,
+)
+from snellen.pipelines.data.walk import Walker, remote_images
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
+_LEVELS = ("top", "leaf", "path")
+_SHOWN = 5
 _SPLITS = ("test", "val", "validation", "valid", "train")
 
 
@@ -42,7 +55,9 @@ class ImageFolderSource(Source):
             )
         root, split, note = self._choose_split(path)
         order = self.config.class_order
-        classes = tuple(sorted(self._folders(root), key=sort_key(order)))  # type: ignore[arg-type]
+        level = self.config.class_level
+        found = self._folders(root) if level == "top" else self._classes_below(root, level)
+        classes = tuple(sorted(found, key=sort_key(order)))  # type: ignore[arg-type]
         if not classes:
             raise InputError(
                 "DATASET_EMPTY",
@@ -62,6 +77,31 @@ class ImageFolderSource(Source):
             class_order=order,
             notes=(note,) if note else (),
         )
+
+    def advise(self, names: Sequence[str]) -> str | None:
+        """Recommend another level of the folders if its classes are those of a checkpoint."""
+        root = self.describe().root
+        for level in _LEVELS:
+            if level == self.config.class_level:
+                continue
+            found = set(self._folders(root) if level == "top" else self._classes_below(root, level))
+            if found and found <= set(names):
+                return (
+                    f"With dataset.class_level={level} the classes are the checkpoint's: "
+                    f"{', '.join(sorted(found)[:_SHOWN])}{' ...' if len(found) > _SHOWN else ''}."
+                )
+        return None
+
+    def _classes_below(self, root: Place, level: str) -> set[str]:
+        """Return the classes of all images, without counting any file."""
+        if isinstance(root, RemotePath):
+            start = len(root.address) + 1
+            names = [file.address[start:] for file in remote_images(root, DatasetReport())]
+        else:
+            start = len(str(root).rstrip("/")) + 1
+            walker = Walker(str(root), DatasetReport(), self.config.follow_links)
+            names = [path[start:] for path in walker.images_below(str(root))]
+        return {class_of(name, level) for name in names if "/" in name}
 
     def _report_root(self, root: Place) -> None:
         """Count what lies beside the class folders."""
@@ -96,18 +136,33 @@ class ImageFolderSource(Source):
         return path, None, ""
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Yield one batch per class folder; classes and files have the same kind of order."""
+        """Yield one batch per folder of the root; classes and files have the same kind of order."""
         classes = info.classes or ()
         self._report_root(info.root)
-        order = self.config.class_order
-        files_of = list_images(info.root, classes, order, self.listing())
-        for label_id, files in enumerate(files_of):
-            count = len(files)
+        order, level = self.config.class_order, self.config.class_level
+        folders = self._folders(info.root)
+        folders.sort(key=sort_key(order))  # type: ignore[arg-type]
+        index = {name: number for number, name in enumerate(classes)}
+        for files in list_images(info.root, folders, order, self.listing()):
+            labels = [class_of(unescape_id(file.relative), level) for file in files]
             yield {
                 "image_id": [file.relative for file in files],
                 "location": [escape_id(file.path) for file in files],
                 "size": [file.size for file in files],
                 "mtime_ns": [file.mtime_ns for file in files],
-                "label": [classes[label_id]] * count,
-                "label_id": [label_id] * count,
+                "label": labels,
+                "label_id": [index.get(label) for label in labels],
             }
+
+
+def class_of(name: str, level: str) -> str:
+    """Return the class of an image in nested folders.
+
+    Args:
+        name: path relative to the folder of the split, at least ``folder/image``.
+        level: ``top``, ``leaf`` or ``path``.
+    """
+    folders = name.rpartition("/")[0]
+    if level == "path":
+        return folders
+    return folders.partition("/")[0] if level == "top" else folders.rpartition("/")[2]

@@ -147,3 +147,55 @@ def test_what_is_stored_is_json() -> None:
     stored = align_classes(["b", "a"], ["a", "b"]).to_json()
     assert json.loads(json.dumps(stored)) == stored
     assert (stored["mode"], stored["ids"]) == ("name", {"b": 1, "a": 0})
+
+
+def test_integer_labels_suggest_class_ids() -> None:
+    _, message = rejection(["0", "1"], ["cat", "dog"])
+    assert message.endswith(
+        "If the labels are class ids of the checkpoint, set model.class_map=ids."
+    )
+    _, message = rejection(["1", "2"], ["cat", "dog"])
+    assert message.endswith("set model.class_map=ids, dataset.first_label=1.")
+
+
+@pytest.mark.parametrize(
+    ("labels", "first_label", "expected"),
+    [
+        (["0", "1", "2"], 0, [0, 1, 2]),
+        (["1", "2"], 0, [1, 2]),
+        (["1", "2", "3"], 1, [0, 1, 2]),
+        (["2", "3"], 1, [1, 2]),
+    ],
+    ids=["P-from-0", "P-class-0-missing", "P-from-1", "P-from-1-class-1-missing"],
+)
+def test_class_ids_begin_where_the_configuration_says(
+    labels: list[str], first_label: int, expected: list[int]
+) -> None:
+    classes = align_classes(labels, ["a", "b", "c"], "ids", first_label=first_label)
+    assert [classes.class_id(label) for label in labels] == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "first_label", "message"),
+    [
+        (["1", "2", "3"], 0, "the labels are 1 to 3, and none is 0. Expected 0 to 2 for 3 classes. "
+         "If label 1 is the first class, set dataset.first_label=1."),
+        (["2", "3"], 0, "the labels are 2 to 3, and none is 0. Expected 0 to 2 for 3 classes. If "
+         "label 1 is the first class, set dataset.first_label=1."),
+        (["0", "1", "2"], 1, "dataset.first_label is 1, and there is a label 0. Expected 1 to 3. "
+         "Remove dataset.first_label."),
+    ],
+    ids=["P-from-1", "P-from-1-class-1-missing", "P-first-label-and-0"],
+)  # fmt: skip
+def test_class_ids_that_are_shifted_are_rejected(
+    labels: list[str], first_label: int, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        align_classes(labels, ["a", "b", "c"], "ids", first_label=first_label)
+    assert (caught.value.code, caught.value.message) == ("CLASS_IDS_SHIFTED", message)
+
+
+def test_a_label_out_of_range_names_the_range_of_the_labels() -> None:
+    classes = align_classes(["1", "4"], ["a", "b", "c"], "ids", first_label=1)
+    assert failure(classes, "4")[2] == "label 4 is outside of 1..3"
+    assert failure(classes, "0")[2] == "label 0 is outside of 1..3"

@@ -227,3 +227,50 @@ def test_an_order_that_timm_does_not_know_is_not_taken_as_the_checkpoints(
     found = load_model(locate_model(ModelRequest.of(config), db), "cpu")
     aligned = resolve_dataset(config, found.info, dataset_names=True).aligned
     assert aligned.names == tuple(sorted(names))
+
+
+def test_nested_folders_and_shifted_labels_are_said_before_inference(
+    db: Database, checkpoint: Path, tmp_path: Path
+) -> None:
+    nested = grey_folder(tmp_path / "nested" / "data", ("0", "1", "2"), 1).parent
+    error = dataset_error(db, nested, checkpoint=str(checkpoint), class_names=["0", "1", "2"])
+    assert error.code == "CLASS_MAP_MISMATCH"
+    assert "With dataset.class_level=leaf the classes are the checkpoint's: 0, 1, 2." in (
+        error.message
+    )
+    shifted = grey_folder(tmp_path / "shifted", ("1", "2", "3"), 1)
+    error = dataset_error(db, shifted, checkpoint=str(checkpoint), class_map="ids")
+    assert error.code == "CLASS_IDS_SHIFTED"
+    model = {"checkpoint": str(checkpoint), "class_map": "ids"}
+    dataset = {"path": str(shifted), "first_label": 1}
+    config = build_config({"model": model, "dataset": dataset})
+    found = load_model(locate_model(ModelRequest.of(config), db), "cpu")
+    aligned = resolve_dataset(config, found.info, dataset_names=False).aligned
+    assert [aligned.class_id(label) for label in "123"] == [0, 1, 2]
+    assert aligned.names == ("1", "2", "3")
+    by_name = build_config({"model": {**model, "class_map": "auto"}, "dataset": dataset})
+    named = load_model(
+        locate_model(ModelRequest.of(build_config({
+            "model": {"checkpoint": str(checkpoint), "class_names": ["1", "2", "3"]},
+            "dataset": dataset,
+        })), db),
+        "cpu",
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"Expected model\.class_map=ids with it") as caught:
+        resolve_dataset(by_name, named.info, dataset_names=False)
+    assert caught.value.code == "DATASET_FIRST_LABEL"
+
+
+def test_ignored_class_names_are_said(db: Database, checkpoint: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoint.rename(run / "model_best.pth.tar")
+    (run / "class_names.txt").write_text("a\n\nb\nc\n")
+    (run / "args.yaml").write_text("model: test_resnet\n")
+    error = dataset_error(
+        db, grey_folder(tmp_path / "data"), checkpoint=str(run / "model_best.pth.tar"),
+        architecture="test_resnet",
+    )  # fmt: skip
+    assert error.code == "CLASS_NAMES_UNKNOWN"
+    assert "no class names (ignored class names: " in error.message
+    assert "class_names.txt': line 2 is blank" in error.message

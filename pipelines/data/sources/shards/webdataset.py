@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.errors import InputError
-from snellen.adapters.text_files import parse_class_names
+from snellen.adapters.text_files import check_unique_names, parse_class_names
+from snellen.pipelines.data.class_map import check_first_label
 from snellen.pipelines.data.sources.annotations import LabelProblem, Targets, target_columns
-from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.base import CLASSES_FILE, DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import ahead, escape_id, sort_key
 from snellen.pipelines.data.sources.shards.tar_shards import Member, Shard, read_shard
 from snellen.pipelines.data.walk import is_hidden
 from snellen.pipelines.storage.remote_path import Place, RemotePath
 
-_CLASSES_FILE = "classes.txt"
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _THREADS = 8
 
@@ -54,7 +54,7 @@ class WebDatasetSource(Source):
         if not self.reads_labels:
             return DatasetInfo(self._root, None, None)
         if names is not None:
-            return DatasetInfo(self._root, None, names, class_order=_CLASSES_FILE)
+            return DatasetInfo(self._root, None, names, class_order=CLASSES_FILE)
         distinct: set[str] = set()
         for _, shard in self._read():
             for member in shard.images:
@@ -64,7 +64,7 @@ class WebDatasetSource(Source):
                     raise InputError(
                         "DATASET_CLASSES",
                         f"'{self._root}' has shards with boxes and no class names. Expected "
-                        f"{_CLASSES_FILE} beside them, one name per line.",
+                        f"{CLASSES_FILE} beside them, one name per line.",
                     )
         are_ids = bool(distinct) and all(label.isdecimal() for label in distinct)
         order = "natural" if are_ids else self.config.class_order
@@ -74,7 +74,13 @@ class WebDatasetSource(Source):
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
-        """Yield one batch per shard, members in their order."""
+        """Yield one batch per shard, members in their order.
+
+        Raises:
+            InputError: DATASET_UNREADABLE, a shard; CLASS_IDS_SHIFTED, labels that begin at
+                another id than ``dataset.first_label``.
+        """
+        ids: set[str] = set()
         index = {name: number for number, name in enumerate(info.classes or ())}
         for place, shard in self._read():
             members = shard.images
@@ -82,6 +88,7 @@ class WebDatasetSource(Source):
             labels = [self._label(member) for member in members]
             prefix = str(place)[len(str(self._root).rstrip("/")) + 1 :]
             self._count(shard, prefix)
+            ids.update(m.label for m in members if isinstance(m.label, str) and m.label.isdecimal())
             columns = target_columns(
                 [
                     m.label if isinstance(m.label, Targets | LabelProblem) else Targets()
@@ -105,13 +112,17 @@ class WebDatasetSource(Source):
                 "label_id": [index.get(label) if label else None for label in labels],
                 **columns,
             }
+        if self.reads_labels and self._names is not None:
+            check_first_label(ids, len(self._names), self.config.first_label)
 
     def _label(self, member: Member) -> str | None:
         if not isinstance(member.label, str):
             return None
         names = self._names
-        if names is not None and member.label.isdecimal() and int(member.label) < len(names):
-            return names[int(member.label)]
+        if names is not None and member.label.isdecimal():
+            position = int(member.label) - self.config.first_label
+            if 0 <= position < len(names):
+                return names[position]
         return member.label
 
     def _count(self, shard: Shard, name: str) -> None:
@@ -127,10 +138,11 @@ class WebDatasetSource(Source):
 
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
-        file = self._root / _CLASSES_FILE
+        file = self._root / CLASSES_FILE
         if not file.is_file():
             return None
         names = parse_class_names(file.read_bytes(), str(file))
+        check_unique_names(names, str(file))
         wrong = [
             name for number, name in enumerate(names) if name.isdecimal() and int(name) != number
         ]

@@ -14,6 +14,7 @@ from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.file_listing import escape_id, unescape_id
 from snellen.pipelines.data.sources.registry import open_source
 from tests.contracts.source_contract import SourceContract, collected
+from tests.pipelines.data.listed import Listed
 from tests.pipelines.making import grey_folder, write_image
 
 
@@ -201,6 +202,61 @@ def test_what_is_no_image_folder(tmp_path: Path) -> None:
     write_image(file)
     with pytest.raises(InputError, match="is not a folder"):
         opened(file, format="imagefolder").describe()
+
+
+NESTED = ("animals/cat/1.png", "animals/dog/1.png", "things/cat/2.png", "things/cup/1.png",
+          "things/cup/blue/1.png")  # fmt: skip
+LEVELS = {
+    "P-top": ("top", ["animals", "animals", "things", "things", "things"]),
+    "P-leaf": ("leaf", ["cat", "dog", "cat", "cup", "blue"]),
+    "P-path": ("path", ["animals/cat", "animals/dog", "things/cat", "things/cup",
+                        "things/cup/blue"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("level", "labels"), LEVELS.values(), ids=LEVELS)
+def test_the_class_of_nested_folders(tmp_path: Path, level: str, labels: list[str]) -> None:
+    for name in NESTED:
+        write_image(tmp_path / "data" / name)
+    found = Listed(tmp_path / "data", class_level=level)
+    assert found.labels == dict(zip(NESTED, labels, strict=True))
+    assert found.info.classes == tuple(sorted(set(labels)))
+    ids = [found.info.classes.index(label) for label in found.column("label")]
+    assert found.column("label_id") == ids
+
+
+def test_the_levels_are_those_of_torchvision_and_timm(tmp_path: Path) -> None:
+    reader = pytest.importorskip("timm.data.readers.reader_image_folder")
+    datasets = pytest.importorskip("torchvision.datasets")
+    for name in NESTED:
+        write_image(tmp_path / "data" / name)
+    root = str(tmp_path / "data")
+    theirs, index = reader.find_images_and_targets(root)
+    names = {number: name for name, number in index.items()}
+    leaf = Listed(root, class_level="leaf")
+    assert leaf.info.classes == tuple(index)
+    assert leaf.labels == {path[len(root) + 1 :]: names[number] for path, number in theirs}
+    folder = datasets.ImageFolder(root)
+    top = Listed(root)
+    assert top.info.classes == tuple(folder.classes)
+    assert top.labels == {
+        path[len(root) + 1 :]: folder.classes[number] for path, number in folder.samples
+    }
+    by_path, _ = reader.find_images_and_targets(root, leaf_name_only=False)
+    assert len(by_path) == len(Listed(root, class_level="path").ids)
+
+
+def test_a_level_that_fits_the_checkpoint_is_recommended(tmp_path: Path) -> None:
+    for name in NESTED[:4]:
+        write_image(tmp_path / "data" / name)
+    source = opened(tmp_path / "data")
+    assert source.advise(["cat", "cup", "dog"]) == (
+        "With dataset.class_level=leaf the classes are the checkpoint's: cat, cup, dog."
+    )
+    assert source.advise(["horse"]) is None
+    assert opened(tmp_path / "data", class_level="leaf").advise(["animals", "things"]) == (
+        "With dataset.class_level=top the classes are the checkpoint's: animals, things."
+    )
 
 
 def test_a_format_of_another_package() -> None:

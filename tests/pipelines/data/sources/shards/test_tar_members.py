@@ -260,3 +260,15 @@ def test_names_that_are_numbers_and_not_their_ids_are_rejected(tmp_path: Path) -
     (tmp_path / "classes.txt").write_text("cat\n\ndog\n")
     with pytest.raises(InputError, match="line 2 is blank"):
         Listed(path)
+
+
+def test_class_ids_from_1_are_rejected_or_shifted_as_the_configuration_says(tmp_path: Path) -> None:
+    members = [(f"{n}.png", PNG) for n in (1, 2)] + [(f"{n}.cls", b"%d" % n) for n in (1, 2)]
+    path = tar_file(tmp_path / "a.tar", members)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(
+        InputError, match=r"labels are 1 to 2, and none is 0\. Expected 0 to 1"
+    ) as e:
+        Listed(path)
+    assert e.value.code == "CLASS_IDS_SHIFTED"
+    assert of_shard(Listed(path, first_label=1).labels) == {"1.png": "cat", "2.png": "dog"}
