@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from snellen.analysis.reader import open_results, unit_files
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
+from snellen.store.kinds import TEST_RUN
 from snellen.store.parquet.results import Page
 from snellen.store.sql.database import Database
+from snellen.store.tags import tags_of
 from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 _RUN_KEYS = (
@@ -39,11 +42,18 @@ _MORE_RUN_KEYS = (
 )
 
 
+def run_documents(db: Database, runs: Sequence[RunView]) -> list[dict[str, Any]]:
+    """Return the documents of several runs, without files."""
+    tags = tags_of(db, TEST_RUN, [run.id for run in runs])
+    return [{**run_document(run), "tags": tags.get(run.id, [])} for run in runs]
+
+
 def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
     """Return the document of a run; with ``db`` also its files and the details of a single run."""
     document: dict[str, Any] = {key: getattr(run, key) for key in (*_RUN_KEYS, *_MORE_RUN_KEYS)}
     document |= _moments(run)
     if db is not None:
+        document["tags"] = tags_of(db, TEST_RUN, [run.id]).get(run.id, [])
         document["files"] = [str(path) for path in unit_files(db, run)]
         for key in (
             "details",

@@ -16,7 +16,7 @@ from snellen.pipelines.runs.slices import MetricsSpec, check_slices, results_sch
 from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
 from snellen.store.kinds import TEST_RUN
 from snellen.store.leases import acquire, release
-from snellen.store.runs import complete_run, create_test_run, free_run_name, get_test_run
+from snellen.store.runs import complete_run, create_test_run, get_test_run
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
@@ -48,7 +48,7 @@ def rescore_run(
     check_metric_settings(config.metrics, measured_of(owner))
     check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
     columns = measure_run(owner, results, config, reporter)
-    new_id = create_test_run(db, **_copied(db, owner, config.model_dump(mode="json"), run))
+    new_id = create_test_run(db, **_copied(owner, config.model_dump(mode="json"), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
         complete_run(db, lease, columns=columns, image_rows=sql_rows(results, owner, config.output))
@@ -64,7 +64,7 @@ def measured_of(owner: RunView) -> Measured:
     return Measured(owner.task_type, tuple(owner.class_names or ()), most)
 
 
-def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:
+def _copied(owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:
     same = (
         "training_job_id",
         "checkpoint_path",
@@ -83,7 +83,7 @@ def _copied(db: Database, owner: RunView, config: dict[str, Any], run: RunView) 
     asked, before = config.get("name"), (run.config or {}).get("name")
     return {
         **{key: getattr(owner, key) for key in same},
-        "name": free_run_name(db, asked if asked and asked != before else f"{run.name}-rescored"),
+        "name": asked if asked and asked != before else f"{run.name}-rescored",
         "config": config,
         "results_of": owner.id,
         "snellen_version": snellen_version(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -22,7 +22,7 @@ from snellen.store.kinds import (
 from snellen.store.leases import Lease, busy, is_held, lost, released, update_held
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database, database_now
-from snellen.store.sql.models import RunUnit
+from snellen.store.sql.models import RunUnit, Tag
 from snellen.store.views import InferenceJobView, RunView
 
 _HEAVY = ("per_class_metrics", "confusion_matrix", "details")
@@ -39,21 +39,6 @@ def create_test_run(db: Database, **columns: Any) -> int:
     return _create(db, TEST_RUN, columns)
 
 
-def free_run_name(db: Database, name: str, *, kind: str = TEST_RUN) -> str:
-    """Return ``name``, or ``name-2``, ``name-3`` ... if runs of the kind have that name.
-
-    Nothing is reserved: two simultaneous processes may get the same name.
-    """
-    table = run_table(kind)
-    query = select(table.c.name).where(table.c.name.startswith(name, autoescape=True))
-    taken = set(db.query(lambda session: session.scalars(query).all()))
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}-{number}"
-    return candidate
-
-
 def create_inference_job(db: Database, **columns: Any) -> int:
     """Insert a row of ``inference_jobs`` and return its id; see `create_test_run`."""
     return _create(db, INFERENCE_JOB, columns)
@@ -68,17 +53,18 @@ def _create(db: Database, kind: str, columns: dict[str, Any]) -> int:
 
 
 def get_test_run(db: Database, ref: int | str) -> RunView:
-    """Return a test run by id, by name, or the newest one (``latest``).
+    """Return a test run by id, tag or name, or the newest one (``latest``).
+
+    Several runs may share a name, which means the newest of them.
 
     Raises:
-        InputError: RUN_NOT_FOUND, listing the newest runs; RUN_AMBIGUOUS, listing the ids of
-            the runs that share the name.
+        InputError: RUN_NOT_FOUND, listing the newest runs.
     """
     return _get(db, TEST_RUN, RunView, ref)
 
 
 def get_inference_job(db: Database, ref: int | str) -> InferenceJobView:
-    """Return an inference job by id, name or ``latest``; see `get_test_run`."""
+    """Return an inference job by id, tag, name or ``latest``; see `get_test_run`."""
     return _get(db, INFERENCE_JOB, InferenceJobView, ref)
 
 
@@ -86,22 +72,20 @@ def _get(db: Database, kind: str, view: type[AnyView], ref: int | str) -> AnyVie
     table = run_table(kind)
 
     def operation(session: Session) -> AnyView:
-        def rows(*conditions: Any, limit: int) -> list[AnyView]:
-            query = select(table).where(*conditions).order_by(table.c.id.desc()).limit(limit)
-            found = session.execute(query).mappings()
-            return [view.of(results_path.opened(db, row)) for row in found]
+        def newest_of(*conditions: Any) -> AnyView | None:
+            query = select(table).where(*conditions).order_by(table.c.id.desc()).limit(1)
+            row = session.execute(query).mappings().first()
+            return None if row is None else view.of(results_path.opened(db, row))
 
-        found: list[AnyView] = []
+        found = None
         if str(ref).isdecimal():
-            found = rows(table.c.id == int(ref), limit=1)
+            found = newest_of(table.c.id == int(ref))
         elif ref == "latest":
-            found = rows(limit=1)
-        if not found:
-            found = rows(table.c.name == str(ref), limit=10)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise _ambiguous(kind, ref, [run.id for run in found])
+            found = newest_of()
+        tagged = select(Tag.run_id).where(Tag.run_kind == kind, Tag.name == str(ref))
+        found = found or newest_of(table.c.id.in_(tagged)) or newest_of(table.c.name == str(ref))
+        if found is not None:
+            return found
         newest = session.execute(
             select(table.c.id, table.c.name).order_by(table.c.id.desc()).limit(5)
         )
@@ -110,39 +94,43 @@ def _get(db: Database, kind: str, view: type[AnyView], ref: int | str) -> AnyVie
     return db.query(operation)
 
 
-def _ambiguous(kind: str, ref: int | str, ids: list[int]) -> InputError:
-    return InputError(
-        "RUN_AMBIGUOUS",
-        f"several {spoken(kind)}s are named {ref!r}. Expected a unique name or an id. Use an id: "
-        f"{', '.join(str(run_id) for run_id in ids)} (newest first).",
-    )
-
-
 def _unknown(
     kind: str, ref: int | str, newest: list[tuple[int, str | None]], where: str
 ) -> InputError:
     listed = ", ".join(f"{run_id} ({name})" if name else str(run_id) for run_id, name in newest)
     return InputError(
         "RUN_NOT_FOUND",
-        f"there is no {spoken(kind)} {ref!r}. Expected an id, a name or 'latest' in {where}"
+        f"there is no {spoken(kind)} {ref!r}. Expected an id, a tag, a name or 'latest' in {where}"
         + (f" (newest first): {listed}." if listed else f", which has no {spoken(kind)}s yet."),
     )
 
 
+class RunFilter(TypedDict, total=False):
+    """Conditions of a list of test runs; None is no condition.
+
+    Attributes:
+        status: status of the runs.
+        training_job_id: their training job.
+        dataset_path: path of their dataset, as it is stored.
+    """
+
+    status: str | None
+    training_job_id: int | None
+    dataset_path: str | None
+
+
 def list_test_runs(
-    db: Database,
-    *,
-    status: str | None = None,
-    training_job_id: int | None = None,
-    limit: int = 100,
-    offset: int = 0,
+    db: Database, *, limit: int = 100, offset: int = 0, **where: Unpack[RunFilter]
 ) -> list[RunView]:
     """Return test runs, newest first, without ``per_class_metrics`` and ``confusion_matrix``.
 
     Those two columns and ``details`` are None here, because they take megabytes for 1,000 classes:
     see `get_test_run`.
     """
-    query = _listing(TEST_RUN, status, training_job_id).limit(limit).offset(offset)
+    query = _listing(TEST_RUN, where.get("status"), where.get("training_job_id"))
+    if where.get("dataset_path") is not None:
+        query = query.where(run_table(TEST_RUN).c.dataset_path == where["dataset_path"])
+    query = query.limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [RunView.of(results_path.opened(db, row)) for row in rows]
 
@@ -254,4 +242,5 @@ def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:
         if is_held(row, now):
             raise busy(kind, run_id, row, now)
         session.execute(delete(RunUnit).where(RunUnit.run_kind == kind, RunUnit.run_id == run_id))
+        session.execute(delete(Tag).where(Tag.run_kind == kind, Tag.run_id == run_id))
         session.execute(delete(table).where(table.c.id == run_id))

@@ -61,6 +61,17 @@ class ValidationView(_View):
 
 
 @dataclass(frozen=True)
+class DatasetView(_View):
+    """A row of ``datasets``; ``config`` has the keys of a ``dataset`` section that are set."""
+
+    id: int
+    name: str
+    config: dict[str, Any]
+    fingerprint: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class AnyRun(_View):
     """The columns that test runs and inference jobs share."""
 

@@ -255,6 +255,16 @@ def with_absolute_paths(config: Kind) -> Kind:
     return config.model_copy(update=sections)
 
 
+def with_absolute_dataset(section: Kind) -> Kind:
+    """Return a ``dataset`` section with absolute local paths; see `with_absolute_paths`."""
+    changed = {
+        key: _absolute(getattr(section, key), always=("dataset", key) in _ALWAYS)
+        for key in _PATHS["dataset"]
+        if key in section.model_fields_set
+    }
+    return section.model_copy(update=changed)
+
+
 def _absolute(value: Any, *, always: bool) -> Any:
     if isinstance(value, tuple) and always:
         return tuple(_absolute(one, always=True) for one in value)

@@ -20,6 +20,7 @@ from snellen.pipelines.data.image_reader import (
     read_row,
 )
 from snellen.pipelines.data.manifest import ROW_GROUP, ManifestSummary, write_manifest
+from snellen.pipelines.data.registered import with_registered_dataset
 from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.progress import Reporter
 from snellen.store.atomic_file import atomic_file, output_errors
@@ -57,6 +58,7 @@ def convert_dataset(
             "OUTPUT_TAKEN", f"'{target}' exists. Expected a new file. Remove it or add --overwrite."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
+    config = with_registered_dataset(config)
     source = open_source(config.dataset)
     reporter.status(f"Listing images of {config.dataset.path}")
     info = source.describe()

@@ -16,6 +16,7 @@ from snellen.store.jobs import delete_training_job
 from snellen.store.leases import request_cancel
 from snellen.store.runs import delete_run, list_inference_jobs, list_test_runs, runs_that_read
 from snellen.store.sql.database import Database
+from snellen.store.tags import tags_of
 from snellen.store.views import AnyRun, JobView, RunView
 
 _POLL_SECONDS = 0.2
@@ -96,40 +97,66 @@ def deletion_of_run(db: Database, run: RunView, *, cascade: bool = False) -> Del
     Args:
         db: the open database.
         run: the run.
-        cascade: also delete the runs that read its files.
+        cascade: delete it although it has a tag, and the runs that read its files, too.
 
     Raises:
-        InputError: RUN_IS_READ, rescored runs read its files.
+        InputError: RUN_IS_READ, rescored runs read its files; RUN_IS_TAGGED.
     """
     readers = runs_that_read(db, run.id)
+    again = f"snellen delete {run.id} --cascade"
     if readers and not cascade:
         listed = ", ".join(str(reader) for reader in readers)
         raise InputError(
             "RUN_IS_READ",
             f"run {run.id} is read by the rescored runs {listed}. Expected a run whose files no "
-            f"other run reads. Fix: delete those first, or snellen delete {run.id} --cascade",
+            f"other run reads. Fix: delete those first, or {again}",
         )
-    runs = [EVALUATION.get(db, reader) for reader in readers]
-    return Deletion(tuple((EVALUATION, one) for one in (*runs, run)))
+    runs = [*(EVALUATION.get(db, reader) for reader in readers), run]
+    planned = Deletion(tuple((EVALUATION, one) for one in runs))
+    if not cascade:
+        _reject_tagged(db, planned, again)
+    return planned
 
 
-def deletion_of_inference_job(job: AnyRun) -> Deletion:
-    """Plan to delete an inference job."""
-    return Deletion(((PREDICTION, job),))
+def deletion_of_inference_job(db: Database, job: AnyRun, *, cascade: bool = False) -> Deletion:
+    """Plan to delete an inference job. Raises InputError RUN_IS_TAGGED without ``cascade``."""
+    planned = Deletion(((PREDICTION, job),))
+    if not cascade:
+        _reject_tagged(db, planned, f"snellen delete --inference {job.id} --cascade")
+    return planned
 
 
-def deletion_of_training_job(db: Database, job: JobView) -> Deletion:
-    """Plan to delete a training job with its test runs and its inference jobs."""
+def deletion_of_training_job(db: Database, job: JobView, *, cascade: bool = False) -> Deletion:
+    """Plan to delete a training job with its test runs and its inference jobs.
+
+    Raises:
+        InputError: RUN_IS_TAGGED, one of its runs has a tag, without ``cascade``.
+    """
     runs = list_test_runs(db, training_job_id=job.id, limit=_EVERYTHING)
     inference = list_inference_jobs(db, training_job_id=job.id, limit=_EVERYTHING)
     readers_first = sorted(runs, key=lambda run: run.results_of is None)
-    return Deletion(
+    planned = Deletion(
         (
             *((EVALUATION, run) for run in readers_first),
             *((PREDICTION, run) for run in inference),
         ),
         job,
     )
+    if not cascade:
+        _reject_tagged(db, planned, f"snellen delete --training-job {job.name} --cascade")
+    return planned
+
+
+def _reject_tagged(db: Database, planned: Deletion, again: str) -> None:
+    for kind in (EVALUATION, PREDICTION):
+        ids = [run.id for one, run in planned.runs if one.name == kind.name]
+        for run_id, names in tags_of(db, kind.name, ids).items():
+            noun = kind.words.noun
+            raise InputError(
+                "RUN_IS_TAGGED",
+                f"{noun} {run_id} has the tag {', '.join(names)}. Expected a {noun} without tags. "
+                f"Fix: move the tag (snellen tag OTHER {names[0]}), or {again}",
+            )
 
 
 def _reads_others(run: AnyRun) -> bool:

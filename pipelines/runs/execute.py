@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,7 +29,7 @@ from snellen.store.kinds import TEST_RUN
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.unit_files import verify_units
 from snellen.store.parquet.unit_record import UnitRecord
-from snellen.store.runs import free_run_name, runs_that_read
+from snellen.store.runs import runs_that_read
 from snellen.store.views import AnyRun
 
 
@@ -180,7 +179,7 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
         **context.kind.describe_dataset(dataset),
     }
     if context.config.name is None:
-        columns["name"] = _default_name(context, run, info.architecture)
+        columns["name"] = _default_name(context, info.architecture)
     if model.job is None:
         job = register_checkpoint(context.db, info, columns["class_names"])
         columns["training_job_id"] = job.id
@@ -190,12 +189,9 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
     return owned.row()
 
 
-def _default_name(context: RunContext, run: AnyRun, architecture: str) -> str:
+def _default_name(context: RunContext, architecture: str) -> str:
     _, images = context.kind.describe_input(context.config)
-    name = f"{architecture}-{images}"
-    if run.name is not None and re.fullmatch(re.escape(name) + r"(-\d+)?", run.name):
-        return run.name
-    return free_run_name(context.db, name, kind=context.kind.name)
+    return f"{architecture}-{images}"
 
 
 def _engine(owned: OwnedRun, prepared: Prepared, model: ResolvedModel) -> Engine:

@@ -12,6 +12,7 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
 from snellen.pipelines.config.predict import AnyConfig, Images, PredictConfig, path_of
+from snellen.pipelines.data.registered import with_registered_dataset
 from snellen.pipelines.execution.retry_failed import error_codes
 from snellen.pipelines.models.reference import sections_of
 from snellen.pipelines.progress import Reporter
@@ -154,7 +155,7 @@ class _Runner:
             data = {**sections_of(self._adapter), "dataset": images}
             config = build_as(self.kind.config, data)
         elif images:
-            dataset = {**config.dataset.model_dump(), **images}
+            dataset = {**config.dataset.model_dump(exclude_unset=True), **images}
             section = build_as(type(config.dataset), dataset, where="dataset")
             config = config.model_copy(update={"dataset": section})
         if self._engine is not None:
@@ -165,7 +166,7 @@ class _Runner:
         if self._output_dir is not None:
             output = config.output.model_copy(update={"dir": self._output_dir})
             config = config.model_copy(update={"output": output})
-        config = with_absolute_paths(config)
+        config = with_absolute_paths(with_registered_dataset(config))
         self.kind.check_paths(config)
         decided: AnyConfig = self.kind.decide(config)
         return decided

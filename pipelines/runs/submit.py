@@ -17,7 +17,7 @@ from snellen.pipelines.models.training_jobs import (
 )
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.pipelines.runs.kinds import RunContext
-from snellen.store.runs import delete_run, free_run_name
+from snellen.store.runs import delete_run
 from snellen.store.views import JobView
 
 
@@ -46,9 +46,7 @@ def submit(context: RunContext) -> int:
     return kind.create(
         context.db,
         training_job_id=known.job.id,
-        name=free_run_name(
-            context.db, config.name or f"{known.architecture}-{images}", kind=kind.name
-        ),
+        name=config.name or f"{known.architecture}-{images}",
         checkpoint_path=known.checkpoint_path,
         task_type=known.task_type,
         class_names=known.job.class_names,

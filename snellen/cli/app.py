@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from snellen.cli.datasets.command import datasets
 from snellen.cli.errors import command as errors
 from snellen.cli.jobs import command as jobs
 from snellen.cli.manage import command as manage
@@ -39,9 +40,11 @@ app.command("errors")(errors.errors_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("slices")(results.slices_command)
 app.command("cancel")(manage.cancel_command)
+app.command("tag")(manage.tag_command)
 app.command("rename")(manage.rename_command)
 app.command("delete")(manage.delete_command)
 app.command("verify")(results.verify_command)
+app.add_typer(datasets, name="dataset")
 app.command("manifest", context_settings=_SETTINGS)(jobs.manifest_command)
 app.command("register")(jobs.register_command)
 app.command("jobs")(jobs.jobs_command)

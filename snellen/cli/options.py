@@ -31,7 +31,7 @@ TrustOption = Annotated[
     typer.Option("--trust", help="Load TorchScript files, which can execute arbitrary code."),
 ]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="Id or name of a test run, or 'latest'.")
+    str, typer.Argument(metavar="RUN", help="Id, tag or name of a test run, or 'latest'.")
 ]
 OverridesArgument = Annotated[
     list[str] | None,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    UniqueConstraint,
     false,
     func,
     text,
@@ -277,3 +278,31 @@ class RunUnit(Base):
     counts: Mapped[Any | None]
     superseded_by: Mapped[int | None]
     committed_at: Mapped[datetime] = mapped_column(default=utc_now, server_default=func.now())
+
+
+class Tag(_Created, Base):
+    """A name that points to one run and can be moved to another, such as ``baseline``."""
+
+    __tablename__ = "tags"
+    __table_args__ = (
+        UniqueConstraint("run_kind", "name", name="uq_tags_kind_name"),
+        Index("idx_tags_run", "run_kind", "run_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    run_kind: Mapped[str]
+    run_id: Mapped[int]
+
+
+class Dataset(_Created, Base):
+    """A registered dataset: a name for a ``dataset`` section of a configuration."""
+
+    __tablename__ = "datasets"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    config: Mapped[Any]
+    fingerprint: Mapped[str | None]

@@ -84,11 +84,16 @@ def test_an_unknown_run_lists_the_newest(db: Database, job_id: int) -> None:
     assert "run-1)" not in caught.value.message
 
 
-def test_a_name_of_several_runs_is_ambiguous(db: Database, job_id: int) -> None:
-    ids = [make_run(db, job_id, name="same") for _ in range(2)]
-    with pytest.raises(InputError, match=f"Use an id: {ids[1]}, {ids[0]}") as caught:
-        get_test_run(db, "same")
-    assert caught.value.code == "RUN_AMBIGUOUS"
+def test_a_name_of_several_runs_means_the_newest(db: Database, job_id: int) -> None:
+    first, second = (make_run(db, job_id, name="same") for _ in range(2))
+    assert get_test_run(db, "same").id == second
+    assert get_test_run(db, first).id == first
+
+
+def test_runs_of_one_dataset_are_listed(db: Database, job_id: int) -> None:
+    here = make_run(db, job_id, dataset_path="/data/val")
+    make_run(db, job_id, dataset_path="/data/test")
+    assert [run.id for run in list_test_runs(db, dataset_path="/data/val")] == [here]
 
 
 def test_listing_is_newest_first_and_can_be_narrowed(db: Database, job_id: int) -> None:

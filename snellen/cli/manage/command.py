@@ -1,4 +1,4 @@
-"""The commands ``cancel``, ``rename`` and ``delete``."""
+"""The commands ``cancel``, ``tag``, ``rename`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from snellen.store.sql.database import Database
 
 RunReference = Annotated[
-    str | None, typer.Argument(metavar="[RUN]", help="Id or name of a test run, or 'latest'.")
+    str | None, typer.Argument(metavar="[RUN]", help="Id, tag or name of a test run, or 'latest'.")
 ]
 InferenceOption = Annotated[
     str | None,
@@ -70,6 +70,58 @@ def cancel_command(
         stdout_console().print(text, soft_wrap=True)
 
 
+def tag_command(
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="[RUN] NAME", help="Id, tag or name of a test run, and the tag."),
+    ],
+    inference: InferenceOption = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag NAME.")] = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Point a tag such as 'baseline' to a run; a tag that exists is moved.
+
+    A tag works wherever the name of a run does.
+
+    Examples: snellen tag latest baseline; snellen tag --remove baseline
+    """
+    from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
+    from snellen.store.runs import get_inference_job, get_test_run
+    from snellen.store.tags import remove_tag, set_tag
+
+    expected = 1 if remove or inference is not None else 2
+    if len(words) != expected:
+        raise typer.BadParameter(
+            f"got {len(words)} words. Expected RUN NAME, --inference JOB NAME or --remove NAME, "
+            "for example: snellen tag latest baseline"
+        )
+    kind = TEST_RUN if inference is None else INFERENCE_JOB
+    name, before = words[-1], None
+    db = open_database(database)
+    try:
+        if remove:
+            run_id = remove_tag(db, kind, name)
+        else:
+            found = (
+                get_test_run(db, words[0])
+                if inference is None
+                else get_inference_job(db, inference)
+            )
+            run_id = found.id
+            before = set_tag(db, kind, run_id, name)
+    finally:
+        db.close()
+    if as_json:
+        print_json({"tag": name, "id": run_id, "before": before, "removed": remove})
+    elif remove:
+        stdout_console().print(f"Removed {name} from {run_id}.")
+    else:
+        moved = f", moved from {before}" if before not in (None, run_id) else ""
+        stdout_console().print(f"{name} is {run_id} now{moved}.")
+
+
 def rename_command(
     words: Annotated[
         list[str],
@@ -120,7 +172,10 @@ def delete_command(
     inference: InferenceOption = None,
     training_job: TrainingJobOption = None,
     cascade: Annotated[
-        bool, typer.Option("--cascade", help="Also delete the rescored runs that read its files.")
+        bool,
+        typer.Option(
+            "--cascade", help="Delete it although it has a tag, with the runs that read its files."
+        ),
     ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Delete without asking for confirmation.")
@@ -170,8 +225,8 @@ def _planned(
     if run is not None:
         return deletion_of_run(db, get_test_run(db, run), cascade=cascade)
     if inference is not None:
-        return deletion_of_inference_job(get_inference_job(db, inference))
-    return deletion_of_training_job(db, get_training_job(db, training_job or ""))
+        return deletion_of_inference_job(db, get_inference_job(db, inference), cascade=cascade)
+    return deletion_of_training_job(db, get_training_job(db, training_job or ""), cascade=cascade)
 
 
 def _listed(deletion: Deletion) -> dict[str, Any]:

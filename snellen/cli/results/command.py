@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from snellen.cli.options import (
 from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
 from snellen.cli.verified import print_verified
+
+if TYPE_CHECKING:
+    from snellen.store.sql.database import Database
 
 
 def _run_statuses() -> tuple[str, ...]:
@@ -46,6 +49,9 @@ def runs_command(
     job: Annotated[
         str | None, typer.Option(help="Id or name of the training job of the runs.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name or path of the dataset of the runs.")
+    ] = None,
     limit: LimitOption = 50,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
@@ -56,17 +62,39 @@ def runs_command(
 
     Example: snellen runs --status completed --limit 10
     """
-    from snellen.analysis.documents import run_document
+    from snellen.analysis.documents import run_documents
     from snellen.store.jobs import get_training_job
     from snellen.store.runs import list_test_runs
 
     db = open_database(database)
     job_id = get_training_job(db, job).id if job is not None else None
-    found = list_test_runs(db, status=status, training_job_id=job_id, limit=limit, offset=offset)
-    documents = [run_document(run) for run in found]
+    found = list_test_runs(
+        db,
+        status=status,
+        training_job_id=job_id,
+        dataset_path=_dataset_path(db, dataset),
+        limit=limit,
+        offset=offset,
+    )
+    documents = run_documents(db, found)
     from snellen.cli.results.tables import runs_table
 
     show(documents, lambda: [runs_table(documents)], as_json=as_json)
+
+
+def _dataset_path(db: Database, dataset: str | None) -> str | None:
+    """Return the stored path of a dataset that is named by its name or its path."""
+    if dataset is None or "://" in dataset:
+        return dataset
+    from pathlib import Path
+
+    from snellen.store.datasets import find_dataset, get_dataset
+
+    path = Path(dataset).expanduser()
+    known = find_dataset(db, dataset)
+    if known is None and not path.exists() and "/" not in dataset:
+        known = get_dataset(db, dataset)  # raises the error
+    return str(path.absolute()) if known is None else str(known.config["path"])
 
 
 def show_command(

@@ -184,7 +184,7 @@ def runs_table(runs: Sequence[dict[str, Any]]) -> Table:
         metric = run["primary_metric_name"]
         table.add_row(
             str(run["id"]),
-            escape(run["name"] or ""),
+            escape(" ".join([run["name"] or "", *(f"[{tag}]" for tag in run.get("tags") or ())])),
             run["status"],
             f"{metric} {number(run['primary_metric_value'])}" if metric else "-",
             escape(short_path(run["dataset_path"])),

@@ -39,6 +39,40 @@ def test_a_run_is_renamed(evaluated: Cli) -> None:
     assert (code, out) == (0, "Renamed 1 to again.\n")
 
 
+def test_a_tag_is_moved_and_protects_its_run(evaluated: Cli) -> None:
+    evaluated.json("eval", evaluated.config(name="second"))
+    assert evaluated.json("tag", "first", "baseline") == {
+        "tag": "baseline", "id": 1, "before": None, "removed": False,
+    }  # fmt: skip
+    error = evaluated.json("delete", "1", "--yes", code=2)["error"]
+    assert error["code"] == "RUN_IS_TAGGED"
+    assert "snellen tag OTHER baseline" in error["message"]
+    code, out, _ = evaluated("tag", "second", "baseline")
+    assert (code, out) == (0, "baseline is 2 now, moved from 1.\n")
+    assert evaluated.json("show", "baseline")["tags"] == ["baseline"]
+    assert [run["tags"] for run in evaluated.json("runs")] == [["baseline"], []]
+    (job,) = evaluated.json("jobs")
+    error = evaluated.json("delete", "--training-job", job["name"], "--yes", code=2)["error"]
+    assert error["code"] == "RUN_IS_TAGGED"
+    evaluated.json("delete", "1", "--yes")
+    evaluated.json("delete", "2", "--yes", "--cascade")
+    assert evaluated.json("runs") == []
+
+
+def test_a_tag_is_removed(evaluated: Cli) -> None:
+    evaluated.json("tag", "1", "baseline")
+    assert evaluated.json("tag", "--remove", "baseline")["removed"] is True
+    assert evaluated.json("show", "baseline", code=2)["error"]["code"] == "RUN_NOT_FOUND"
+    assert evaluated.json("tag", "1", code=2)["error"]["code"] == "USAGE"
+
+
+def test_a_name_means_the_newest_run_with_it(evaluated: Cli) -> None:
+    second = evaluated.json("eval", evaluated.config(name="first"))
+    assert second["name"] == "first"
+    assert evaluated.json("show", "first")["id"] == second["id"] == 2
+    assert evaluated.json("show", "1")["id"] == 1
+
+
 def test_a_training_job_is_renamed_unless_the_name_is_taken(evaluated: Cli) -> None:
     (job,) = evaluated.json("jobs")
     found = evaluated.json("rename", "--training-job", job["name"], "mine")
