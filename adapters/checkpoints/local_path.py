@@ -28,13 +28,16 @@ def check_not_remote(text: str, what: str) -> None:
 def check_local_path(text: str | Path, what: str = "checkpoint") -> Path:
     """Return the path of an existing local file, absolute.
 
+    Links are followed, and the path stays that of the link: in the caches of model hubs, names and
+    suffixes are those of links, and the files themselves are named by their hashes.
+
     Raises:
         InputError: REMOTE_REFUSED for an address, CHECKPOINT_NOT_FOUND for anything but an
             existing regular file.
     """
     check_not_remote(str(text), what)
     try:
-        path = Path(text).expanduser().resolve()
+        path = Path(text).expanduser().absolute()
         usable = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError("CHECKPOINT_NOT_FOUND", f"{what} {text!r}: {error}") from error

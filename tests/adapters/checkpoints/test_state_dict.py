@@ -93,8 +93,13 @@ def test_safetensors_are_read(tmp_path: Path) -> None:
 
     save_file(WEIGHTS, tmp_path / "m.safetensors")
     assert torch.equal(load_state(tmp_path / "m.safetensors").state_dict["fc.bias"], torch.zeros(2))
-    (tmp_path / "bad.safetensors").write_bytes(b"abc")
-    assert rejected(tmp_path / "bad.safetensors").code == "CHECKPOINT_UNREADABLE"
+    whole = (tmp_path / "m.safetensors").read_bytes()
+    bad = tmp_path / "bad.safetensors"
+    for content in (b"", b"abc", whole[:-4], (2**40).to_bytes(8, "little") + whole[8:]):
+        bad.write_bytes(content)
+        assert rejected(bad).code == "CHECKPOINT_UNREADABLE"
+    save_file({"a": torch.tensor([1.0, float("nan")])}, bad)
+    assert rejected(bad).code == "CHECKPOINT_INVALID"
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "pickle2", "pickle4"])
@@ -174,7 +179,11 @@ def test_missing_files_and_directories_are_not_found(tmp_path: Path) -> None:
     assert "is a directory" in rejected(tmp_path).message
     assert rejected("a\0b").code == "CHECKPOINT_NOT_FOUND"
     (tmp_path / "here").write_bytes(b"x")
-    assert check_local_path(str(tmp_path / "here")) == (tmp_path / "here").resolve()
+    (tmp_path / "link").symlink_to("here")
+    for name in ("here", "link"):
+        assert check_local_path(str(tmp_path / name)) == tmp_path / name
+    (tmp_path / "loop").symlink_to("loop")
+    assert rejected(tmp_path / "loop").code == "CHECKPOINT_NOT_FOUND"
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

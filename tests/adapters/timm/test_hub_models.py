@@ -45,6 +45,43 @@ def test_a_description_of_one_level_is_used(model: nn.Module, tmp_path: Path) ->
     assert info.class_names == tuple(f"n{n}" for n in range(10))
 
 
+def test_a_folder_in_the_cache_of_a_hub_is_read(model: nn.Module, tmp_path: Path) -> None:
+    """There the names are links to files that are named by their hashes."""
+    path = hub(tmp_path, model, label_names=[f"n{n}" for n in range(10)])
+    snapshot = tmp_path / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    for number, file in enumerate((path, tmp_path / "config.json")):
+        stored = file.rename(tmp_path / f"blob{number}")
+        (snapshot / file.name).symlink_to(stored)
+    for named in (snapshot, snapshot / "model.safetensors"):
+        info = adapter_of(named).info
+        assert info.class_names_source == "config.json label_names"
+        assert info.checkpoint_path == str(snapshot / "model.safetensors")
+
+
+def test_a_file_of_transformers_wrapper_is_read(model: nn.Module, tmp_path: Path) -> None:
+    """Its names have a prefix, and its placeholders are no names."""
+    wrapped = nn.ModuleDict({"timm_model": model})
+    path = hub(
+        tmp_path, wrapped, model_type="timm_wrapper", label_names=[f"LABEL_{n}" for n in range(10)],
+        pretrained_cfg={"mean": [0.1, 0.2, 0.3], "label_names": [f"n{n}" for n in range(10)]},
+    )  # fmt: skip
+    info = adapter_of(path).info
+    assert info.weights == "file without the prefix 'timm_model.'"
+    assert info.preprocess["mean"] == [0.1, 0.2, 0.3]
+    assert info.class_names == tuple(f"n{n}" for n in range(10))
+
+
+def test_bare_safetensors_need_an_architecture(model: nn.Module, tmp_path: Path) -> None:
+    path = hub(tmp_path, model)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(InputError) as caught:
+        adapter_of(path)
+    assert caught.value.code == "ARCHITECTURE_MISSING"
+    info = adapter_of(path, architecture="test_resnet").info
+    assert (info.weights, info.num_classes) == ("file", 10)
+
+
 def test_model_arguments_of_a_description_make_the_model(tmp_path: Path) -> None:
     grey = timm.create_model("test_resnet", num_classes=10, in_chans=1)
     path = hub(tmp_path, grey, model_args={"in_chans": 1, "checkpoint_path": "/etc/passwd"})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from snellen.adapters.timm.transforms import DataSources, resolve_config
 from tests.adapters.making import pixels
 from tests.adapters.timm.making import adapter_of
 
@@ -141,6 +143,23 @@ def test_bare_weights_are_evaluated_as_by_validate(
     assert len({tuple(row) for row in expected.top5}) > 3
     adapter = check_equal(tmp_path / "bare.pth", images, expected, architecture=architecture)
     assert adapter.info.preprocess["source"] == "timm test config"
+
+
+def test_every_pretrained_config_is_resolved_as_by_validate() -> None:
+    import timm
+    from timm.data import resolve_data_config
+    from timm.models import get_pretrained_cfg
+
+    differing = 0
+    for name in timm.list_pretrained():
+        model = SimpleNamespace(pretrained_cfg=get_pretrained_cfg(name).to_dict())
+        expected = resolve_data_config({}, model=model, use_test_size=True)
+        channels = expected["input_size"][0]
+        found = resolve_config(model, DataSources(), channels)
+        for key, value in expected.items():
+            assert found[key] == (list(value) if isinstance(value, tuple) else value), name
+        differing += expected != resolve_data_config({}, model=model)
+    assert differing > 300
 
 
 def test_the_arguments_of_a_run_are_evaluated_as_by_the_trainer(
