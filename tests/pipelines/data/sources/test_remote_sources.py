@@ -23,7 +23,7 @@ from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.storage import clients
 from tests.contracts.source_contract import collected
 from tests.pipelines.data.sources.shards.test_webdataset import boxes_of, labelled, shard
-from tests.pipelines.data.sources.test_yolo import BOX, dataset_of
+from tests.pipelines.data.sources.yolo.test_yolo_source import BOX, dataset_of
 from tests.pipelines.making import grey_folder, write_image
 from tests.s3_server import S3Server
 

@@ -92,7 +92,7 @@ def test_boxes_are_relative_to_the_upright_image(tmp_path: Path, orientation: in
 
 
 def test_polygons_are_pycocotools_masks_with_their_area(tmp_path: Path) -> None:
-    row = one(tmp_path, "1 0.1 0.1 0.9 0.2 0.5 0.8\n0 0.5 0.5 0.25 0.5")
+    row = one(tmp_path, "1 0.1 0.1 0.9 0.2 0.5 0.8\n0 0.375 0.25 0.375 0.75 0.625 0.75 0.625 0.25")
     pixels = [[4.0, 2.0, 36.0, 4.0, 20.0, 16.0], [15.0, 5, 15, 15, 25, 15, 25, 5]]
     expected = [rle.frPyObjects([points], HEIGHT, WIDTH)[0] for points in pixels]
     assert row["true_masks"] == [bytes(mask["counts"]) for mask in expected]
@@ -183,7 +183,7 @@ def test_the_split_is_test_val_or_train(tmp_path: Path) -> None:
 
 
 def test_names_go_by_number_and_order_is_natural(tmp_path: Path) -> None:
-    file = dataset_of(tmp_path, [BOX] * 12, names={1: "b", 0: "a", 10: "k", 2: "c"}, path=None)
+    file = dataset_of(tmp_path, [BOX] * 12, names={1: "b", 0: "a", 3: "k", 2: "c"}, path=None)
     assert opened(file).describe().classes == ("a", "b", "c", "k")
     assert found(file)["image_id"] == [f"images/test/{n}.png" for n in range(12)]
 
