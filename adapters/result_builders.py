@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
-from snellen.adapters.types import ClassScore, ImageStatus, InferenceResult, Preprocessed, TaskType
+from snellen.adapters.output_classes import merged_logits
+from snellen.adapters.types import (
+    ClassScore,
+    ImageStatus,
+    InferenceResult,
+    OutputClasses,
+    Preprocessed,
+    TaskType,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,32 +59,43 @@ def classification_results(
 
     Args:
         logits: floating point, shape (N, K), on any device.
-        items: the N images that were given to the model.
-        targets: N class ids in [0, K), None for images without ground truth; None altogether
+        items: the N images that were given to the model. Their ``classes`` say which classes the
+            outputs count as.
+        targets: N ids of these classes, None for images without ground truth; None altogether
             where no image has any.
-        labels: K names.
+        labels: K names of the model's own classes.
 
     Returns:
-        N results in order; the top min(5, K) classes, by falling logit.
+        N results in order; the five most confident classes, fewer where there are fewer.
     """
     import torch
 
+    classes = items[0].classes if items else None
     with torch.inference_mode():
         scores = logits.float()
         finite = torch.isfinite(scores).all(dim=1)
+        count = scores.shape[1]
+        if classes is not None:
+            scores, labels = merged_logits(scores, classes), classes.names
+            count = sum(bool(group) for group in classes.groups)
+            targets = targets and [_predictable(target, classes) for target in targets]
         probabilities = scores.softmax(dim=1)
-        top = scores.topk(min(TOP_K, scores.shape[1]), dim=1).indices
+        top = scores.topk(min(TOP_K, count), dim=1).indices
         confidences = probabilities.gather(1, top)
         true_values: list[tuple[float, float] | None] = [None] * len(items)
         if targets is not None:
             true_values = _true_values(scores, probabilities, targets)
     rows = zip(items, finite.tolist(), top.tolist(), confidences.tolist(), true_values, strict=True)
     return [
-        _classified(item, ids, values, truth, labels)
+        replace(_classified(item, ids, values, truth, labels), classes=classes)
         if is_finite
         else nonfinite_result(item, _TASK)
         for item, is_finite, ids, values, truth in rows
     ]
+
+
+def _predictable(target: int | None, classes: OutputClasses) -> int | None:
+    return target if target is not None and classes.groups[target] else None
 
 
 def _true_values(

@@ -84,6 +84,23 @@ class DecodedImage:
         return int(self.pixels.shape[0])
 
 
+@dataclass(frozen=True, slots=True)
+class OutputClasses:
+    """The classes that the outputs of a model count as, where they are not its own.
+
+    Attributes:
+        names: E class names.
+        groups: for each class its outputs, rising; empty for a class that is never predicted. An
+            output that is in no group is ignored.
+        nms_iou: in a class of several outputs, of two boxes that overlap more the less confident
+            is dropped.
+    """
+
+    names: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...]
+    nms_iou: float = 0.7
+
+
 @dataclass(slots=True)
 class Preprocessed:
     """One image ready to be batched: output of ``preprocess``, input of ``forward``.
@@ -100,6 +117,8 @@ class Preprocessed:
         max_mask_pixels: maximum number of mask pixels of this image: the least confident
             detections are dropped, with a warning in the result, until detections times pixels
             of the image is at most this. None keeps all detections.
+        classes: the classes that the outputs count as, the same for all images of a batch; None
+            for the model's own.
     """
 
     array: npt.NDArray[np.uint8]
@@ -109,6 +128,7 @@ class Preprocessed:
     extra: dict[str, Any] = field(default_factory=dict)
     min_confidence: float | None = None
     max_mask_pixels: int | None = None
+    classes: OutputClasses | None = None
 
     @classmethod
     def of(cls, array: npt.NDArray[np.uint8], image: DecodedImage) -> Preprocessed:
@@ -128,7 +148,8 @@ class InferenceResult:
     Boxes are ``xyxy`` in absolute pixels of the upright original image. Times are milliseconds.
     A failed image has ``status == "failed"`` with stage, code and message, and no prediction.
     ``true_confidence`` (softmax probability of the true class) and ``loss`` (cross-entropy,
-    natural logarithm) are None without a target.
+    natural logarithm) are None without a target. Class ids are those of ``classes``, of the model's
+    own classes where that is None.
     """
 
     image_path: str
@@ -159,6 +180,7 @@ class InferenceResult:
     error_code: ErrorCode | None = None
     error_message: str | None = None
     extra_data: dict[str, Any] = field(default_factory=dict)
+    classes: OutputClasses | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,16 @@ def rescore_run(
 
 def measured_of(owner: RunView) -> Measured:
     """Return the facts of a stored run that its metrics depend on."""
-    most = (owner.resolved or {}).get("max_detections")
-    return Measured(owner.task_type, tuple(owner.class_names or ()), most)
+    class_map = owner.class_map or {}
+    ids = class_map.get("ids", {}).values()
+    outputs = class_map.get("outputs", {}).values()
+    return Measured(
+        owner.task_type,
+        tuple(owner.class_names or ()),
+        (owner.resolved or {}).get("max_detections"),
+        frozenset(number for number in ids if number is not None),
+        frozenset(number for number, group in enumerate(outputs) if not group),
+    )
 
 
 def _copied(owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:

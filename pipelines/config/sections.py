@@ -63,7 +63,13 @@ class ModelConfig(Section):
         "auto",
         description="How dataset classes are mapped to the checkpoint's. auto: the same names, in "
         "any order; subset: the dataset may lack some; ids: labels are the checkpoint's ids; a "
-        "mapping: dataset class -> checkpoint class, null excludes the class.",
+        "mapping: class of the dataset or of the checkpoint -> class that it counts as, null "
+        "excludes a class of the dataset.",
+    )
+    restrict_logits: StrictBool = Field(
+        False,
+        description="Choose only between the classes that the dataset has, or metrics.classes "
+        "where they are set: probabilities, top 5 and loss are theirs (classification).",
     )
     min_confidence: Auto | Fraction = Field(
         "auto", description="Minimum confidence of stored predictions (detection)."

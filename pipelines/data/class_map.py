@@ -10,26 +10,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, InputError
 from snellen.adapters.plugins import closest
+from snellen.adapters.types import OutputClasses
 from snellen.pipelines.data.class_aliases import Aliases, find_aliases, normalized, unique_names
-
-_SHOWN = 10
+from snellen.pipelines.data.class_mapping import map_classes, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class ClassMap:
-    """Mapping from labels to the checkpoint's class ids.
+    """Mapping from labels, and from the outputs of the model, to the evaluation classes of a run.
 
     Attributes:
         mode: ``name``, ``subset``, ``mapping`` or ``ids``.
-        names: the checkpoint's class names in output order, length K.
-        ids: dataset class -> checkpoint class id, or None for an excluded class.
+        names: the evaluation classes; the checkpoint's in output order, unless a mapping merges or
+            renames some of them.
+        ids: dataset class -> evaluation class id, or None for an excluded class.
         notes: messages for the user about the mapping.
         first_label: in mode ``ids``, the label of the first class.
+        outputs: the evaluation classes that the outputs count as; None where they are the
+            checkpoint's own.
+        checkpoint: the checkpoint's class names in output order; empty where they are ``names``.
     """
 
     mode: Literal["name", "subset", "mapping", "ids"]
@@ -37,9 +41,29 @@ class ClassMap:
     ids: Mapping[str, int | None]
     notes: tuple[str, ...] = ()
     first_label: int = 0
+    outputs: OutputClasses | None = None
+    checkpoint: tuple[str, ...] = ()
+
+    @property
+    def checkpoint_names(self) -> tuple[str, ...]:
+        """The checkpoint's class names in output order."""
+        return self.checkpoint or self.names
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The outputs that count as each evaluation class."""
+        if self.outputs is not None:
+            return self.outputs.groups
+        return tuple((output,) for output in range(len(self.names)))
+
+    def with_nms_iou(self, iou: float) -> ClassMap:
+        """Return the map with the IoU of suppression within merged classes."""
+        if self.outputs is None:
+            return self
+        return replace(self, outputs=replace(self.outputs, nms_iou=iou))
 
     def class_id(self, label: str | None) -> int:
-        """Return the checkpoint's class id of a label.
+        """Return the evaluation class id of a label.
 
         Raises:
             ImageError: LABEL_MISSING, LABEL_INVALID or LABEL_RANGE, at stage ``label``.
@@ -69,7 +93,7 @@ class ClassMap:
         return found
 
     def box_class_id(self, label: str) -> int | None:
-        """Return the checkpoint's class id of a box, or None for an excluded class.
+        """Return the evaluation class id of a box, or None for an excluded class.
 
         Raises:
             ImageError: LABEL_RANGE, at stage ``label``.
@@ -84,7 +108,16 @@ class ClassMap:
 
     def to_json(self) -> dict[str, Any]:
         """Return the mapping as it is stored with the run."""
-        return {"mode": self.mode, "ids": dict(self.ids), "notes": list(self.notes)}
+        stored: dict[str, Any] = {
+            "mode": self.mode, "ids": dict(self.ids), "notes": list(self.notes)
+        }  # fmt: skip
+        if self.outputs is not None:
+            names = self.checkpoint_names
+            stored["outputs"] = {
+                name: [names[output] for output in group]
+                for name, group in zip(self.names, self.groups, strict=True)
+            }
+        return stored
 
 
 def _label_error(code: ErrorCode, message: str) -> ImageError:
@@ -110,7 +143,8 @@ def align_classes(
 
     Raises:
         InputError: CLASS_MAP_MISMATCH, naming missing and extra classes; CLASS_MAP_UNKNOWN, a
-            mapping names a class that does not exist; CLASS_NAMES_DUPLICATE; CLASS_IDS_SHIFTED,
+            mapping names a class that does not exist, see
+            `snellen.pipelines.data.class_mapping`; CLASS_NAMES_DUPLICATE; CLASS_IDS_SHIFTED,
             ids that begin at another number than ``first_label``.
     """
     names = unique_names(checkpoint)
@@ -119,7 +153,7 @@ def align_classes(
         repeated = sorted(name for name, count in forms.items() if count > 1)
         raise InputError(
             "CLASS_NAMES_DUPLICATE",
-            f"model.class_names: duplicate names {_some(repeated)}. Expected unique names.",
+            f"model.class_names: duplicate names {quoted(repeated)}. Expected unique names.",
         )
     if class_map == "ids":
         check_first_label(dataset, len(names), first_label)
@@ -128,7 +162,7 @@ def align_classes(
     aliases = find_aliases(dataset, names)
     if isinstance(class_map, str):
         return _by_name(dataset, position, aliases, subset=class_map == "subset")
-    return _by_mapping(dataset, position, aliases, class_map)
+    return _by_mapping(dataset, names, aliases, class_map)
 
 
 def check_first_label(labels: Iterable[str], count: int, first_label: int) -> None:
@@ -196,9 +230,9 @@ def _mismatch(
         if doubtful:
             candidates = " or ".join(f"'{name}'" for name in aliases.ambiguous[doubtful[0]])
             hint = f" ('{doubtful[0]}' may be {candidates})"
-        parts.append(f"Only in the dataset: {_some(extra)}{hint}.")
+        parts.append(f"Only in the dataset: {quoted(extra)}{hint}.")
     if missing:
-        parts.append(f"Only in the checkpoint: {_some(missing)}.")
+        parts.append(f"Only in the checkpoint: {quoted(missing)}.")
     if extra and all(name.isdecimal() for name in dataset):
         ids = [int(name) for name in dataset]
         shifted = ", dataset.first_label=1" if min(ids) > 0 and max(ids) == len(names) else ""
@@ -217,44 +251,21 @@ def _mismatch(
 
 def _by_mapping(
     dataset: Sequence[str],
-    position: Mapping[str, int],
+    names: tuple[str, ...],
     aliases: Aliases,
     mapping: Mapping[str, str | None],
 ) -> ClassMap:
-    names = tuple(position)
-    present = set(dataset)
-    ours = {normalized(name): name for name in dataset}
-    theirs = {normalized(name): name for name in names}
-    mapping = {
-        name if name in present else ours.get(normalized(name), name): (
-            None if target is None else theirs.get(normalized(target), target)
-        )
-        for name, target in mapping.items()
-    }
-    unknown_sources = [name for name in mapping if name not in present]
-    unknown_targets = [t for t in mapping.values() if t is not None and t not in position]
-    targets = {name: mapping.get(name, aliases.names.get(name, name)) for name in dataset}
-    unmapped = [n for n in dataset if n not in mapping and targets[n] not in position]
-    for label, wrong, valid in (
-        ("is not a class of the dataset", unknown_sources, list(dataset)),
-        ("is not a class of the checkpoint", unknown_targets, list(names)),
-    ):
-        if wrong:
-            close = closest(wrong[0], valid)
-            hint = f" Did you mean '{close[0]}'?" if close else f" Expected one of {_some(valid)}."
-            raise InputError("CLASS_MAP_UNKNOWN", f"model.class_map: '{wrong[0]}' {label}.{hint}")
-    if unmapped:
-        raise InputError(
-            "CLASS_MAP_MISMATCH",
-            f"model.class_map has no checkpoint class for {_some(unmapped)}. Expected one for "
-            "every class of the dataset. Map each to a class, or to null to exclude it.",
-        )
-    ids = {name: None if t is None else position[t] for name, t in targets.items()}
-    dropped = [name for name, target in ids.items() if target is None]
-    notes = (f"excluded by model.class_map: {_some(dropped)}",) if dropped else ()
-    return ClassMap("mapping", names, ids, (*aliases.notes, *notes))
+    ours = {name: aliases.names.get(name, name) for name in dataset}
+    forms = {normalized(name): name for name in (*ours.values(), *names)}
+    forms |= {normalized(name): theirs for name, theirs in ours.items() if name not in names}
 
+    def known(name: str) -> str:
+        return forms.get(normalized(name), name)
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+    given = {known(name): None if t is None else known(t) for name, t in mapping.items()}
+    mapped = map_classes(list(dict.fromkeys(ours.values())), names, given)
+    same = mapped.names == names
+    outputs = None if same else OutputClasses(mapped.names, mapped.groups)
+    ids = {name: mapped.ids[theirs] for name, theirs in ours.items()}
+    notes = (*aliases.notes, *mapped.notes)
+    return ClassMap("mapping", mapped.names, ids, notes, outputs=outputs, checkpoint=names)

@@ -9,6 +9,7 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.types import ModelInfo
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.class_map import ClassMap, align_classes
+from snellen.pipelines.data.output_restriction import restrict_outputs
 from snellen.pipelines.data.sources.base import CLASSES_FILE, DatasetInfo, Source
 from snellen.pipelines.data.sources.registry import open_source
 
@@ -84,6 +85,11 @@ def resolve_dataset(
         if advice is None:
             raise
         raise InputError(error.code, f"{error.message} {advice}") from None
+    settings = config.model
+    if settings.nms_iou is not None:
+        aligned = aligned.with_nms_iou(settings.nms_iou)
+    if settings.restrict_logits:
+        aligned = restrict_outputs(aligned, config.metrics.classes)
     return ResolvedDataset(source, info, aligned)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.resolve import ResolvedDataset, resolve_dataset
@@ -46,9 +46,21 @@ def _describe_dataset(dataset: ResolvedDataset) -> Columns:
 
 def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDataset) -> None:
     info = model.info
-    check_metric_settings(
-        config.metrics, Measured(info.task_type, dataset.aligned.names, info.max_detections)
+    if config.model.restrict_logits and not task_of(info.task_type).has_logits:
+        raise ConfigError(
+            "OPTION_INVALID",
+            f"model.restrict_logits is true, and the model is for {info.task_type}. Expected a "
+            "classifier. Set metrics.classes instead, and remove model.restrict_logits.",
+        )
+    class_map = dataset.aligned
+    measured = Measured(
+        info.task_type,
+        class_map.names,
+        info.max_detections,
+        frozenset(number for number in class_map.ids.values() if number is not None),
+        frozenset(number for number, group in enumerate(class_map.groups) if not group),
     )
+    check_metric_settings(config.metrics, measured)
     spec = MetricsSpec(info.task_type, (), config.metrics)
     check_slices(spec, result_schema(dataset.info.meta_fields))
 

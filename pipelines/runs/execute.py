@@ -181,7 +181,9 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
     if context.config.name is None:
         columns["name"] = _default_name(context, info.architecture)
     if model.job is None:
-        job = register_checkpoint(context.db, info, columns["class_names"])
+        class_map = dataset.class_map
+        names = model.class_names if class_map is None else class_map.checkpoint_names
+        job = register_checkpoint(context.db, info, names)
         columns["training_job_id"] = job.id
     owned.update(**columns)
     if columns.get("training_job_id", run.training_job_id) != run.training_job_id:

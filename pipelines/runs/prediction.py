@@ -43,6 +43,12 @@ def _check_input(config: PredictConfig) -> None:
             "model.class_names: dataset takes the names of a labelled dataset, which a prediction "
             "does not have. Expected a list, a text file with one name per line, or imagenet.",
         )
+    if config.model.restrict_logits:
+        raise ConfigError(
+            "OPTION_INVALID",
+            "model.restrict_logits takes the classes of a labelled dataset, which a prediction "
+            "does not have. Expected false. Fix: remove the key.",
+        )
     open_images(config.dataset)
 
 

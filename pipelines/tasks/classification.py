@@ -19,7 +19,10 @@ def read_label(row: Row, class_map: ClassMap, _: Sequence[str]) -> GroundTruth:
 
 
 def predicted_class(result: InferenceResult, truth: GroundTruth) -> dict[str, Any]:
-    """Return the predicted class, its probabilities, and ``is_correct`` of a labelled image."""
+    """Return the predicted class, its probabilities, and ``is_correct`` of a labelled image.
+
+    An image of a class that the outputs are not restricted to is neither correct nor wrong.
+    """
     row: dict[str, Any] = {
         "predicted_label": result.predicted_label,
         "predicted_label_id": result.predicted_label_id,
@@ -28,7 +31,8 @@ def predicted_class(result: InferenceResult, truth: GroundTruth) -> dict[str, An
         "true_confidence": result.true_confidence,
         "loss": result.loss,
     }
-    if truth.class_id is not None:
+    classes = result.classes
+    if truth.class_id is not None and (classes is None or classes.groups[truth.class_id]):
         row["is_correct"] = result.predicted_label_id == truth.class_id
     return row
 
@@ -51,5 +55,6 @@ CLASSIFICATION = TaskRecord(
     draw=draw_classes,
     verb="classify",
     filters_by_confidence=False,
+    has_logits=True,
     has_masks=False,
 )

@@ -88,6 +88,7 @@ def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:
         draw=draw_detections,
         verb=verb,
         filters_by_confidence=True,
+        has_logits=False,
         has_masks=kind == "segm",
         needs=frozenset(needs),
     )

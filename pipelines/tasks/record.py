@@ -52,6 +52,7 @@ class TaskRecord:
         draw: draws the predictions of a row on a canvas, with the class names.
         verb: one word for tables: ``detect``.
         filters_by_confidence: ``model.min_confidence`` applies.
+        has_logits: classes compete for an image, so ``model.restrict_logits`` applies.
         has_masks: predictions have masks, so ``output.masks: png`` applies.
         needs: ground truth that is scored besides boxes: "masks", "keypoints".
     """
@@ -63,6 +64,7 @@ class TaskRecord:
     draw: Callable[[Canvas, Row, Sequence[str]], None]
     verb: str
     filters_by_confidence: bool
+    has_logits: bool
     has_masks: bool
     needs: frozenset[str] = frozenset()
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ class ImagePreparer:
                 truth = self._task.ground_truth(row, self._spec.class_map, self._spec.classes)
                 check_keypoints(truth, self._spec.keypoints)
             if not self._reads_images:
-                return [UnitImage(truth, item) for item in items]
+                return [UnitImage(truth, self._in_classes(item)) for item in items]
             stage = ErrorStage.READ
             reading: Future[bytes] | None = row.get(_READING)
             data = self._read(row) if reading is None else reading.result()
@@ -99,7 +99,7 @@ class ImagePreparer:
             decoded = self._spec.access.decode(data, Path(row["location"]).name)
             check_label_size(row, truth, (decoded.width, decoded.height))
             stage = ErrorStage.PREPROCESS
-            items = [one.preprocess(decoded) for one in self._preprocessors]
+            items = [self._in_classes(one.preprocess(decoded)) for one in self._preprocessors]
         except ImageError as problem:
             error = problem
         except MemoryError:
@@ -134,6 +134,13 @@ class ImagePreparer:
                     running.append(pool.submit(self._read, rows[number + READ_AHEAD]))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _in_classes(self, item: Preprocessed) -> Preprocessed:
+        """Return the item with the classes that the outputs count as in this run."""
+        class_map = self._spec.class_map
+        if class_map is None or class_map.outputs is None:
+            return item
+        return replace(item, classes=class_map.outputs)
 
     def _read(self, row: Mapping[str, Any]) -> bytes:
         return read_row(row, self._spec.access)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snellen.adapters.errors import ImageError
+from snellen.adapters.output_classes import in_classes
 from snellen.adapters.runtime.isolated_inference import infer_isolated
 from snellen.pipelines.execution.worker.preprocess import ImagePreparer, UnitImage
 from snellen.pipelines.execution.worker.result_rows import result_table
@@ -102,7 +103,7 @@ def infer_images(images: Sequence[UnitImage], adapter: Adapter, batch_size: int)
     """Infer prepared images in batches of the good ones and drop their pixels.
 
     Args:
-        images: prepared; each good one gets its ``result``.
+        images: prepared; each good one gets its ``result``, in the classes of its item.
         adapter: the loaded model.
         batch_size: number of images per forward pass.
     """
@@ -112,7 +113,7 @@ def infer_images(images: Sequence[UnitImage], adapter: Adapter, batch_size: int)
         targets = [image.truth.class_id for image, _ in batch]
         results = infer_isolated(adapter, [item for _, item in batch], targets, batch_size)
         for (image, item), result in zip(batch, results, strict=True):
-            image.result = result
+            image.result = in_classes(result, item.classes)
             # The row still needs width, height and warnings; a view would keep the pixels.
             image.item = replace(item, array=item.array[:0].copy())
 

@@ -95,12 +95,14 @@ def test_several_classes_may_become_one() -> None:
         (
             {"kiten": "cat"},
             "CLASS_MAP_UNKNOWN",
-            "model.class_map: 'kiten' is not a class of the dataset. Did you mean 'kitten'?",
+            "model.class_map: 'kiten' is no class of the dataset or of the checkpoint. Did you "
+            "mean 'kitten'?",
         ),
         (
             {"kitten": "cats"},
             "CLASS_MAP_UNKNOWN",
-            "model.class_map: 'cats' is not a class of the checkpoint. Did you mean 'cat'?",
+            "model.class_map: 'cats' is no class of the checkpoint, and no class of the checkpoint "
+            "maps to it. Did you mean 'cat'?",
         ),
         (
             {},

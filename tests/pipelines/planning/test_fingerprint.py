@@ -64,6 +64,7 @@ RESULT_MAKING = {
     "model.imgsz=320": "model.imgsz: None -> 320",
     "model.nms=false": "model.nms: None -> False",
     "model.nms_iou=0.6": "model.nms_iou: None -> 0.6",
+    "model.restrict_logits=true": "model.restrict_logits: False -> True",
     "model.agnostic_nms=true": "model.agnostic_nms: False -> True",
     "model.max_detections=100": "model.max_detections: None -> 100",
     "model.use_ema=false": "model.use_ema: 'auto' -> False",
