@@ -147,7 +147,7 @@ class DatasetReport:
         found = [
             f"{_count(counted.count, 'file')} passed over: {_SPOKEN[PassedOver(reason)]} "
             f"({_some(counted)})"
-            for reason, counted in self._passed.items()
+            for reason, counted in sorted(self._passed.items())
             if reason not in _EXPECTED
         ]
         for code, counted in self._rows.errors.items():
