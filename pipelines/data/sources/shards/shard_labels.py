@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from snellen.adapters.errors import ErrorCode
-from snellen.pipelines.data.sources.annotations import (
-    LabelProblem,
-    Targets,
-    TrueBox,
-    keypoints_of,
-    mask_of_polygons,
-)
+from snellen.pipelines.data.sources.annotations import LabelProblem
+from snellen.pipelines.data.sources.shards.shard_objects import ObjectDocument
 
 LABEL_SUFFIXES = (".cls", ".json", ".txt")
 """Suffixes of labels; of two labels of an image, the first of these wins."""
-Label = str | Targets | LabelProblem
+Label = str | ObjectDocument | LabelProblem
 """A class id or name, objects, or the reason why neither can be used."""
 
 
@@ -38,7 +32,7 @@ def parse_label(data: bytes, suffix: str) -> Label | None:
         document = json.loads(text)
         if isinstance(document, dict):
             if "boxes" in document:
-                return _parse_targets(document)
+                return ObjectDocument(document)
             if "label" not in document:
                 return None
             document = document["label"]
@@ -58,35 +52,10 @@ def choose_label(found: Mapping[str, Label | None]) -> Label:
     document, and ``.txt``, which often is a caption.
     """
     document = found.get(".json")
-    if isinstance(document, Targets):
+    if isinstance(document, ObjectDocument):
         return document
     for suffix in LABEL_SUFFIXES:
         label = found.get(suffix)
         if label is not None:
             return label
     return LabelProblem(ErrorCode.LABEL_INVALID, "the document has neither a label nor boxes")
-
-
-def _parse_targets(document: dict[str, Any]) -> Targets:
-    masks, keypoints = document.get("masks"), document.get("keypoints")
-    found = Targets()
-    for number, box in enumerate(document["boxes"]):
-        corners = (float(box["x1"]), float(box["y1"]), float(box["x2"]), float(box["y2"]))
-        area = box.get("area")
-        found.boxes.append(
-            TrueBox(
-                int(box["class_id"]),
-                corners,
-                area=None if area is None else float(area),
-                is_crowd=bool(box.get("is_crowd", False)),
-                ignore=bool(box.get("ignore", False)),
-            ).to_row(f"box {number}")
-        )
-    if masks is not None:
-        size = int(document["height"]), int(document["width"])
-        found.masks = [mask_of_polygons(polygons, *size) for polygons in masks]
-    if keypoints is not None:
-        found.keypoints = [
-            keypoints_of([v for point in points for v in point]) for points in keypoints
-        ]
-    return found

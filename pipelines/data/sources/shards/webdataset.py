@@ -24,6 +24,7 @@ from snellen.pipelines.data.class_map import check_first_label
 from snellen.pipelines.data.sources.annotations import LabelProblem, Targets, target_columns
 from snellen.pipelines.data.sources.base import CLASSES_FILE, DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import ahead, escape_id, sort_key
+from snellen.pipelines.data.sources.shards.shard_objects import ObjectDocument
 from snellen.pipelines.data.sources.shards.tar_shards import Member, Shard, read_shard
 from snellen.pipelines.data.walk import is_hidden
 from snellen.pipelines.storage.remote_path import Place, RemotePath
@@ -60,7 +61,7 @@ class WebDatasetSource(Source):
             for member in shard.images:
                 if isinstance(member.label, str):
                     distinct.add(member.label)
-                elif isinstance(member.label, Targets):
+                elif isinstance(member.label, ObjectDocument):
                     raise InputError(
                         "DATASET_CLASSES",
                         f"'{self._root}' has shards with boxes and no class names. Expected "
@@ -89,15 +90,10 @@ class WebDatasetSource(Source):
             prefix = str(place)[len(str(self._root).rstrip("/")) + 1 :]
             self._count(shard, prefix)
             ids.update(m.label for m in members if isinstance(m.label, str) and m.label.isdecimal())
-            columns = target_columns(
-                [
-                    m.label if isinstance(m.label, Targets | LabelProblem) else Targets()
-                    for m in members
-                ]
-            )
+            columns = target_columns([self._targets(member) for member in members])
             # Without boxes an image has no ground truth for a detector; it is not an empty one.
             columns["true_boxes"] = [
-                boxes if isinstance(member.label, Targets) else None
+                boxes if isinstance(member.label, ObjectDocument) else None
                 for member, boxes in zip(members, columns["true_boxes"], strict=True)
             ]
             yield {
@@ -114,6 +110,11 @@ class WebDatasetSource(Source):
             }
         if self.reads_labels and self._names is not None:
             check_first_label(ids, len(self._names), self.config.first_label)
+
+    def _targets(self, member: Member) -> Targets | LabelProblem:
+        if isinstance(member.label, ObjectDocument):
+            return member.label.targets(self.reads)
+        return member.label if isinstance(member.label, LabelProblem) else Targets()
 
     def _label(self, member: Member) -> str | None:
         if not isinstance(member.label, str):

@@ -125,7 +125,8 @@ def test_boxes_masks_and_keypoints(tmp_path: Path) -> None:
                                       "2.json": b'{"boxes": []}'})  # fmt: skip
     rows = found(path)
     box = rows["true_boxes"][0][0]
-    assert (box["class_id"], box["area"], box["is_crowd"]) == (1, 100, False)
+    # The area is that of the mask, a triangle: half of the box.
+    assert (box["class_id"], box["area"], box["is_crowd"]) == (1, 45, False)
     assert rows["true_keypoints"][0] == [[{"x": 4, "y": 5, "v": 2}]]
     assert len(rows["true_masks"][0]) == 1
     assert rows["true_boxes"][1] == []
