@@ -10,7 +10,8 @@
   background: see `snellen.metrics.detection.confusion`.
 - details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5), ``f1_curve``
   (F1 at confidences 0, .01, ... 1), each for the set (the mean over classes; all classes
-  together) and by class up to 1,000, and ``tide``, see `snellen.metrics.detection.tide`.
+  together) and by class up to 1,000, ``tide``, see `snellen.metrics.detection.tide`, and
+  ``counted_objects``, the number of ground truth objects without crowds and ignored ones.
 - coverage = scored / total. A metric that is not defined is None.
 - With the option ``classes`` (names), objects and predictions of other classes are dropped before
   anything is matched, as pycocotools does with ``params.catIds``; per-class tables list these
@@ -108,6 +109,7 @@ def compute(
     metrics["coverage"] = state.scored / total_images if total_images else None
     primary = f"{PREFIX[options.own]}mAP50-95{options.suffix(options.own)}"
     charts = details(own, names, whole, classes, numbers[options.own].coco)
+    charts["counted_objects"] = whole.support
     if options.class_ids is not None:
         shown = [names[class_id] for class_id in options.class_ids]
         charts = _of_classes(charts, shown, state.excluded)

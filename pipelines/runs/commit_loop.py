@@ -27,7 +27,9 @@ class Tally:
     labelled: float = 0.0
     correct: float = 0.0
     tp: float = 0.0
-    wrong: float = 0.0
+    fp: float = 0.0
+    fn: float = 0.0
+    counts_objects: bool = False
 
     def add(self, record: UnitRecord) -> None:
         """Count one committed unit."""
@@ -36,13 +38,19 @@ class Tally:
         self.labelled += record.counts.get("labelled", 0.0)
         self.correct += record.counts.get("correct", 0.0)
         self.tp += record.counts.get("tp", 0.0)
-        self.wrong += record.counts.get("fp", 0.0) + record.counts.get("fn", 0.0)
+        self.fp += record.counts.get("fp", 0.0)
+        self.fn += record.counts.get("fn", 0.0)
+        self.counts_objects |= "tp" in record.counts
 
     @property
     def metric(self) -> tuple[str, float] | None:
-        """The running metric, from the commit records: F1 where objects are counted."""
-        if self.tp or self.wrong:
-            return "f1", 2 * self.tp / (2 * self.tp + self.wrong)
+        """The running metric, from the commit records: F1 where objects are counted.
+
+        None without ground truth: no object counts, or no image has a label.
+        """
+        if self.counts_objects:
+            true, wrong = self.tp + self.fn, self.fp + self.fn
+            return ("f1", 2 * self.tp / (2 * self.tp + wrong)) if true else None
         return ("accuracy", self.correct / self.labelled) if self.labelled else None
 
 

@@ -61,7 +61,13 @@ def measure_run(
     spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
     unread = unread_images(run.dataset_report)
     columns = measure(results, spec, total, unread=unread, spread=_spread(config, total))
-    chosen = (columns["details"] or {}).get("classes", {})
+    details = columns["details"] or {}
+    if columns["scored_images"] and details.get("counted_objects") == 0:
+        reporter.note(
+            "no ground truth objects count: there are none besides crowds and ignored ones, so the "
+            "metrics of objects are null"
+        )
+    chosen = details.get("classes", {})
     for kind, excluded in chosen.items():
         if kind.startswith("excluded_") and excluded:
             things = kind.removeprefix("excluded_")

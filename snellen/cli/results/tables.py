@@ -79,6 +79,10 @@ def _metrics(run: dict[str, Any]) -> Table:
         title=title,
         caption=f"{found}{number(total)} images, {number(scored)} scored, {number(failed)} failed",
     )
+    if (run.get("details") or {}).get("counted_objects") == 0:
+        table.caption = (
+            f"{table.caption}\nno ground truth objects count: crowds and ignored ones do not"
+        )
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval" if _level(run) == 0.95 else "interval", justify="right")
@@ -144,13 +148,15 @@ _CLASS_COLUMNS = {
 def _per_class(classes: dict[str, dict[str, Any]]) -> Table:
     table = Table(title="per class")
     table.add_column("class", overflow="fold")
-    columns = [
-        key
-        for key in _CLASS_COLUMNS
-        if any(values.get(key) is not None for values in classes.values())
-    ]
-    for key in columns:
-        table.add_column(_CLASS_COLUMNS[key], justify="right")
+    present = {key for row in classes.values() for key, value in row.items() if value is not None}
+    columns = {
+        key: title + key[len(base) :]  # AP@500 is the AP at another limit on detections
+        for base, title in _CLASS_COLUMNS.items()
+        for key in present
+        if key.partition("@")[0] == base
+    }
+    for title in columns.values():
+        table.add_column(title, justify="right")
     for name, values in classes.items():
         table.add_row(escape(name), *(number(values.get(key)) for key in columns))
     return table

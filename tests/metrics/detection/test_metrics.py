@@ -266,3 +266,15 @@ def test_a_pose_without_visible_points_is_a_box_to_find_and_no_pose() -> None:
     assert result.metrics["oks_mAP50-95"] is None
     assert result.per_class["class-0"]["fp"] == 0
     assert set(BOX_KEYS) <= set(result.metrics)
+
+
+@pytest.mark.parametrize(
+    "true",
+    [[], [truth(0, 0, 0, 9, 9, crowd=True)], [truth(0, 0, 0, 9, 9, ignore=True)]],
+    ids=["I-none", "I-crowd", "I-ignored"],
+)
+def test_without_objects_that_count_nothing_is_measured(true: list[dict[str, Any]]) -> None:
+    result = report([row(0, true, [found(0, 20, 20, 30, 30)])], TASK["bbox"], 1)
+    assert {key for key, value in result.metrics.items() if value is not None} == {"coverage"}
+    assert result.primary_metric_value is None
+    assert result.details["counted_objects"] == 0

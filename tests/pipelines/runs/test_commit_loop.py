@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, make_units
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.commit_loop import CommitLoop
+from snellen.pipelines.runs.commit_loop import CommitLoop, Tally
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import Heartbeat, OwnedRun
@@ -268,3 +269,28 @@ def test_a_cancel_request_that_comes_too_late_does_no_harm(
         time.sleep(0.1)
     assert heart.cancelled
     assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def counted(**counts: float) -> Tally:
+    tally = Tally()
+    record = outcome(UNITS[0]).record
+    assert record is not None
+    tally.add(replace(record, counts=counts))
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({"labelled": 4.0, "correct": 3.0}, ("accuracy", 0.75)),
+        ({"labelled": 0.0, "correct": 0.0}, None),
+        ({"labelled": 4.0, "correct": 1.0, "tp": 3.0, "fp": 1.0, "fn": 1.0}, ("f1", 0.75)),
+        ({"labelled": 4.0, "correct": 4.0, "tp": 0.0, "fp": 0.0, "fn": 0.0}, None),
+        ({"labelled": 4.0, "correct": 3.0, "tp": 0.0, "fp": 2.0, "fn": 0.0}, None),
+    ],
+    ids=["I-classes", "I-no-labels", "I-objects", "I-nothing-counts", "I-false-positives-alone"],
+)
+def test_the_running_metric_needs_ground_truth(
+    counts: dict[str, float], expected: tuple[str, float] | None
+) -> None:
+    assert counted(**counts).metric == expected

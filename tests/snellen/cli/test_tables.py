@@ -47,6 +47,20 @@ def test_classes_of_a_detector_have_their_average_precision_and_no_column_of_das
     ]
 
 
+def test_average_precision_at_other_limits_says_so() -> None:
+    values = {"AP@500": 0.5, "AP50@500": 0.7, "AR_500": 0.8, "support": 3}
+    _, table = run_tables(run_of(per_class_metrics={"cat": values}), per_class=True)
+    assert isinstance(table, Table)
+    assert header(table) == ["class", "AP50-95@500", "AP50@500", "support"]
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, True), (3, False), (None, False)])
+def test_a_run_without_objects_that_count_says_so(count: int | None, said: bool) -> None:
+    details = None if count is None else {"counted_objects": count}
+    (table,) = run_tables(run_of(metrics={"mAP50-95": None}, details=details))
+    assert ("no ground truth objects count" in printed(table)) == said
+
+
 def test_classes_of_a_classifier_have_the_number_of_predictions() -> None:
     values = {"precision": 0.9, "recall": 0.4, "f1": 0.55, "support": 3, "predicted": 2}
     _, table = run_tables(run_of(per_class_metrics={"cat": values}), per_class=True)
