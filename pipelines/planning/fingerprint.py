@@ -16,6 +16,8 @@ from snellen.pipelines.planning.plan import Plan
 
 _SECTIONS = ("task", "model", "dataset", "images", "preprocess")
 _RUN_KEYS = ("precision",)
+_PREPARING = ("model.", "preprocess.", "checkpoint ")
+"""Beginnings of changes that change the preprocessing, which is then not listed, too."""
 _FREE_DATASET_KEYS = ("storage_options", "strict")
 """Keys for the access to images, whose size and time are checked when they are read; and the check
 of the dataset report."""
@@ -40,10 +42,18 @@ def hashed_settings(config: AnyConfig) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The stored configuration and fingerprint of a run."""
+    """The stored configuration and fingerprint of a run.
+
+    Attributes:
+        config: of the run.
+        stored: its fingerprint.
+        preprocessing: as it was resolved; files beside the checkpoint may change it. None for runs
+            that did not store it.
+    """
 
     config: AnyConfig
     stored: Mapping[str, Any]
+    preprocessing: Mapping[str, Any] | None = None
 
 
 def fingerprint(
@@ -91,6 +101,8 @@ def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: 
             f"checkpoint {info.checkpoint_path}: sha256 {str(stored.get('checkpoint_sha256'))[:12]}"
             f"... -> {info.checkpoint_sha256[:12]}..."
         )
+    if before.preprocessing is not None and not any(c.startswith(_PREPARING) for c in changes):
+        changes += _differences(_prepared(before.preprocessing), _prepared(info.preprocess))
     now = {"snellen": snellen_version(), **info.versions}
     changes += _differences(
         {f"version of {k}": v for k, v in dict(stored.get("versions") or {}).items()},
@@ -103,6 +115,13 @@ def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: 
             + "; ".join(changes)
             + ". Fix: undo the change, or start a new run.",
         )
+
+
+def _prepared(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a preprocessing as it is stored, without its source, which is for people."""
+    values: dict[str, Any] = json.loads(json.dumps(preprocessing))
+    values.pop("source", None)
+    return _flatten(values, "preprocessing.")
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

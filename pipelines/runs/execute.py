@@ -109,9 +109,10 @@ def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset
         if _began(run):
             before = build_as(context.kind.config, run.config)
             name = f"{context.kind.words.noun} {run.id}"
-            reject_changes(
-                Fingerprint(before, run.fingerprint or {}), context.config, model.info, name
+            stored = Fingerprint(
+                before, run.fingerprint or {}, (run.resolved or {}).get("preprocessing")
             )
+            reject_changes(stored, context.config, model.info, name)
         resolved = Resolved(model, resolve_dataset(context, model), session)
         if not _began(run):
             run = _describe(owned, run, resolved)

@@ -45,6 +45,32 @@ def test_a_description_of_one_level_is_used(model: nn.Module, tmp_path: Path) ->
     assert info.class_names == tuple(f"n{n}" for n in range(10))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "kwargs"),
+    [
+        pytest.param("test_vit", {"img_size": 64}, id="J-size"),
+        pytest.param("test_vit", {"dynamic_img_size": True}, id="J-any-size"),
+        pytest.param("test_efficientnet", {"in_chans": 1}, id="J-grey"),
+        pytest.param("resnet10t", {"global_pool": "max"}, id="J-pooling"),
+    ],
+)
+def test_a_folder_that_timm_saved_is_the_model_that_timm_loads(
+    architecture: str, kwargs: dict[str, Any], tmp_path: Path
+) -> None:
+    from timm.data import resolve_input_data_config
+    from timm.models import save_for_hf
+
+    saved = timm.create_model(architecture, num_classes=7, **kwargs)
+    save_for_hf(saved, str(tmp_path), safe_serialization=True)
+    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True)
+    adapter = adapter_of(tmp_path)
+    state = again.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in adapter.model.state_dict().items())
+    for key, value in resolve_input_data_config(again, {}, use_test_size=True).items():
+        assert adapter.info.preprocess[key] == (list(value) if isinstance(value, tuple) else value)
+    assert adapter.infer_single(pixels()).status == "ok"
+
+
 def test_a_folder_in_the_cache_of_a_hub_is_read(model: nn.Module, tmp_path: Path) -> None:
     """There the names are links to files that are named by their hashes."""
     path = hub(tmp_path, model, label_names=[f"n{n}" for n in range(10)])

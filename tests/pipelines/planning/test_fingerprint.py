@@ -140,6 +140,20 @@ def test_the_checkpoint_and_the_libraries_are_compared() -> None:
     )
 
 
+def test_a_preprocessing_that_files_beside_the_checkpoint_changed_is_listed() -> None:
+    before = config()
+    prepared = {"mean": (0.5, 0.5), "crop_pct": 0.9, "source": "config.json"}
+    info = replace(INFO, preprocess={**prepared, "source": "timm config"})
+    stored_run = Fingerprint(before, stored(before), {**prepared, "mean": [0.5, 0.5]})
+    reject_changes(stored_run, before, info, "run 3")
+    other = replace(info, preprocess={**prepared, "crop_pct": 1.0})
+    with pytest.raises(InputError, match=r"changed: preprocessing\.crop_pct: 0\.9 -> 1\.0\. Fix"):
+        reject_changes(stored_run, before, other, "run 3")
+    with pytest.raises(InputError, match=r"changed: preprocess\.crop_pct: None -> 1\.0\. Fix"):
+        reject_changes(stored_run, config("preprocess.crop_pct=1.0"), other, "run 3")
+    reject_changes(Fingerprint(before, stored(before)), before, other, "run 3")
+
+
 def test_every_difference_is_listed() -> None:
     changed = changes(
         config("dataset.limit=5", "run.batch_size=2"), replace(INFO, checkpoint_sha256="c")
