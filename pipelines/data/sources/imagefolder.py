@@ -140,7 +140,7 @@ class ImageFolderSource(Source):
         classes = info.classes or ()
         self._report_root(info.root)
         order, level = self.config.class_order, self.config.class_level
-        folders = self._folders(info.root)
+        folders = list(classes) if level == "top" else self._folders(info.root)
         folders.sort(key=sort_key(order))  # type: ignore[arg-type]
         index = {name: number for number, name in enumerate(classes)}
         for files in list_images(info.root, folders, order, self.listing()):

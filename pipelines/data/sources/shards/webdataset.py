@@ -51,9 +51,9 @@ class WebDatasetSource(Source):
         Raises:
             InputError: no shard, or a shard that is not a tar file.
         """
-        names = self._names
         if not self.reads_labels:
             return DatasetInfo(self._root, None, None)
+        names = self._names
         if names is not None:
             return DatasetInfo(self._root, None, names, class_order=CLASSES_FILE)
         distinct: set[str] = set()
@@ -108,7 +108,7 @@ class WebDatasetSource(Source):
                 "label_id": [index.get(label) if label else None for label in labels],
                 **columns,
             }
-        if self.reads_labels and self._names is not None:
+        if self._names is not None:
             check_first_label(ids, len(self._names), self.config.first_label)
 
     def _targets(self, member: Member) -> Targets | LabelProblem:
@@ -140,7 +140,7 @@ class WebDatasetSource(Source):
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
         file = self._root / CLASSES_FILE
-        if not file.is_file():
+        if not self.reads_labels or not file.is_file():
             return None
         names = parse_class_names(file.read_bytes(), str(file))
         check_unique_names(names, str(file))

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.config.dataset import ImagesConfig
+from snellen.pipelines.data.sources.unlabelled import open_images
 from tests.adapters.making import encode, picture
 from tests.pipelines.data.listed import Listed
 
@@ -272,3 +274,12 @@ def test_class_ids_from_1_are_rejected_or_shifted_as_the_configuration_says(tmp_
         Listed(path)
     assert e.value.code == "CLASS_IDS_SHIFTED"
     assert of_shard(Listed(path, first_label=1).labels) == {"1.png": "cat", "2.png": "dog"}
+
+
+def test_images_to_predict_need_no_class_names(tmp_path: Path) -> None:
+    tar_file(tmp_path / "a.tar", [("1.png", PNG), ("1.cls", b"1")])
+    (tmp_path / "classes.txt").write_text("1\n\n")
+    source = open_images(ImagesConfig(path=str(tmp_path)))
+    (batch,) = source.batches(source.describe())
+    assert batch["image_id"] == ["a.tar/1.png"]
+    assert "label" not in batch
