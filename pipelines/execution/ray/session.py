@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import RayConfig
+from snellen.pipelines.execution.ray.watchdog import start_watchdog
 from snellen.pipelines.planning.plan import Available
 
 _STORE_BYTES = 1 << 30
@@ -40,6 +42,7 @@ class RaySession:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._owned = False
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self._connected = threading.Event()
         self._leaving = threading.Event()
 
@@ -79,6 +82,10 @@ class RaySession:
 
             ray.shutdown()
             self._owned = False
+        if self._watchdog is not None:
+            self._watchdog.terminate()
+            self._watchdog.wait()
+            self._watchdog = None
         self._leaving.set()
         self._thread.join()
         self._thread = None
@@ -97,6 +104,8 @@ class RaySession:
                 _check_reachable(self._config.address)
                 ray.init(**self._arguments())
                 self._owned = True
+                if self._config.address is None:
+                    self._watchdog = start_watchdog(os.getpid(), _session_name())
             _configure_data(self._config)
         except BaseException as error:
             self._error = error
@@ -164,6 +173,14 @@ def _check_reachable(address: str | None) -> None:
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+
+
+def _session_name() -> str:
+    """Return the name of the folder of the running Ray, such as session_2026-01-01_12-00-00_1."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    return Path(node.get_session_dir_path()).name
 
 
 def _cpus() -> int:
