@@ -17,6 +17,8 @@ from snellen.serve.config import LimitsConfig
 
 MAX_HEAD = 64 * 1024
 """Maximum size of a request line with its headers, in bytes."""
+_HEADER_MARKS = 4
+"""Bytes of a header besides name and value: colon, space, end of the line."""
 _GRACE_S = 5.0
 """Additional time in which the application itself can respond with 408, in seconds."""
 
@@ -35,7 +37,9 @@ class Connection(HttpToolsProtocol):
         self._overdue: asyncio.TimerHandle | None = None
         self._in_head = False
         self._head = 0
+        self._parsed = 0
         self._messages = 0
+        self._rejected = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Implement asyncio.Protocol."""
@@ -61,25 +65,44 @@ class Connection(HttpToolsProtocol):
         if self._in_head and self._messages == before:
             self._head += len(data)
             if self._head > MAX_HEAD:
-                detail = f"The request headers are larger than {MAX_HEAD} bytes."
-                self._reject(Problem(431, "HEAD_LIMIT", detail))
+                self._reject_head()
 
     def on_message_begin(self) -> None:
         """Handle the first byte of a request (httptools)."""
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._head, self._parsed = True, 0, 0
         self._messages += 1
         if self._overdue is None:
             self._expect_request()
 
+    def on_url(self, url: bytes) -> None:
+        """Handle a part of the URL (httptools)."""
+        self._parsed += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Handle a header (httptools)."""
+        self._parsed += len(name) + len(value) + _HEADER_MARKS
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Handle the end of the headers (httptools)."""
         self._in_head = False
-        super().on_headers_complete()
+        # A whole head may arrive in one call, however large it is.
+        if self._parsed > MAX_HEAD:
+            self._reject_head()
+        if not self._rejected:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Handle a part of the body (httptools)."""
+        if not self._rejected:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Handle the last byte of a request (httptools)."""
-        super().on_message_complete()
+        if not self._rejected:
+            super().on_message_complete()
         self._expect_nothing()
 
     def send_400_response(self, msg: str) -> None:
@@ -100,8 +123,15 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
+    def _reject_head(self) -> None:
+        detail = f"The request headers are larger than {MAX_HEAD} bytes."
+        self._reject(Problem(431, "HEAD_LIMIT", detail))
+
     def _reject(self, problem: Problem) -> None:
         """Respond without the application, and close the connection."""
+        if self._rejected:
+            return
+        self._rejected = True
         body = json.dumps(problem.document()).encode()
         headers = {
             **(problem.headers or {}),

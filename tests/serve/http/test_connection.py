@@ -64,6 +64,29 @@ async def test_endless_headers_are_rejected(parts: list[bytes]) -> None:
         assert checked(await client.receive()) == (431, "HEAD_LIMIT")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"X-A: " + b"a" * 70_000 + b"\r\n", id="a-long-header"),
+        pytest.param(b"X-A: 1\r\n" * 10_000, id="many-headers"),
+    ],
+)
+async def test_a_large_head_is_rejected_even_in_one_packet(head: bytes) -> None:
+    async with listening(CountingApp()) as listener:
+        for rest in (b"\r\n", b"Content-Length: 3\r\n\r\nabc", b"\r\n" + request()):
+            client = await connect(listener)
+            client.send(HEAD + head + rest)
+            assert checked(await client.receive()) == (431, "HEAD_LIMIT")
+            assert await client.closed_by_server()
+
+
+async def test_a_large_url_is_rejected() -> None:
+    async with listening(CountingApp()) as listener:
+        client = await connect(listener)
+        client.send(HEAD.replace(b" / ", b" /?" + b"a" * 70_000 + b" ", 1) + b"\r\n")
+        assert checked(await client.receive()) == (431, "HEAD_LIMIT")
+
+
 async def test_a_body_is_not_mistaken_for_headers() -> None:
     body = bytes(200_000)
     both = request(body=body) + HEAD
