@@ -63,6 +63,7 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "DATABASE_LOCKED": (503, _RETRY),
     "DATABASE_CONNECTION": (503, _RETRY),
     "DATABASE_UNREACHABLE": (503, _RETRY),
+    "DATABASE_GONE": (503, _RETRY),
     "DATABASE_READONLY": (503, _RETRY),
     "OUTPUT_NOT_WRITABLE": (503, _RETRY),
     "DISK_FULL": (507, "No space left to record the request."),

@@ -26,7 +26,7 @@ from tenacity import (
     wait_fixed,
 )
 
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import InputError, RunError
 from snellen.store.sql import failures
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.failures import ConnectionDropped, explained
@@ -46,6 +46,9 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._reader = engine.execution_options(snellen_read=True)
+        file = engine.url.database if engine.dialect.name == "sqlite" else None
+        self._file = None if not file else Path(file).absolute()
+        self._identity = self._found()
 
     @classmethod
     def open(cls, url: str | None = None, *, create: bool = True) -> Database:
@@ -85,8 +88,7 @@ class Database:
     @property
     def folder(self) -> Path | None:
         """Folder of the SQLite file, absolute; None for a database on a server."""
-        file = self._engine.url.database
-        return Path(file).absolute().parent if self.dialect == "sqlite" and file else None
+        return None if self._file is None else self._file.parent
 
     @property
     def dialect(self) -> str:
@@ -104,9 +106,10 @@ class Database:
         """Open a writing transaction: committed at the end of the block, undone on an exception.
 
         Raises:
-            RunError: DATABASE_LOCKED after 30 s, DISK_FULL, DATABASE_READONLY, or
-                DATABASE_CONNECTION.
+            RunError: DATABASE_LOCKED after 30 s, DISK_FULL, DATABASE_READONLY,
+                DATABASE_CONNECTION, or DATABASE_GONE if the file was removed.
         """
+        self._follow_file()
         with (
             explained(str(self)),
             Session(self._engine, expire_on_commit=False) as session,
@@ -117,7 +120,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a consistent view for reading, which blocks no writer; keep it short."""
+        """Open a consistent view for reading, which blocks no writer; keep it short.
+
+        Raises:
+            RunError: as `session`.
+        """
+        self._follow_file()
         with explained(str(self)), Session(self._reader, expire_on_commit=False) as session:
             yield session
 
@@ -144,6 +152,36 @@ class Database:
             reraise=True,
         )
         return retrying(attempt)
+
+    def _found(self) -> tuple[int, int] | None:
+        """Return device and inode of the SQLite file; None without a file."""
+        if self._file is None:
+            return None
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _follow_file(self) -> None:
+        """Connect again if the SQLite file was replaced: open connections keep the removed one.
+
+        Raises:
+            RunError: DATABASE_GONE, there is no file any more.
+        """
+        if self._file is None:
+            return
+        found = self._found()
+        if found is None:
+            raise RunError(
+                "DATABASE_GONE",
+                f"the run tables are gone: '{self._file}' was removed. Expected the file that was "
+                "opened. Restore it, or start again with new run tables.",
+            )
+        if found != self._identity:
+            self._engine.dispose()
+            ensure_current(self._engine)
+            self._identity = found
 
     def close(self) -> None:
         """Close all connections; using the object again reconnects."""

@@ -173,3 +173,21 @@ def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
 def test_loopback_addresses_are_recognised() -> None:
     assert all(is_loopback(host) for host in ("localhost", "127.0.0.1", "127.8.9.1", "::1"))
     assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "example.com"))
+
+
+async def test_removed_run_tables_are_noticed_and_restored_ones_are_used(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    db = Database.open(f"sqlite:///{file}")
+    async with served(db, tmp_path) as service:
+        assert (await service.client.get("/health/ready")).status_code == 200
+        file.rename(tmp_path / "gone.db")
+        for path, code in (
+            ("/health/ready", "DATABASE"),
+            ("/inference/training-jobs", "DATABASE_GONE"),
+        ):
+            response = await service.client.get(path)
+            assert (response.status_code, response.json()["code"]) == (503, code)
+            assert str(tmp_path) not in response.text
+        (tmp_path / "gone.db").rename(file)
+        assert (await service.client.get("/health/ready")).status_code == 200
+        assert (await service.client.get("/inference/training-jobs")).status_code == 200

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select, text
 
 from snellen.adapters.errors import InputError, RunError
+from snellen.store.jobs import list_training_jobs
 from snellen.store.runs import get_test_run
 from snellen.store.sql import failures
 from snellen.store.sql.database import WAL_SAFE, Database
@@ -219,3 +220,22 @@ def test_a_dropped_connection_is_replaced(postgres_url: str) -> None:
     assert db.write(operation) == run_id
     assert len(attempts) == 2
     db.close()
+
+
+def test_a_removed_file_is_noticed_and_a_restored_one_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    db = Database.open(f"sqlite:///{file}")
+    make_job(db, "first", "/models/first")
+    file.rename(tmp_path / "gone.db")
+    for work in (db.query, db.write):
+        with pytest.raises(RunError, match="was removed") as caught:
+            work(lambda session: session.execute(text("SELECT 1")))
+        assert caught.value.code == "DATABASE_GONE"
+    other = Database.open(f"sqlite:///{file}")
+    other.close()
+    assert list_training_jobs(db) == []
+    (tmp_path / "gone.db").replace(file)
+    assert [job.name for job in list_training_jobs(db)] == ["first"]
+    make_job(db, "second", "/models/second")
+    db.close()
+    assert len(list_training_jobs(Database.open(f"sqlite:///{file}"))) == 2
