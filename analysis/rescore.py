@@ -60,15 +60,16 @@ def rescore_run(
 
 def measured_of(owner: RunView) -> Measured:
     """Return the facts of a stored run that its metrics depend on."""
-    class_map = owner.class_map or {}
+    class_map, resolved = owner.class_map or {}, owner.resolved or {}
     ids = class_map.get("ids", {}).values()
     outputs = class_map.get("outputs", {}).values()
     return Measured(
         owner.task_type,
         tuple(owner.class_names or ()),
-        (owner.resolved or {}).get("max_detections"),
+        resolved.get("max_detections"),
         frozenset(number for number in ids if number is not None),
         frozenset(number for number, group in enumerate(outputs) if not group),
+        resolved.get("keypoints"),
     )
 
 

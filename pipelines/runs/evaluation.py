@@ -59,6 +59,8 @@ def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDatase
         info.max_detections,
         frozenset(number for number in class_map.ids.values() if number is not None),
         frozenset(number for number, group in enumerate(class_map.groups) if not group),
+        info.keypoints,
+        dataset.info.keypoints,
     )
     check_metric_settings(config.metrics, measured)
     spec = MetricsSpec(info.task_type, (), config.metrics)

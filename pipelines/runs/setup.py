@@ -138,6 +138,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
             "preprocessing": model.info.preprocess,
             "input_shape": list(model.info.input_shape),
             "max_detections": model.info.max_detections,
+            "keypoints": model.info.keypoints,
         },
         config=config.model_dump(mode="json"),
         fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import TaskType
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.options import COCO_LIMITS
-from snellen.metrics.tasks import load
+from snellen.metrics.tasks import load, task_of
 from snellen.pipelines.config.metrics import MetricsConfig
 
 
@@ -22,6 +23,8 @@ class Measured:
         max_detections: maximum number of stored detections per image; None if unknown.
         labelled: ids of the classes that the dataset has; empty if unknown.
         never_predicted: ids of the classes that ``model.restrict_logits`` excludes.
+        keypoints: number of keypoints that the model finds; None if unknown.
+        true_keypoints: number of keypoints of the dataset's objects; None if unknown.
     """
 
     task: TaskType | str
@@ -29,6 +32,8 @@ class Measured:
     max_detections: int | None = None
     labelled: frozenset[int] = frozenset()
     never_predicted: frozenset[int] = frozenset()
+    keypoints: int | None = None
+    true_keypoints: int | None = None
 
 
 def check_metric_settings(config: MetricsConfig, measured: Measured) -> None:
@@ -41,9 +46,12 @@ def check_metric_settings(config: MetricsConfig, measured: Measured) -> None:
     Raises:
         ConfigError: METRICS_MAX_DETS, a limit above the number of stored detections; CLASS_UNKNOWN
             or CLASS_SHARED, see `choose_class`; METRICS_CLASSES, classes that restricted outputs
-            never predict; or an error of `snellen.metrics.tasks.load`.
+            never predict; KEYPOINTS_MISMATCH, see `check_keypoint_counts`; or an error of
+            `snellen.metrics.tasks.load`.
     """
     load(measured.task, **config.model_dump())  # rejects unknown metrics of plugins
+    if "keypoints" in task_of(measured.task).overlaps:
+        check_keypoint_counts(config.kpt_sigmas, measured.keypoints, measured.true_keypoints)
     chosen = class_ids(config.classes, measured.class_names)
     scored = measured.labelled if chosen is None else frozenset(chosen)
     missing = [measured.class_names[number] for number in sorted(scored & measured.never_predicted)]
@@ -61,4 +69,34 @@ def check_metric_settings(config: MetricsConfig, measured: Measured) -> None:
             "METRICS_MAX_DETS",
             f"metrics.max_dets: {largest} is above the {most} detections per image that the model "
             f"keeps. Expected at most {most}. Start a new run with model.max_detections={largest}",
+        )
+
+
+def check_keypoint_counts(
+    sigmas: Sequence[float] | None, found: int | None, labelled: int | None
+) -> None:
+    """Check that model, dataset and ``metrics.kpt_sigmas`` have one number of keypoints.
+
+    Args:
+        sigmas: one per keypoint; None for the defaults, which fit any number.
+        found: number of keypoints that the model finds; None if unknown.
+        labelled: number of keypoints of the dataset's objects; None if unknown.
+
+    Raises:
+        ConfigError: KEYPOINTS_MISMATCH.
+    """
+    if found is not None and labelled is not None and found != labelled:
+        raise ConfigError(
+            "KEYPOINTS_MISMATCH",
+            f"the model finds {found} keypoints per object, and the objects of the dataset have "
+            f"{labelled}. Expected the same keypoints in the same order. Choose a dataset or a "
+            "checkpoint with the same keypoints.",
+        )
+    count = labelled if found is None else found
+    if sigmas is not None and count is not None and len(sigmas) != count:
+        raise ConfigError(
+            "KEYPOINTS_MISMATCH",
+            f"metrics.kpt_sigmas has {len(sigmas)} numbers for {count} keypoints. Expected "
+            f"{count}, one per keypoint in their order. Correct metrics.kpt_sigmas, or remove it "
+            "for the defaults.",
         )

@@ -93,9 +93,8 @@ class ScoringSpec:
     @property
     def keypoints(self) -> int | None:
         """Number of keypoints of each object, by the model or the sigmas; None if not known."""
-        shape = self.info.preprocess.get("kpt_shape")
-        if shape:
-            return int(shape[0])
+        if self.info.keypoints is not None:
+            return self.info.keypoints
         sigmas = self.operating.sigmas if self.operating is not None else None
         return len(sigmas) if sigmas else None
 

@@ -77,3 +77,32 @@ def test_metrics_of_plugins_are_for_all_classes() -> None:
 def test_at_least_one_class_is_scored() -> None:
     with pytest.raises(ValueError, match="classes"):
         MetricsConfig(classes=[])
+
+
+@pytest.mark.parametrize(
+    ("found", "labelled", "sigmas", "message"),
+    [
+        (4, 17, None, "the model finds 4 keypoints per object, and the objects of the dataset"),
+        (4, None, 3, "metrics.kpt_sigmas has 3 numbers for 4 keypoints. Expected 4"),
+        (None, 4, 3, "metrics.kpt_sigmas has 3 numbers for 4 keypoints. Expected 4"),
+        (4, 4, 17, "metrics.kpt_sigmas has 17 numbers for 4 keypoints. Expected 4"),
+    ],
+    ids=["I-dataset", "I-sigmas", "I-sigmas-of-an-unknown-model", "I-sigmas-of-coco"],
+)
+def test_numbers_of_keypoints_that_differ(
+    found: int | None, labelled: int | None, sigmas: int | None, message: str
+) -> None:
+    given = None if sigmas is None else (0.1,) * sigmas
+    poses = Measured("pose_estimation", NAMES, keypoints=found, true_keypoints=labelled)
+    code, text = rejected(poses, kpt_sigmas=given)
+    assert code == "KEYPOINTS_MISMATCH"
+    assert text.startswith(message)
+    boxes = Measured("object_detection", NAMES, keypoints=found, true_keypoints=labelled)
+    check_metric_settings(MetricsConfig(kpt_sigmas=given), boxes)
+
+
+@pytest.mark.parametrize(("found", "labelled"), [(4, 4), (4, None), (None, 4), (None, None)])
+def test_numbers_of_keypoints_that_agree(found: int | None, labelled: int | None) -> None:
+    poses = Measured("pose_estimation", NAMES, keypoints=found, true_keypoints=labelled)
+    check_metric_settings(MetricsConfig(), poses)
+    check_metric_settings(MetricsConfig(kpt_sigmas=(0.1,) * 4), poses)
