@@ -20,10 +20,14 @@ from snellen.adapters.images.size import HeaderSize
 from snellen.pipelines.data.sources.annotations import LabelProblem, Polygon
 from snellen.pipelines.data.sources.casts import as_integer
 
+_SIDEWAYS = frozenset({5, 6, 7, 8})
 Size = tuple[int, int]
 """Width and height in pixels."""
 _Turn = Callable[[float, float, int, int], tuple[float, float]]
 _TURNS: dict[int, _Turn] = {
+    2: lambda x, y, w, _h: (w - x, y),
+    3: lambda x, y, w, h: (w - x, h - y),
+    4: lambda x, y, _w, h: (x, h - y),
     5: lambda x, y, _w, _h: (y, x),
     6: lambda x, y, _w, h: (h - y, x),
     7: lambda x, y, w, h: (h - y, w - x),
@@ -38,7 +42,7 @@ class Frame:
 
     Attributes:
         size: width and height of the upright picture.
-        orientation: EXIF orientation, 5 to 8, that coordinates still lack; 1 if they are upright.
+        orientation: EXIF orientation that coordinates still lack; 1 if they are upright.
         repair: reason for the dataset report, if the file states another size.
     """
 
@@ -49,7 +53,7 @@ class Frame:
     @property
     def labelled_size(self) -> Size:
         """Width and height of the picture that was labelled."""
-        return self.size if self.orientation == 1 else self.size[::-1]
+        return self.size[::-1] if self.orientation in _SIDEWAYS else self.size
 
     def points(self, values: Sequence[float]) -> list[float]:
         """Return x1, y1, x2, y2, ... in pixels of the upright picture."""
@@ -78,10 +82,10 @@ class Frame:
 
         width, height = self.labelled_size
         pixels = np.asarray(mask.decode({"size": [height, width], "counts": counts}))
-        turned = pixels.T
-        if self.orientation in (6, 7):
+        turned = pixels.T if self.orientation in _SIDEWAYS else pixels
+        if self.orientation in (2, 3, 6, 7):
             turned = turned[:, ::-1]
-        if self.orientation in (7, 8):
+        if self.orientation in (3, 4, 7, 8):
             turned = turned[::-1]
         return bytes(mask.encode(np.asfortranarray(turned))["counts"])
 
@@ -105,6 +109,9 @@ def frames_of(
 ) -> list[Frame | LabelProblem | None]:
     """Find the picture that was labelled, for each image.
 
+    Where neither the size nor the coordinates of an image tell, it follows those images of the
+    dataset that do; labels of a dataset without any are taken as upright.
+
     Args:
         stated: sizes in the file.
         measured: sizes in the headers of the pictures; None if unknown, as for remote ones.
@@ -112,39 +119,50 @@ def frames_of(
 
     Returns:
         Per image a frame; None if no size is known; LABEL_SIZE_MISMATCH for a size that is not the
-        picture's, or for coordinates that fit the upright and the stored picture in a dataset that
-        has labels of both.
+        picture's, or if the stored size is stated, the coordinates fit both pictures, and the
+        dataset has labels of both.
     """
     found: list[Frame | LabelProblem | None] = []
     unsure: list[int] = []
     votes: Counter[bool] = Counter()
     for number, (size, header) in enumerate(zip(stated, measured, strict=True)):
-        if header is None or size in (None, header.upright):
-            upright = header.upright if header is not None else size
-            found.append(None if upright is None else Frame(upright))
-        elif header.is_sideways and size == header.stored and not objects[number]:
-            found.append(Frame(header.upright))
-        elif header.is_sideways and size == header.stored:
-            fits = _fits_upright(header, objects[number])
-            found.append(_frame(header, upright=fits is not False))
-            if fits is None:
-                unsure.append(number)
-            else:
-                votes[fits] += 1
-        else:
+        if header is None:
+            found.append(None if size is None else Frame(size))
+            continue
+        if size not in (None, header.upright, header.stored if header.is_sideways else None):
             found.append(_mismatch(size, header))
+            continue
+        fits = None
+        if header.is_sideways and size != header.upright and objects[number]:
+            fits = _fits_upright(header, objects[number])
+        if fits is not None:
+            votes[fits] += 1
+        elif header.orientation in _TURNS and objects[number] and not _is_told(size, header):
+            unsure.append(number)
+        found.append(_frame(size, header, upright=fits is not False, labelled=objects[number]))
     if votes[False]:
         for number in unsure:
-            header = measured[number]
+            size, header = stated[number], measured[number]
             assert header is not None
-            found[number] = _ambiguous() if votes[True] else _frame(header, upright=False)
+            if not votes[True]:
+                found[number] = _frame(size, header, upright=False, labelled=objects[number])
+            elif size != header.upright:
+                found[number] = _ambiguous()
     return found
 
 
-def _frame(header: HeaderSize, *, upright: bool) -> Frame:
-    if upright:
-        return Frame(header.upright, repair="size_swapped_by_exif")
-    return Frame(header.upright, header.orientation, "rotated_by_exif")
+def _is_told(size: Size | None, header: HeaderSize) -> bool:
+    """Return True if the stated size is that of the upright picture alone."""
+    return size == header.upright != header.stored
+
+
+def _frame(
+    size: Size | None, header: HeaderSize, *, upright: bool, labelled: Sequence[Any]
+) -> Frame:
+    if not upright:
+        return Frame(header.upright, header.orientation, "rotated_by_exif")
+    swapped = bool(labelled) and size not in (None, header.upright)
+    return Frame(header.upright, repair="size_swapped_by_exif" if swapped else None)
 
 
 def _mismatch(size: Size | None, header: HeaderSize) -> LabelProblem:
@@ -159,7 +177,7 @@ def _mismatch(size: Size | None, header: HeaderSize) -> LabelProblem:
 def _ambiguous() -> LabelProblem:
     return LabelProblem(
         ErrorCode.LABEL_SIZE_MISMATCH,
-        "the size ignores EXIF, and the labels fit the upright and the stored image",
+        "the labels fit the upright and the stored image, and the dataset has labels of both",
     )
 
 

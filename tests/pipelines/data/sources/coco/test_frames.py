@@ -164,6 +164,29 @@ def test_a_label_that_fits_both_pictures_follows_the_dataset(tmp_path: Path) -> 
     assert report["annotations"]["repaired"] == {"size_swapped_by_exif": 1}
 
 
+@pytest.mark.parametrize("orientation", range(2, 9), ids=lambda n: f"B-follows-{n}")
+@pytest.mark.parametrize("form", ["rle", "polygon"])
+def test_an_image_whose_size_does_not_tell_follows_the_dataset(
+    tmp_path: Path, orientation: int, form: str
+) -> None:
+    """A tool that ignores EXIF does so for photographs that were taken upside down as well."""
+    image, wide = pixels(*SMALL), pixels(*WIDE)
+    own = {} if form == "rle" else {"segmentation": [outline(*SMALL)]}
+    told = (6, STORED, [annotation_of(wide, 2)])
+    images = ((orientation, STORED, [annotation_of(image, 1, **own)]), told)
+    rows, report = reported(tmp_path, content(tmp_path, *images))
+    assert_is(rows[0], upright(image, orientation))
+    assert_is(rows[1], upright(wide, 6))
+    assert report["annotations"]["repaired"] == {"rotated_by_exif": 2}
+
+
+def test_without_a_size_the_coordinates_tell(tmp_path: Path) -> None:
+    wide = pixels(*WIDE)
+    (row,), report = reported(tmp_path, content(tmp_path, (6, None, [annotation_of(wide, 1)])))
+    assert_is(row, upright(wide, 6))
+    assert report["annotations"]["repaired"] == {"rotated_by_exif": 1}
+
+
 def test_a_label_that_fits_both_pictures_of_a_mixed_dataset_fails(tmp_path: Path) -> None:
     boxes: Document = {"segmentation": None}
     images = (
