@@ -91,6 +91,7 @@ def test_images_that_are_stored_sideways(
     swap_sizes(document)
     run = evaluated_coco(tmp_path, document)
     same_metrics(run, plain)
+    assert run.row.dataset_report is not None
     repaired = run.row.dataset_report["annotations"]["repaired"]
     reason = "rotated_by_exif" if labels == "stored" else "size_swapped_by_exif"
     assert set(repaired) <= {reason}
