@@ -43,6 +43,13 @@ def compute_threads() -> int:
     return torch.get_num_threads()
 
 
+def count_cuda() -> int:
+    """Return the number of CUDA devices that this process sees."""
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
 def has_cuda() -> bool:
     """Return True if this process sees a CUDA device."""
     import torch

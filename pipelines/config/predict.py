@@ -13,21 +13,11 @@ from snellen.pipelines.config.base import PREDICTION, PositiveInt, Preset
 from snellen.pipelines.config.dataset import ImagesConfig
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_as, merged
-from snellen.pipelines.config.sections import CommonConfig, OutputConfig, RunSection
+from snellen.pipelines.config.sections import CommonConfig, OutputConfig
 
 Visualize = Literal["none", "failed", "all"] | PositiveInt
 Images = str | Path | Sequence[str | Path]
 """A folder, an image, a manifest and so on; or several images and folders, in order."""
-
-
-class PredictSection(RunSection):
-    """Execution of the job."""
-
-    # A wider choice than for a test run: auto is resolved when the job starts.
-    engine: Literal["auto", "ray", "inline"] = Field(  # type: ignore[assignment]
-        "auto",
-        description="inline: in this process, without Ray; auto: inline for a few local images.",
-    )
 
 
 class PredictOutput(OutputConfig):
@@ -48,7 +38,6 @@ class PredictConfig(CommonConfig):
     preset: ClassVar[Preset] = PREDICTION
 
     dataset: ImagesConfig = ImagesConfig()
-    run: PredictSection = PredictSection()
     output: PredictOutput = PredictOutput()
 
 

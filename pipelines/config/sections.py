@@ -143,8 +143,10 @@ class ImageLimits(Section):
 class RunSection(Section):
     """Execution of the run."""
 
-    engine: Literal["ray", "inline"] = Field(
-        "ray", description="inline: in this process, without Ray."
+    engine: Literal["auto", "ray", "inline"] = Field(
+        "auto",
+        description="inline: in this process, without Ray; auto: inline for a short run without a "
+        "GPU and without ray.address, else ray.",
     )
     batch_size: AutoInt = Field("auto", description="Images per forward pass.")
     actors: AutoInt = Field("auto", description="Number of processes that hold the model.")

@@ -177,6 +177,12 @@ def _batch_size(config: RunSection, info: ModelInfo, device: str) -> int:
     return 256 if flops < 2e10 else 64 if flops < 2e11 else 16
 
 
+def image_seconds(info: ModelInfo, device: str) -> float:
+    """Estimate the time of one CPU per image, in seconds; on a GPU machine for decoding alone."""
+    flops = info.flops_per_image or 5e9
+    return _DECODE_SECONDS + (flops / _CPU_FLOPS_PER_SECOND if device == "cpu" else 0.0)
+
+
 def _unit_rows(
     config: RunSection, info: ModelInfo, total: int, device: str, reads_images: bool
 ) -> int:
@@ -184,8 +190,7 @@ def _unit_rows(
         return config.unit_rows
     if not reads_images:
         return _MAX_UNIT_ROWS
-    flops = info.flops_per_image or 5e9
-    seconds = _DECODE_SECONDS + (flops / _CPU_FLOPS_PER_SECOND if device == "cpu" else 0.0)
+    seconds = image_seconds(info, device)
     rows = min(_UNIT_SECONDS / seconds, _MAX_UNIT_ROWS)
     if device != "cpu":
         # Decoded units pass through the object store: small ones, so that every GPU gets some.

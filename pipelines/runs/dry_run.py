@@ -10,7 +10,8 @@ from typing import Any
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.runs.kinds import RunContext
-from snellen.pipelines.runs.setup import Resolved, plan_run, resolve_dataset, resolve_model
+from snellen.pipelines.runs.setup.prepare import plan_run
+from snellen.pipelines.runs.setup.run_parts import choose, resolve_dataset, resolve_model
 
 
 def dry_run(context: RunContext) -> dict[str, Any]:
@@ -26,14 +27,16 @@ def dry_run(context: RunContext) -> dict[str, Any]:
         ConfigError, InputError: whatever would stop the run before it starts.
     """
     with ExitStack() as stack:
-        model, session = resolve_model(context, stack, inspect_only=True)
-        resolved = Resolved(model, resolve_dataset(context, model), session)
+        loaded = resolve_model(context, stack, inspect_only=True)
+        model = loaded.model
+        resolved = loaded.on(resolve_dataset(context, model))
         dataset = resolved.dataset
         context.reporter.status(f"Listing images of {context.config.dataset.path}")
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-plan-"))
         summary = write_manifest(
             dataset.source, dataset.info, Path(folder) / MANIFEST_NAME, exclude=dataset.excluded
         )
+        resolved = choose(context, resolved, summary.rows, None)
         plan = plan_run(context, resolved, summary.rows, None)
     info = model.info
     return {

@@ -96,7 +96,6 @@ EVALUATION = RunKind(
     config=EvaluateConfig,
     get=get_test_run,
     create=create_test_run,
-    decide=lambda config: config,
     check_input=_check_input,
     describe_input=_describe_input,
     resolve=_resolve,

@@ -14,7 +14,6 @@ from snellen.pipelines.execution.inline import InlineEngine
 from snellen.pipelines.execution.retry_failed import units_to_retry
 from snellen.pipelines.execution.worker.spec import Retry
 from snellen.pipelines.execution.worker.unit_worker import UnitWorker
-from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, register_checkpoint
 from snellen.pipelines.planning.fingerprint import Fingerprint, reject_changes
 from snellen.pipelines.planning.units import make_units
@@ -23,7 +22,8 @@ from snellen.pipelines.runs.finish import finish_run, results_folder
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import OwnedRun, owned_run
 from snellen.pipelines.runs.run_folder import OutputLock, make_run_folder, output_root
-from snellen.pipelines.runs.setup import Prepared, Resolved, prepare, resolve_dataset, resolve_model
+from snellen.pipelines.runs.setup.prepare import Prepared, prepare
+from snellen.pipelines.runs.setup.run_parts import Resolved, resolve_dataset, resolve_model
 from snellen.pipelines.runs.submit import discard, submit
 from snellen.store.kinds import TEST_RUN
 from snellen.store.ledger import committed_units
@@ -105,25 +105,25 @@ def _began(run: AnyRun) -> bool:
 def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()) -> AnyRun:
     # The stack ends Ray and frees the output folder after the run's row has its last status.
     with ExitStack() as stack, owned_run(context, run) as owned:
-        model, session = resolve_model(context, stack)
+        loaded = resolve_model(context, stack)
         if _began(run):
             before = build_as(context.kind.config, run.config)
             name = f"{context.kind.words.noun} {run.id}"
             stored = Fingerprint(
                 before, run.fingerprint or {}, (run.resolved or {}).get("preprocessing")
             )
-            reject_changes(stored, context.config, model.info, name)
-        resolved = Resolved(model, resolve_dataset(context, model), session)
+            reject_changes(stored, context.config, loaded.model.info, name)
+        resolved = loaded.on(resolve_dataset(context, loaded.model))
         if not _began(run):
             run = _describe(owned, run, resolved)
         folder = _claim_folder(owned, run, stack)
-        prepared = prepare(owned, resolved, folder)
+        prepared = prepare(owned, resolved, folder, stack)
         former = units_to_retry(
             folder, committed_units(context.db, owned.lease.kind, run.id), retry
         )
         spec = replace(prepared.spec, retry=_retry(retry, former))
         owned.started = True
-        engine = _engine(owned, replace(prepared, spec=spec), model)
+        engine = _engine(owned, replace(prepared, spec=spec))
         units = make_units(prepared.plan.total, prepared.plan.unit_rows)
         CommitLoop(owned, engine, former, run.revision + 1).run(units)
         if former:
@@ -197,10 +197,10 @@ def _default_name(context: RunContext, architecture: str) -> str:
     return f"{architecture}-{images}"
 
 
-def _engine(owned: OwnedRun, prepared: Prepared, model: ResolvedModel) -> Engine:
+def _engine(owned: OwnedRun, prepared: Prepared) -> Engine:
     plan, spec = prepared.plan, prepared.spec
     if plan.layout == "inline":
-        return InlineEngine(spec, plan, UnitWorker(spec, adapter=model.adapter))
+        return InlineEngine(spec, plan, UnitWorker(spec, adapter=prepared.model.adapter))
     from snellen.pipelines.execution.ray.engine import RayEngine
 
     owned.context.reporter.status("Starting the workers, which load the checkpoint")

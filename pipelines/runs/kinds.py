@@ -69,7 +69,6 @@ class RunKind:
         config: class of its configuration.
         get: returns a row by id, name or ``latest``; raises InputError, RUN_NOT_FOUND.
         create: inserts a row with the columns and returns its id.
-        decide: returns the configuration with everything decided that depends on the images.
         check_input: raises ConfigError or InputError where there are no such images; needs no
             model.
         describe_input: returns the columns that follow from the configuration, and a name for
@@ -92,7 +91,6 @@ class RunKind:
     config: type[AnyConfig]
     get: Callable[[Database, int | str], Any]
     create: Callable[..., int]
-    decide: Callable[[Any], Any]
     check_input: Callable[[Any], None]
     describe_input: Callable[[Any], tuple[Columns, str]]
     resolve: Callable[[Any, ResolvedModel], ResolvedDataset]
@@ -111,7 +109,7 @@ class RunContext:
 
     Attributes:
         kind: the kind of run.
-        config: its configuration, with absolute paths and ``run.engine`` decided.
+        config: its configuration, with absolute paths.
         db: the open database.
         reporter: told about progress.
         adapter: a model that is loaded already and runs in this process; None loads the one

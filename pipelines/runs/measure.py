@@ -60,7 +60,7 @@ def measure_run(
     total = run.total_images or 0
     spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
     unread = unread_images(run.dataset_report)
-    columns = measure(results, spec, total, unread=unread, spread=_spread(config, total))
+    columns = measure(results, spec, total, unread=unread, spread=_spread(run, total))
     details = columns["details"] or {}
     if columns["scored_images"] and details.get("counted_objects") == 0:
         reporter.note(
@@ -79,9 +79,9 @@ def measure_run(
     return {**columns, "details": {**(columns["details"] or {}), "slices": found}}
 
 
-def _spread(config: EvaluateConfig, total: int) -> Spread:
+def _spread(run: RunView, total: int) -> Spread:
     """Count large runs on the Ray that they ran on; a small run is counted sooner here."""
-    if config.run.engine != "ray" or total < SPREAD_FROM:
+    if (run.resolved or {}).get("layout", "inline") == "inline" or total < SPREAD_FROM:
         return map
     from snellen.pipelines.execution.ray.map import ray_map
 

@@ -10,7 +10,6 @@ from snellen.adapters.errors import ConfigError, InputError
 from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.data.sources.unlabelled import (
-    are_few,
     check_images,
     input_of,
     open_images,
@@ -26,14 +25,6 @@ from snellen.store.kinds import INFERENCE_JOB
 from snellen.store.parquet.results import Results
 from snellen.store.runs import create_inference_job, get_inference_job
 from snellen.store.views import InferenceJobView
-
-
-def _decide(config: PredictConfig) -> PredictConfig:
-    """Choose the engine: a few local images are predicted before Ray has started."""
-    if config.run.engine != "auto":
-        return config
-    engine = "inline" if are_few(config.dataset) else "ray"
-    return config.model_copy(update={"run": config.run.model_copy(update={"engine": engine})})
 
 
 def _check_input(config: PredictConfig) -> None:
@@ -118,7 +109,6 @@ PREDICTION = RunKind(
     config=PredictConfig,
     get=get_inference_job,
     create=create_inference_job,
-    decide=_decide,
     check_input=_check_input,
     describe_input=_describe_input,
     resolve=_resolve,

@@ -115,7 +115,7 @@ class _Runner:
             self.kind.check_resumable(run)
             data = apply_overrides(dict(run.config or {}), overrides)
             config = build_as(self.kind.config, data, where=f"{self.kind.words.noun} {run.id}")
-            yield RunContext(self.kind, self.kind.decide(config), db, self._reporter), run
+            yield RunContext(self.kind, config, db, self._reporter), run
         finally:
             db.close()
 
@@ -168,8 +168,7 @@ class _Runner:
             config = config.model_copy(update={"output": output})
         config = with_absolute_paths(with_registered_dataset(config))
         self.kind.check_paths(config)
-        decided: AnyConfig = self.kind.decide(config)
-        return decided
+        return config
 
 
 class TestRunner(_Runner):

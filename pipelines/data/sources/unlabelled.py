@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,9 @@ from snellen.pipelines.data.sources.registry import (
     is_shard_pattern,
     load_source_class,
 )
-from snellen.pipelines.data.walk import IMAGE_SUFFIXES, Walker
+from snellen.pipelines.data.walk import IMAGE_SUFFIXES
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, place_of
-
-FEW = 32
-"""Maximum number of local images that ``engine: auto`` predicts in this process, without Ray."""
 
 
 class Unlabelled(Source):
@@ -115,25 +111,6 @@ def check_images(config: ImagesConfig) -> None:
     if isinstance(config.path, tuple):
         options = frozen_options(config.storage_options)
         check_named([place_of(path, options, "dataset.path") for path in config.path])
-
-
-def are_few(config: ImagesConfig) -> bool:
-    """Return True for up to `FEW` images, all of them local; fast for any folder."""
-    paths = config.path if isinstance(config.path, tuple) else (config.path,)
-    if config.format not in ("auto", "images") or any(is_remote(path) for path in paths):
-        return False
-    count = 0
-    for path in (Path(text).expanduser() for text in paths):
-        if path.is_dir():
-            walker = Walker(str(path), DatasetReport(), config.follow_links)
-            count += sum(1 for _ in islice(walker.images_below(str(path)), FEW + 1))
-            few_here = _format_of(path) == "images"
-        else:
-            count += 1
-            few_here = path.exists() and _format_of(path) == "images"
-        if min(count, config.limit or count) > FEW or not few_here:
-            return False
-    return True
 
 
 def input_of(config: ImagesConfig) -> tuple[str, dict[str, Any]]:

@@ -39,7 +39,7 @@ def test_a_minimal_file_and_its_defaults(tmp_path: Path) -> None:
     assert config.dataset.path == "data"
     assert config.task == "auto"
     assert (config.run.engine, config.run.batch_size, config.run.unit_rows) == (
-        "ray", "auto", "auto")  # fmt: skip
+        "auto", "auto", "auto")  # fmt: skip
     assert config.output.sql_rows_limit == 50_000
     assert config.metrics.confidence_level == 0.95
 
@@ -126,7 +126,7 @@ def test_what_is_not_yaml_names_the_line(text: str, tmp_path: Path) -> None:
         ({"run": {"batch_size": 0}}, "run.batch_size: "),
         ({"run": {"batch_size": "8"}}, "run.batch_size: input should be 'auto'"),
         ({"run": {"batch_size": True}}, "run.batch_size: "),
-        ({"run": {"engine": "dask"}}, "run.engine: input should be 'ray' or 'inline', not 'dask'"),
+        ({"run": {"engine": "dask"}}, "run.engine: input should be 'auto', 'ray' or 'inline', not 'dask'"),
         ({"run": {"max_failed": 1.5}}, "run.max_failed: "),
         ({"run": {"max_failed": -1}}, "run.max_failed: "),
         ({"run": {"precision": "int8"}}, "run.precision: "),

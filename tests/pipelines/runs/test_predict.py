@@ -267,11 +267,11 @@ def test_an_adapter_that_is_loaded_already(jobs: Jobs) -> None:
         InferenceRunner().run_inference(image)
 
 
-def test_the_engine_follows_the_number_of_images(jobs: Jobs) -> None:
+def test_a_short_job_takes_no_ray(jobs: Jobs) -> None:
     before = set(sys.modules)
     job = jobs.run(run={"engine": "auto"})
-    assert job.config is not None
-    assert job.config["run"]["engine"] == "inline"
+    assert job.resolved is not None
+    assert job.resolved["layout"] == "inline"
     assert "ray" not in set(sys.modules) - before
 
 

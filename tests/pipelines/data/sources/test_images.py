@@ -16,8 +16,6 @@ from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.sources.base import Source
 from snellen.pipelines.data.sources.images import ImagesSource
 from snellen.pipelines.data.sources.unlabelled import (
-    FEW,
-    are_few,
     check_images,
     input_of,
     open_images,
@@ -184,23 +182,6 @@ def test_a_stray_shard_beside_images_leaves_them_in(folder: Path, tmp_path: Path
 def test_a_file_without_an_image_ending_is_taken_as_named(tmp_path: Path) -> None:
     image = write_image(tmp_path / "scan.png").rename(tmp_path / "scan")
     assert ids(tmp_path, str(image)) == ["scan"]
-
-
-def test_what_is_few(folder: Path, tmp_path: Path) -> None:
-    def few(path: Any, **config: Any) -> bool:
-        return are_few(ImagesConfig(path=path, **config))
-
-    assert few(str(folder))
-    assert few(str(folder / "2.png"))
-    assert few((str(folder / "2.png"), str(folder / "a")))
-    assert not few("s3://bucket/a.png")
-    assert not few(tuple(str(n) for n in range(FEW + 1)))
-    (folder / "list.txt").write_text("2.png\n")
-    assert not few(str(folder / "list.txt"))
-    for number in range(FEW):
-        write_image(folder / "many" / f"{number}.png")
-    assert not few(str(folder))
-    assert few(str(folder), limit=5)
 
 
 def test_what_a_job_is_called(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.pipelines.pixel_adapter import NAME
@@ -59,3 +60,26 @@ def test_an_option_of_another_tool_is_answered_with_our_key(cli: Cli) -> None:
         "No such option: --batch-size. Did you mean 'run.batch_size'? Keys are written as "
         "KEY=VALUE."
     )
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("snellen.pipelines.execution.ray.session.RaySession.start", started)
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_short_run_takes_no_ray_and_says_why(cli: Cli) -> None:
+    run = cli.json("eval", cli.config(run={"engine": "auto"}))
+    assert run["resolved"]["layout"] == "inline"
+    assert run["resolved"]["reasons"][0].startswith("auto: inline, because")
+    assert run["config"]["run"]["engine"] == "auto"
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_a_plan_for_ray_starts_none(cli: Cli) -> None:
+    found = cli.json("plan", cli.config(run={"engine": "ray", "unit_rows": "auto"}))
+    assert found["plan"]["layout"] == "cpu"
+    assert found["plan"]["actors"] >= 1

@@ -1,4 +1,4 @@
-"""Set a run up: resolve its model and images, write its manifest, plan it, brief the workers."""
+"""Prepare a run: write its manifest, plan it, and brief the workers."""
 
 from __future__ import annotations
 
@@ -8,33 +8,26 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.execution.worker.spec import ScoringSpec
-from snellen.pipelines.models.load import ResolvedModel, load_model, wrap_adapter
-from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.planning.fingerprint import fingerprint
 from snellen.pipelines.planning.plan import Available, Plan, PlanRequest, make_plan
 from snellen.pipelines.runs.kinds import RunContext, Scoring
 from snellen.pipelines.runs.ownership import OwnedRun
+from snellen.pipelines.runs.setup.run_parts import Resolved, choose, inline_device
 from snellen.store.ledger import committed_units, drop_units
 from snellen.store.parquet.unit_files import sha256_path, verify_units
 from snellen.store.views import AnyRun
 
 if TYPE_CHECKING:
-    from snellen.pipelines.execution.ray.session import RaySession
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """The model and the images of a run, and the Ray session if it runs on Ray."""
-
-    model: ResolvedModel
-    dataset: ResolvedDataset
-    session: RaySession | None
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +36,7 @@ class Prepared:
 
     spec: ScoringSpec
     plan: Plan
-
-
-def resolve_model(
-    context: RunContext, stack: ExitStack, *, inspect_only: bool = False
-) -> tuple[ResolvedModel, RaySession | None]:
-    """Load the model while Ray starts; what is plainly missing is reported before that.
-
-    Args:
-        context: the run.
-        stack: ends the Ray session.
-        inspect_only: never load the model into this process, and register no training job.
-
-    Raises:
-        ConfigError, InputError: what is wrong with the model or the path of the images.
-    """
-    if context.adapter is not None:
-        return wrap_adapter(context.adapter), None
-    config = context.config
-    request = replace(ModelRequest.of(config), register=not inspect_only)
-    located = locate_model(request, context.db)
-    context.kind.check_input(config)
-    if config.run.engine == "inline":
-        context.reporter.status("Loading checkpoint")
-        return load_model(located, None if inspect_only else _inline_device(context)), None
-    from snellen.pipelines.execution.ray.session import RaySession, ignored_cluster
-
-    if (note := ignored_cluster(config.ray)) is not None:
-        context.reporter.note(note)
-    where = config.ray.address or "on this machine"
-    context.reporter.status(f"Starting Ray ({where}) and loading checkpoint")
-    session = stack.enter_context(RaySession(config.ray)).start()
-    return load_model(located, None), session
-
-
-def resolve_dataset(context: RunContext, model: ResolvedModel) -> ResolvedDataset:
-    """Describe the images, and check that model, images and settings fit together.
-
-    Raises:
-        ConfigError, InputError: they do not.
-    """
-    dataset = context.kind.resolve(context.config, model)
-    context.kind.check(context.config, model, dataset)
-    return dataset
+    model: ResolvedModel
 
 
 def plan_run(context: RunContext, resolved: Resolved, total: int, run: AnyRun | None) -> Plan:
@@ -94,37 +45,42 @@ def plan_run(context: RunContext, resolved: Resolved, total: int, run: AnyRun | 
     Raises:
         ConfigError: PLAN_UNSCHEDULABLE.
     """
-    section = context.config.run
+    assert resolved.engine is not None, "the engine is chosen before a run is planned"
+    section = context.config.run.model_copy(update={"engine": resolved.engine})
     if run is not None and run.resolved:
         # What makes the result stays as planned first; the rest follows this machine.
         kept = {key: run.resolved[key] for key in ("unit_rows", "batch_size")}
         section = section.model_copy(update=kept)
-    return make_plan(
+    plan = make_plan(
         PlanRequest(
             section,
             resolved.model.info,
             total,
             reads_images=resolved.model.reads_images,
-            has_cuda=_has_cuda(context, resolved.model),
+            has_cuda=_has_cuda(context, resolved),
         ),
-        _available(context, resolved.session),
+        _available(context, resolved),
     )
+    return replace(plan, reasons=(resolved.why, *plan.reasons)) if resolved.why else plan
 
 
-def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
+def prepare(owned: OwnedRun, resolved: Resolved, folder: Path, stack: ExitStack) -> Prepared:
     """Write or check the manifest, plan, and store what makes the run's results.
 
     Args:
         owned: the run.
         resolved: its model and images.
         folder: its folder.
+        stack: ends the Ray session.
 
     Raises:
         ConfigError, InputError: the run cannot be started like this.
     """
-    context, model, dataset = owned.context, resolved.model, resolved.dataset
+    context, dataset = owned.context, resolved.dataset
     config, run, manifest = context.config, owned.row(), folder / MANIFEST_NAME
     total = _manifest(owned, run, dataset, manifest)
+    resolved = choose(context, resolved, total, stack)
+    model = resolved.model
     plan = plan_run(context, resolved, total, run)
     for reason in plan.reasons:
         context.reporter.note(reason)
@@ -162,7 +118,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path) -> Prepared:
         from snellen.pipelines.execution.ray.shared_storage import probe_nodes
 
         probe_nodes(spec)
-    return Prepared(spec, plan)
+    return Prepared(spec, plan, model)
 
 
 def _manifest(owned: OwnedRun, run: AnyRun, dataset: ResolvedDataset, path: Path) -> int:
@@ -194,29 +150,35 @@ def _manifest(owned: OwnedRun, run: AnyRun, dataset: ResolvedDataset, path: Path
     return summary.rows
 
 
-def _inline_device(context: RunContext) -> str:
-    from snellen.adapters.runtime.threads import has_cuda
-
-    return "cuda" if context.config.run.device != "cpu" and has_cuda() else "cpu"
-
-
-def _has_cuda(context: RunContext, model: ResolvedModel) -> bool:
+def _has_cuda(context: RunContext, resolved: Resolved) -> bool:
     """Return True where the model runs on a GPU of this process (inline engine)."""
-    if context.config.run.engine != "inline" or not model.reads_images:
+    model = resolved.model
+    if resolved.engine != "inline" or not model.reads_images:
         return False
     if model.adapter is None:
-        return _inline_device(context) == "cuda"
+        return inline_device(context) == "cuda"
     try:
         return model.adapter.engine.device.type == "cuda"
     except InputError:
         return False  # an adapter that runs nothing on a device, such as noop
 
 
-def _available(context: RunContext, session: RaySession | None) -> Available:
-    if session is None:
-        return Available(cpus=len(os.sched_getaffinity(0)), gpus=0, memory=0)
-    context.reporter.status("Waiting for Ray")
-    return session.ready()
+def _available(context: RunContext, resolved: Resolved) -> Available:
+    """Return the free resources: of Ray, or of this machine where no Ray is started."""
+    if resolved.session is not None:
+        context.reporter.status("Waiting for Ray")
+        return resolved.session.ready()
+    cpus = len(os.sched_getaffinity(0))
+    if resolved.engine == "inline":
+        return Available(cpus=cpus, gpus=0, memory=0)
+    from snellen.adapters.runtime.threads import count_cuda
+
+    ray = context.config.ray
+    return Available(
+        cpus=ray.num_cpus or cpus,
+        gpus=count_cuda() if ray.num_gpus is None else ray.num_gpus,
+        memory=psutil.virtual_memory().available,
+    )
 
 
 def _worker_device(plan: Plan, configured: str) -> str | None:
