@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql.database import Database
-from snellen.store.sql.models import Dataset
+from snellen.store.sql.names import Dataset
 from snellen.store.views import DatasetView
 
 _DATASETS: Any = Dataset.__table__

@@ -22,7 +22,8 @@ from snellen.store.kinds import (
 from snellen.store.leases import Lease, busy, is_held, lost, released, update_held
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database, database_now
-from snellen.store.sql.models import RunUnit, Tag
+from snellen.store.sql.models import RunUnit
+from snellen.store.sql.names import Tag
 from snellen.store.views import InferenceJobView, RunView
 
 _HEAVY = ("per_class_metrics", "confusion_matrix", "details")

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql.database import Database
-from snellen.store.sql.models import Tag
+from snellen.store.sql.names import Tag
 
 _TAGS: Any = Tag.__table__
 

@@ -4,7 +4,9 @@ from alembic import context
 
 from snellen.store.migrations import VERSION_TABLE
 from snellen.store.sql.models import Base
+from snellen.store.sql.names import Dataset, Tag
 
+assert {Dataset.__table__, Tag.__table__} <= set(Base.metadata.tables.values())
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,

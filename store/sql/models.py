@@ -41,11 +41,13 @@ class Base(DeclarativeBase):
     }
 
 
-class _Created:
+class Created:
+    """Column of the time at which a row was made."""
+
     created_at: Mapped[datetime] = mapped_column(default=utc_now, server_default=func.now())
 
 
-class _RunColumns(_Created):
+class _RunColumns(Created):
     """Columns that test runs and inference jobs share."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -74,7 +76,7 @@ class _RunColumns(_Created):
     completed_at: Mapped[datetime | None]
 
 
-class _ImageColumns(_Created):
+class _ImageColumns(Created):
     """Columns that the per-image rows of test runs and inference jobs share."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -95,7 +97,7 @@ class _ImageColumns(_Created):
     extra_data: Mapped[Any | None]
 
 
-class TrainingJob(_Created, Base):
+class TrainingJob(Created, Base):
     """A trained model: an output directory with its checkpoints."""
 
     __tablename__ = "training_jobs"
@@ -122,7 +124,7 @@ class TrainingJob(_Created, Base):
     )
 
 
-class ValidationResult(_Created, Base):
+class ValidationResult(Created, Base):
     """Validation metrics of one training epoch; ``epoch`` is the checkpoint's own numbering."""
 
     __tablename__ = "validation_results"
@@ -278,31 +280,3 @@ class RunUnit(Base):
     counts: Mapped[Any | None]
     superseded_by: Mapped[int | None]
     committed_at: Mapped[datetime] = mapped_column(default=utc_now, server_default=func.now())
-
-
-class Tag(_Created, Base):
-    """A name that points to one run and can be moved to another, such as ``baseline``."""
-
-    __tablename__ = "tags"
-    __table_args__ = (
-        UniqueConstraint("run_kind", "name", name="uq_tags_kind_name"),
-        Index("idx_tags_run", "run_kind", "run_id"),
-        {"sqlite_autoincrement": True},
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    run_kind: Mapped[str]
-    run_id: Mapped[int]
-
-
-class Dataset(_Created, Base):
-    """A registered dataset: a name for a ``dataset`` section of a configuration."""
-
-    __tablename__ = "datasets"
-    __table_args__ = ({"sqlite_autoincrement": True},)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(unique=True)
-    config: Mapped[Any]
-    fingerprint: Mapped[str | None]

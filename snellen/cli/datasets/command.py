@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from snellen.store.views import DatasetView
 
 datasets = typer.Typer(
-    help="Register datasets under names.", no_args_is_help=True, rich_markup_mode="rich"
+    help="Register datasets under names.\n\nExample: snellen dataset add street-val /data/street",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the dataset.")]
 
