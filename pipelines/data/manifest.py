@@ -75,6 +75,7 @@ def write_manifest(
     limit = source.config.limit
     schema = _with_classes(manifest_schema(info.meta_fields), info)
     report = source.begin_report()
+    report.describe(info.class_order, info.columns)
     for warning in info.warnings:
         report.warn(warning)
     counter = RowCounter(info.classes)

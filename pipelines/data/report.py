@@ -106,6 +106,7 @@ class DatasetReport:
     def __init__(self) -> None:
         self._lock = Lock()
         self._rows = RowCounts()
+        self._read_as: dict[str, Any] = {}
         self._passed: dict[str, Counted] = {}
         self._ignored: Counter[str] = Counter()
         self._repaired: Counter[str] = Counter()
@@ -137,6 +138,12 @@ class DatasetReport:
         """Add a sentence for the user; a repeated one is kept once."""
         with self._lock:
             self._warnings.setdefault(text)
+
+    def describe(self, class_order: str | None, columns: Mapping[str, str]) -> None:
+        """Set how the dataset was read: the order of its classes, and the columns of a table."""
+        self._read_as = {"class_order": class_order}
+        if columns:
+            self._read_as["columns"] = dict(columns)
 
     def fill(self, rows: RowCounts) -> None:
         """Set what was counted on the rows of the manifest."""
@@ -177,6 +184,7 @@ class DatasetReport:
             "classes": dict(self._rows.classes),
             "label_errors": {code: one.to_json() for code, one in self._rows.errors.items()},
             "sizes": self._rows.sizes,
+            **self._read_as,
             "warnings": self.warnings(),
         }
 

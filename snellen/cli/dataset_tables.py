@@ -40,6 +40,10 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         listed = [f"{name} {count:,}" for name, count in list(classes.items())[:_CLASSES_SHOWN]]
         more = f", {len(classes) - _CLASSES_SHOWN:,} more" if len(classes) > _CLASSES_SHOWN else ""
         yield "classes", f"{len(classes):,}: {', '.join(listed)}{more}"
+    if classes and report.get("class_order"):
+        yield "class order", report["class_order"]
+    if report.get("columns"):
+        yield "columns", ", ".join(f"{kind}: {name}" for kind, name in report["columns"].items())
     sizes = report["sizes"]
     if "width" in sizes:
         low, high = ([sizes[side][end] for side in ("width", "height")] for end in (0, 1))

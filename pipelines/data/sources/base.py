@@ -8,7 +8,7 @@ that a manifest of any length is written in constant memory.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,6 +37,7 @@ class DatasetInfo:
         class_order: the order of ``classes``, stored with the run.
         meta_fields: further columns, already named ``meta_*``.
         keypoints: number of keypoints per object; None without, or if it is not known.
+        columns: columns of a table that hold ``path``, ``label`` and ``id``, as they are spelled.
         notes: messages for the user ("took the split test").
         warnings: doubts about the dataset, for its report.
     """
@@ -48,6 +49,7 @@ class DatasetInfo:
     class_order: str | None = None
     meta_fields: tuple[pa.Field, ...] = ()
     keypoints: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
 

@@ -196,3 +196,12 @@ def test_a_run_stores_the_report_and_unread_images_lower_the_coverage(tmp_path: 
     assert run.total_images == 12
     assert run.metrics is not None
     assert run.metrics["coverage"] == pytest.approx(12 / 13)
+
+
+def test_the_columns_of_a_table_are_named(tmp_path: Path) -> None:
+    root = grey_folder(tmp_path / "data", ("a",), 2)
+    (root / "list.csv").write_text("FilePath,Category,when\na/00.png,x,1\na/01.png,y,2\n")
+    report = report_of(root / "list.csv")
+    assert report["columns"] == {"path": "FilePath", "label": "Category"}
+    assert report["class_order"] == "natural"
+    assert "columns" not in report_of(root)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -88,6 +89,7 @@ class ManifestSource(Source):
             labels_are_ids=are_ids,
             class_order=self.config.class_order,
             meta_fields=meta,
+            columns={kind: name for kind, name in asdict(columns).items() if name is not None},
         )
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
