@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.runs.finish import results_folder
+from snellen.pipelines.runs.operating import operating_results
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
@@ -19,12 +20,16 @@ from snellen.store.views import AnyRun, InferenceJobView, RunView
 def open_results(db: Database, run: AnyRun) -> Results:
     """Return a reader of the result rows of a test run or an inference job.
 
+    The matches of a detector are those at the run's own operating point, see
+    `snellen.pipelines.runs.operating`.
+
     Raises:
         RunError: RUN_NOT_STARTED, a test run without a results folder.
     """
     if isinstance(run, InferenceJobView) and run.results_dir is None:
         return Results(Path(), [])  # a recorded HTTP request has a row in SQL and no files
-    return Results(results_folder(owner_of(db, run)), _ledger(db, run))
+    owner = owner_of(db, run)
+    return operating_results(results_folder(owner), _ledger(db, run), (run, owner))
 
 
 def unit_files(db: Database, run: AnyRun) -> list[Path]:

@@ -51,7 +51,8 @@ def rescore_run(
     new_id = create_test_run(db, **_copied(owner, config.model_dump(mode="json"), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
-        complete_run(db, lease, columns=columns, image_rows=sql_rows(results, owner, config.output))
+        matched = open_results(db, get_test_run(db, new_id))
+        complete_run(db, lease, columns=columns, image_rows=sql_rows(matched, owner, config.output))
     except BaseException:
         release(db, lease, status="failed")
         raise

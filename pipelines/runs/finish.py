@@ -11,6 +11,7 @@ from typing import Any
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import OutputConfig
 from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.runs.operating import operating_results
 from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.store.atomic_file import sweep_temporaries
 from snellen.store.ledger import committed_units
@@ -41,7 +42,8 @@ def finish_run(owned: OwnedRun) -> AnyRun:
         owned.release("failed", error_message=error.message, **(dict.fromkeys(columns) | counts))
         raise error
     context.reporter.status("Writing run tables")
-    rows = sql_rows(results, run, context.config.output)
+    matched = operating_results(results.results_dir, records, (run, run))
+    rows = sql_rows(matched, run, context.config.output)
     complete_run(context.db, lease, columns=columns, image_rows=rows)
     sweep_units(results.results_dir, {record.file for record in records})
     for folder in context.kind.folders:

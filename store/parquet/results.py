@@ -51,7 +51,8 @@ class RowFilter(TypedDict, total=False):
 
     Attributes:
         true_class: class id or label of the ground truth; for detection the id of any true box.
-        predicted_class: the same for the prediction.
+        predicted_class: the same for the prediction; for detection the id of any predicted box
+            at or above `Results.box_confidence`.
         correct: value of ``is_correct``; images without ground truth have none.
         min_confidence, max_confidence: inclusive bounds of the confidence of the top-1 class, or
             of the most confident box.
@@ -69,11 +70,20 @@ class RowFilter(TypedDict, total=False):
 
 
 class Results:
-    """The result rows of one run."""
+    """The result rows of one run.
 
-    def __init__(self, results_dir: Path, records: Iterable[UnitRecord]) -> None:
+    Attributes:
+        results_dir: folder of the files.
+        records: those of the ledger, in unit order.
+        box_confidence: predicted boxes below it do not count as predictions of their class.
+    """
+
+    def __init__(
+        self, results_dir: Path, records: Iterable[UnitRecord], *, box_confidence: float = 0.0
+    ) -> None:
         """Read the committed records of a run, given in any order, from its results directory."""
         self.results_dir = Path(results_dir)
+        self.box_confidence = box_confidence
         self.records = sorted(records, key=lambda record: record.unit_id)
 
     @property
@@ -111,8 +121,15 @@ class Results:
 
     def filter(self, **conditions: Unpack[RowFilter]) -> pl.LazyFrame:
         """Select the rows that meet every condition, in image order; None is no condition."""
-        chosen = [_CONDITIONS[key](value) for key, value in conditions.items() if value is not None]
+        known = _CONDITIONS | {"predicted_class": self._predicted}
+        chosen = [known[key](value) for key, value in conditions.items() if value is not None]
         return self.lazy().filter(*chosen) if chosen else self.lazy()
+
+    def _predicted(self, wanted: int | str) -> pl.Expr:
+        # float32, as result files store it: the boxes that the metrics count
+        limit = pl.lit(self.box_confidence, pl.Float32)
+        counted = pl.element().struct.field("confidence") >= limit
+        return _has_class("predicted", wanted, counted)
 
     def page(
         self,
@@ -164,20 +181,18 @@ def _confidence() -> pl.Expr:
     return pl.coalesce(pl.col("confidence"), best_box)
 
 
-def _has_class(side: str, wanted: int | str) -> pl.Expr:
+def _has_class(side: str, wanted: int | str, counted: pl.Expr | None = None) -> pl.Expr:
     if isinstance(wanted, str):
         return pl.col(f"{side}_label") == wanted
-    in_boxes = (
-        pl.col(f"{side}_boxes")
-        .list.eval(pl.element().struct.field("class_id"))
-        .list.contains(wanted)
-    )
+    of_class = pl.element().struct.field("class_id") == wanted
+    if counted is not None:
+        of_class &= counted
+    in_boxes = pl.col(f"{side}_boxes").list.eval(of_class).list.any()
     return (pl.col(f"{side}_label_id") == wanted).fill_null(False) | in_boxes.fill_null(False)
 
 
 _CONDITIONS: dict[str, Callable[[Any], pl.Expr]] = {
     "true_class": lambda wanted: _has_class("true", wanted),
-    "predicted_class": lambda wanted: _has_class("predicted", wanted),
     "correct": lambda wanted: pl.col("is_correct") == wanted,
     "min_confidence": lambda bound: _confidence() >= bound,
     "max_confidence": lambda bound: _confidence() <= bound,

@@ -164,6 +164,7 @@ def images_command(
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
     from snellen.metrics.class_filter import choose_class
+    from snellen.pipelines.runs.operating import operating_point
 
     db, found = open_run(database, run)
     results = open_results(db, found)
@@ -182,9 +183,13 @@ def images_command(
         error_code=error_code,
     )
     page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
-    from snellen.cli.results.tables import images_table
+    from snellen.cli.results.image_list import images_table
 
-    show(images_document(page), lambda: [images_table(page, offset)], as_json=as_json)
+    show(
+        images_document(page),
+        lambda: [images_table(page, offset, operating_point(found))],
+        as_json=as_json,
+    )
 
 
 def rescore_command(

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from snellen.cli.dataset_tables import report_table
-from snellen.store.parquet.results import Page
 
 _PER_CLASS_SHOWN = 20
 _CONFUSION_SHOWN = 30
@@ -209,33 +208,6 @@ def short_path(path: str | None) -> str:
     """Return the last two parts of a path or an address, which tell it from most others."""
     parts = [part for part in (path or "").split("/") if part]
     return "/".join(parts[-2:]) or "-"
-
-
-def images_table(page: Page, offset: int) -> Table:
-    """Build the table of one page of images."""
-    shown = f"{offset + 1:,}-{offset + len(page.rows):,} of" if page.rows else "0 of"
-    table = Table(
-        caption=f"{shown} {page.total:,} images: {page.correct:,} correct, "
-        f"{page.incorrect:,} incorrect"
-    )
-    boxes = any(row["true_boxes"] is not None for row in page.rows)
-    names = ("tp", "fp", "fn", "overlap") if boxes else ("true", "predicted", "confidence", "loss")
-    for name in ("index", "image", *names, "result"):
-        right = name not in {"image", "true", "predicted", "result"}
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in page.rows:
-        if row["status"] == "failed":
-            verdict = f"{row['error_code']}: {row['error_message']}"
-        else:
-            verdict = {True: "correct", False: "wrong", None: ""}[row["is_correct"]]
-        if boxes:
-            overlap = row["oks"] if row["oks"] is not None else row["iou"]
-            cells = [number(row[key]) for key in ("tp", "fp", "fn")] + [number(overlap)]
-        else:
-            cells = [escape(row[key] or "-") for key in ("true_label", "predicted_label")]
-            cells += [number(row["confidence"]), number(row["loss"])]
-        table.add_row(str(row["image_index"]), escape(row["image_id"]), *cells, escape(verdict))
-    return table
 
 
 _SLICE_METRICS = (
