@@ -26,14 +26,14 @@ class ClassificationErrors:
         classes = build_config(files.run.config).metrics.classes
         self._class_ids = class_ids(classes, files.owner.class_names or ())
 
-    def summary(self, min_confidence: float, top: int) -> MistakeSummary:
+    def summary(self, min_confidence: float | None, top: int) -> MistakeSummary:
         """Count confused pairs of classes and keep the most confident mistakes.
 
         Raises:
             ConfigError: MIN_CONFIDENCE, a minimum confidence was given.
         """
         run, names = self._files.run, self._files.names
-        if min_confidence > 0:
+        if min_confidence is not None:
             raise ConfigError(
                 "MIN_CONFIDENCE",
                 f"a minimum confidence applies to objects, and run {run.id} classifies images. "
@@ -56,7 +56,7 @@ class ClassificationErrors:
         page = most_confident.page()
         return MistakeSummary(page.total, shown, page.instances)
 
-    def bucket(self, name: str, min_confidence: float) -> Parts:
+    def bucket(self, name: str, min_confidence: float | None) -> Parts:
         """Raise ConfigError BUCKET_TASK: a classifier has no TIDE buckets."""
         raise ConfigError(
             "BUCKET_TASK",

@@ -9,10 +9,19 @@ import pyarrow as pa
 
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
 from snellen.metrics.class_filter import class_ids
+from snellen.metrics.detection.counting import error_state
+from snellen.metrics.detection.curves import tide_of
 from snellen.metrics.detection.options import options_of
+from snellen.metrics.detection.rules import Matched
+from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts, BucketSummary
-from snellen.metrics.errors.listing import Listing, confusion_listing, listing_columns, tide_listing
+from snellen.metrics.errors.listing import (
+    confident_matches,
+    confusion_listing,
+    errors_of,
+    listing_columns,
+)
 from snellen.metrics.tasks import task_of
 from snellen.pipelines.config.loader import build_config
 
@@ -33,20 +42,21 @@ class DetectionErrors:
         chosen = class_ids(metrics.classes, files.owner.class_names or ())
         self._options = options_of(overlaps, class_ids=chosen, **metrics.model_dump())
 
-    def summary(self, min_confidence: float, top: int) -> BucketSummary:
-        """Count the errors of each bucket; ``top`` does not apply."""
-        counts = BucketCounts()
-        for _, listing in self._errors(min_confidence):
-            counts.add(listing)
-        tide = (self._files.run.details or {}).get("tide") or {}
-        if min_confidence > 0:
-            tide = {}  # the gain was computed with all predictions
-        return BucketSummary(tide.get("ap"), min_confidence, counts.buckets(tide.get("delta_ap")))
+    def summary(self, min_confidence: float | None, top: int) -> BucketSummary:
+        """Count the errors of each bucket and the gain of AP; ``top`` does not apply."""
+        counts, states, classes = BucketCounts(), [], len(self._files.names)
+        for _, matched in self._matched(min_confidence):
+            counts.add(errors_of(matched))
+            states.append(error_state(matched, self._options.own, classes, self._options))
+        tide = tide_of(OverlapState.merge_all(states).by_image(), classes)
+        limit = self._least(min_confidence)
+        return BucketSummary(tide["ap"], limit, counts.buckets(tide["delta_ap"]))
 
-    def bucket(self, name: str, min_confidence: float) -> Parts:
+    def bucket(self, name: str, min_confidence: float | None) -> Parts:
         """List the errors of one bucket."""
         number = BUCKETS.index(name)
-        for table, listing in self._errors(min_confidence):
+        for table, matched in self._matched(min_confidence):
+            listing = errors_of(matched)
             yield table, listing.take(np.asarray(listing.bucket == number))
 
     def cells(self) -> Parts:
@@ -55,10 +65,13 @@ class DetectionErrors:
         for table in self._files.results.iter_units(listing_columns(self._options)):
             yield table, confusion_listing(table, count, self._options)
 
-    def _errors(self, min_confidence: float) -> Iterator[tuple[pa.Table, Listing]]:
-        count = len(self._files.names)
+    def _matched(self, min_confidence: float | None) -> Iterator[tuple[pa.Table, Matched]]:
+        count, limit = len(self._files.names), self._least(min_confidence)
         for table in self._files.results.iter_units(listing_columns(self._options)):
-            yield table, tide_listing(table, count, self._options, confidence=min_confidence)
+            yield table, confident_matches(table, count, self._options, limit)
+
+    def _least(self, min_confidence: float | None) -> float:
+        return self._options.operating_confidence if min_confidence is None else min_confidence
 
 
 DETECTION = AnalysisRecord(errors=DetectionErrors, worst_first="fn")

@@ -28,8 +28,8 @@ class InstanceQuery:
         true: of a cell: a class by name or id; of objects also ``background``. None is every
             class: with ``predicted`` alone it is the whole column.
         predicted: likewise; with ``true`` alone it is the whole row.
-        min_confidence: of a bucket: less confident predictions are ignored. Cells have the
-            confidence of the operating point.
+        min_confidence: of a bucket: less confident predictions are ignored; None for the
+            confidence of the operating point, which cells always have; 0 for every stored one.
         sort: ``image`` or ``confidence``, the most confident first.
         offset: number of instances to skip.
         limit: maximum number of instances.
@@ -38,7 +38,7 @@ class InstanceQuery:
     bucket: str | None = None
     true: int | str | None = None
     predicted: int | str | None = None
-    min_confidence: float = 0.0
+    min_confidence: float | None = None
     sort: str = "image"
     offset: int = 0
     limit: int = 100
@@ -64,13 +64,14 @@ class ErrorAnalysis:
         self._errors = task_of(owner.task_type).errors(files)
 
     def summary(
-        self, *, min_confidence: float = 0.0, top: int = 10
+        self, *, min_confidence: float | None = None, top: int = 10
     ) -> BucketSummary | MistakeSummary:
         """Count the kinds of errors.
 
         Args:
-            min_confidence: of objects; less confident predictions are ignored. 0 gives the
-                counts that are stored with the run, and only they have a gain of AP.
+            min_confidence: of objects; less confident predictions are ignored. None takes the
+                confidence of the run's operating point; 0 counts every stored prediction, as
+                ``details["tide"]`` of the run does.
             top: of a classification run: maximum number of pairs and of mistakes.
 
         Raises:
@@ -109,7 +110,7 @@ class ErrorAnalysis:
         return self._errors.bucket(name, query.min_confidence)
 
     def _cell(self, query: InstanceQuery) -> Parts:
-        if query.min_confidence > 0:
+        if query.min_confidence is not None:
             raise ConfigError(
                 "MIN_CONFIDENCE",
                 "a minimum confidence applies to buckets, and the confusion matrix has that of "

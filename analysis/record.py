@@ -43,10 +43,14 @@ class RunErrors(Protocol):
 
     has_background: bool
 
-    def summary(self, min_confidence: float, top: int) -> BucketSummary | MistakeSummary:
-        """Count the kinds of errors. Raises ConfigError MIN_CONFIDENCE where it does not apply."""
+    def summary(self, min_confidence: float | None, top: int) -> BucketSummary | MistakeSummary:
+        """Count the kinds of errors; None for the confidence of the operating point.
 
-    def bucket(self, name: str, min_confidence: float) -> Parts:
+        Raises:
+            ConfigError: MIN_CONFIDENCE, a confidence where none applies.
+        """
+
+    def bucket(self, name: str, min_confidence: float | None) -> Parts:
         """List the errors of a TIDE bucket. Raises ConfigError BUCKET_TASK without buckets."""
 
     def cells(self) -> Parts:

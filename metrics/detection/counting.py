@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -49,10 +51,24 @@ def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> Detec
 def _overlap_state(
     matched: Matched, kind: Kind, num_classes: int, options: DetectionOptions
 ) -> OverlapState:
-    images = matched.candidates.images
+    evaluator = coco.evaluate(matched.candidates.images, kind, num_classes, options)
+    return replace(error_state(matched, kind, num_classes, options), evaluator=evaluator)
+
+
+def error_state(
+    matched: Matched, kind: Kind, num_classes: int, options: DetectionOptions
+) -> OverlapState:
+    """Count matched predictions for TIDE alone, without COCO's evaluator.
+
+    Args:
+        matched: a part.
+        kind: the overlap that it was matched by.
+        num_classes: K.
+        options: those that it was matched with.
+    """
     return OverlapState(
-        coco.evaluate(images, kind, num_classes, options),
-        images.index,
+        None,
+        matched.candidates.images.index,
         _detections(matched, options.limits(kind)[-1]),
         _truths(matched, num_classes),
     )

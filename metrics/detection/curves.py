@@ -49,9 +49,6 @@ def details(
         >>> found["f1_curve"]["all"][0], found["tide"]["counts"]["Cls"]
         (0.4, 1)
     """
-    by_confidence = part.detections[np.argsort(-part.detections["confidence"], kind="stable")]
-    support = np.array([ranked.support for ranked in classes], dtype=np.int64)
-    missed = part.by_class("missed", len(names))
     shown = names if len(names) <= DENSE_CLASSES else ()
     return {
         "pr_curve": _pr_curve(numbers.precision, shown),
@@ -62,8 +59,28 @@ def details(
                 name: ranked.f1_curve() for name, ranked in zip(shown, classes, strict=False)
             },
         },
-        "tide": tide_report(by_confidence, support, missed),
+        "tide": tide_of(part, len(names)),
     }
+
+
+def tide_of(part: OverlapState, num_classes: int) -> dict[str, Any]:
+    """Compute TIDE of a set; see `snellen.metrics.detection.tide.tide_report`.
+
+    Args:
+        part: by the task's own overlap, ordered by image; its evaluator is not read.
+        num_classes: K.
+
+    Example:
+        >>> from snellen.metrics.detection.counting import count
+        >>> from snellen.metrics.detection.options import options_of
+        >>> from snellen.metrics.examples import detection_rows
+        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
+        >>> tide_of(state, 2)["counts"]["Cls"]
+        1
+    """
+    by_confidence = part.detections[np.argsort(-part.detections["confidence"], kind="stable")]
+    support, missed = (part.by_class(name, num_classes) for name in ("counted", "missed"))
+    return tide_report(by_confidence, support, missed)
 
 
 def _pr_curve(curves: Floats, shown: Sequence[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Bucket:
         bucket: its name.
         count: number of errors.
         images: number of images with such an error.
-        delta_ap: gain of AP when all of them are fixed; None where it is unknown.
+        delta_ap: gain of AP when all of them are fixed; None without objects.
         meaning: see `MEANINGS`.
     """
 
@@ -135,7 +135,7 @@ class BucketSummary:
     """The errors of a detection, segmentation or pose run.
 
     Attributes:
-        ap: at the overlap of the operating point; None where it is unknown.
+        ap: at the overlap of the operating point, of these predictions; None without objects.
         min_confidence: less confident predictions are ignored.
         buckets: in the order of `snellen.metrics.detection.tide.BUCKETS`.
     """

@@ -12,7 +12,7 @@ import pyarrow as pa
 from snellen.adapters.finite import finite_or_none
 from snellen.metrics.detection.confusion import confuse
 from snellen.metrics.detection.options import DetectionOptions
-from snellen.metrics.detection.rules import match
+from snellen.metrics.detection.rules import Matched, match
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
 from snellen.metrics.matching.assignment import Ints
@@ -111,7 +111,18 @@ def tide_listing(
         >>> [BUCKETS[bucket] for bucket in listing.bucket]
         ['Cls', 'Bkg']
     """
-    matched = match(_confident(table, num_classes, options, confidence), options.own, options)
+    return errors_of(confident_matches(table, num_classes, options, confidence))
+
+
+def confident_matches(
+    table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
+) -> Matched:
+    """Match the predictions of a part that have at least a confidence; see `tide_listing`."""
+    return match(_confident(table, num_classes, options, confidence), options.own, options)
+
+
+def errors_of(matched: Matched) -> Listing:
+    """List the errors of a matched part; see `tide_listing`."""
     errors = matched.tide
     wrong = np.flatnonzero(errors.bucket < _MISS)
     missed = np.flatnonzero(errors.missed)

@@ -57,7 +57,7 @@ class InstanceOptions(TypedDict, total=False):
     bucket: str | None
     true: int | str | None
     predicted: int | str | None
-    min_confidence: float
+    min_confidence: float | None
     sort: str
     offset: int
     limit: int

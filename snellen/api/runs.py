@@ -61,7 +61,7 @@ class TestRun(Stored[RunView]):
         return self._view.confusion_matrix
 
     def errors(
-        self, *, min_confidence: float = 0.0, top: int = 10
+        self, *, min_confidence: float | None = None, top: int = 10
     ) -> BucketSummary | MistakeSummary:
         """Count the errors by kind, from the result files.
 
@@ -71,7 +71,8 @@ class TestRun(Stored[RunView]):
 
         Args:
             min_confidence: minimum confidence of the predictions to count (not for
-                classification). 0 gives the counts of ``row.details["tide"]``.
+                classification); None takes that of the run's operating point. 0 counts every
+                stored prediction, as ``row.details["tide"]`` does.
             top: maximum number of pairs and of mistakes (classification only).
 
         Raises:

@@ -117,6 +117,7 @@ def test_pages_and_orders(analysis: ErrorAnalysis) -> None:
         ({"true": "background"}, "CLASS_UNKNOWN"),
         ({"true": "1", "sort": "size"}, "SORT_ORDER"),
         ({"true": "1", "min_confidence": 0.5}, "MIN_CONFIDENCE"),
+        ({"true": "1", "min_confidence": 0.0}, "MIN_CONFIDENCE"),
     ],
 )
 def test_what_there_is_no_list_of(
@@ -127,6 +128,8 @@ def test_what_there_is_no_list_of(
     assert caught.value.code == code
     with pytest.raises(ConfigError, match="a minimum confidence applies to objects"):
         analysis.summary(min_confidence=0.5)
+    with pytest.raises(ConfigError, match="a minimum confidence applies to objects"):
+        analysis.summary(min_confidence=0.0)
 
 
 def test_a_run_that_is_not_whole_has_no_analysis(tmp_path: Path) -> None:

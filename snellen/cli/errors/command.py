@@ -56,9 +56,16 @@ def errors_command(
         typer.Option(help="List a cell of the confusion matrix: predicted class, or background."),
     ] = None,
     min_confidence: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Exclude less confident predictions from the buckets."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Minimum confidence in the buckets. Default: that of the operating point.",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Count every stored prediction in the buckets.")
+    ] = False,
     sort: Annotated[
         str,
         typer.Option(
@@ -79,13 +86,15 @@ def errors_command(
 ) -> None:
     """Show the errors of a test run and the images they occur in.
 
-    Without options: the kinds of errors. With --bucket, --true or --predicted: each error.
+    Without options: the kinds of errors, at the operating point of the run. With --bucket, --true
+    or --predicted: each error.
 
     Example: snellen errors latest --true cat --predicted dog
     """
     from snellen.analysis.documents import instances_document
     from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 
+    min_confidence = _least(min_confidence, every=every)
     db, found = open_run(database, run)
     analysis = ErrorAnalysis(db, found)
     if bucket is None and true is None and predicted is None:
@@ -102,10 +111,25 @@ def errors_command(
     show(document, lambda: [instances_table(document)], as_json=as_json)
 
 
+def _least(min_confidence: float | None, *, every: bool) -> float | None:
+    """Return the minimum confidence that the options ask for; None for the operating point."""
+    if not every:
+        return min_confidence
+    if min_confidence is None:
+        return 0.0
+    from snellen.adapters.errors import ConfigError
+
+    raise ConfigError(
+        "USAGE",
+        f"--all and --min-confidence {min_confidence:g} were both given. Expected one of them: "
+        "--all counts every stored prediction.",
+    )
+
+
 def _print_summary(
     run: RunView,
     analysis: ErrorAnalysis,
-    min_confidence: float,
+    min_confidence: float | None,
     top: int,
     *,
     as_json: bool,

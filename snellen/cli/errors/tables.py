@@ -25,12 +25,12 @@ def errors_tables(document: dict[str, Any]) -> Iterator[Table]:
 
 
 def _buckets(document: dict[str, Any]) -> Table:
-    caption = f"predictions with confidence >= {document['min_confidence']:g}"
-    if not document["min_confidence"]:
-        caption = (
-            "all stored predictions; dAP: gain in AP at the operating overlap "
-            f"({number(document['ap'])}) if these errors were fixed"
-        )
+    least = document["min_confidence"]
+    counted = f"predictions with confidence >= {least:g}" if least else "all stored predictions"
+    caption = (
+        f"{counted}; dAP: gain in their AP at the operating overlap ({number(document['ap'])}) "
+        "if these errors were fixed"
+    )
     title = f"errors of run {document['id']} · {escape(document['name'] or '')}"
     table = Table(title=title, caption=caption)
     for name in ("bucket", "errors", "images", "dAP", "meaning"):
