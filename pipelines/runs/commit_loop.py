@@ -10,6 +10,7 @@ from snellen.adapters.errors import RunError
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, without
+from snellen.pipelines.runs.operating import counts_as_stored
 from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.store.ledger import commit_unit, committed_units, supersede_unit
 from snellen.store.parquet.unit_record import UnitRecord
@@ -20,8 +21,13 @@ _ALONE_AT_MOST = 4
 
 @dataclass(slots=True)
 class Tally:
-    """Running totals of the committed units, for the progress line and the failure limit."""
+    """Running totals of the committed units, for the progress line and the failure limit.
 
+    Attributes:
+        measured: the metrics count as the result files do, so that there is a running metric.
+    """
+
+    measured: bool = True
     rows: int = 0
     failed: int = 0
     labelled: float = 0.0
@@ -46,8 +52,11 @@ class Tally:
     def metric(self) -> tuple[str, float] | None:
         """The running metric, from the commit records: F1 where objects are counted.
 
-        None without ground truth: no object counts, or no image has a label.
+        Once every unit is committed it is the metric of the run with the same name. None without
+        ground truth: no object counts, or no image has a label.
         """
+        if not self.measured:
+            return None
         if self.counts_objects:
             true, wrong = self.tp + self.fn, self.fp + self.fn
             return ("f1", 2 * self.tp / (2 * self.tp + wrong)) if true else None
@@ -78,7 +87,7 @@ class CommitLoop:
             RunError: a worker's problem, MAX_FAILED, LEASE_LOST, or Ray's failure. Whatever
                 was committed stays, and the run can be resumed.
         """
-        tally = Tally()
+        tally = Tally(measured=counts_as_stored(self.owned.row()))
         lease, reporter = self.owned.lease, self.owned.context.reporter
         committed = committed_units(self.owned.context.db, lease.kind, lease.run_id)
         done = [record for record in committed if record.unit_id not in self.former]

@@ -49,6 +49,18 @@ def stored_operating_point(owner: AnyRun) -> OperatingPoint | None:
     return OperatingPoint(stored["confidence"], stored["overlap"], sigmas)
 
 
+def counts_as_stored(run: AnyRun) -> bool:
+    """Return True if the metrics of a run count images and objects as its result files do.
+
+    They do not with ``metrics.classes``, or after a resume with another operating point.
+    """
+    if not isinstance(run, RunView) or run.config is None:
+        return True
+    if build_config(run.config).metrics.classes is not None:
+        return False
+    return operating_point(run) == stored_operating_point(run)
+
+
 def operating_results(
     folder: Path, records: Iterable[UnitRecord], runs: Sequence[AnyRun]
 ) -> Results:

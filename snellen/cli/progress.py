@@ -105,6 +105,12 @@ class _Rate:
         return f"{_duration((self.total - self.done) / rate)} left" if rate else ""
 
 
+def _running(metric: tuple[str, float], rate: _Rate) -> str:
+    """Return a metric in words: "so far" until every image is committed."""
+    name, value = metric
+    return f"{name} {value:.4f}" if rate.done == rate.total else f"{name} so far {value:.4f}"
+
+
 class PlainReporter(Reporter):
     """Reporter for logs: one line per status, and a progress line every few seconds."""
 
@@ -142,7 +148,7 @@ class PlainReporter(Reporter):
         parts = [f"{rate.done:,} of {rate.total:,} images", str(rate)]
         parts += [rate.left if rate.done < rate.total else "", f"{failed:,} failed"]
         if metric is not None:
-            parts.append(f"{metric[0]} {metric[1]:.4f}")
+            parts.append(_running(metric, rate))
         self._print(", ".join(part for part in parts if part))
 
     def close(self) -> None:
@@ -201,10 +207,10 @@ class TerminalReporter(Reporter):
         """Advance the bar."""
         if self._progress is None:
             return
+        self._rate.add(rows)
         info = f"{failed:,} failed"
         if metric is not None:
-            info += f", {metric[0]} {metric[1]:.4f}"
-        self._rate.add(rows)
+            info += f", {_running(metric, self._rate)}"
         self._progress.update(
             self._task,
             advance=rows,

@@ -46,7 +46,8 @@ class Detected:
             "output": {"dir": str(folder / "out")},
             "metrics": {"bootstrap": 0},
         }
-        self.run: RunView = TestRunner(build_config(config), database=self.url).run_test()
+        self.config = build_config(config)
+        self.run: RunView = TestRunner(self.config, database=self.url).run_test()
 
     def at(self, confidence: float, *words: str) -> RunView:
         """Rescore the run at another operating confidence."""
