@@ -21,7 +21,7 @@ from snellen.pipelines.runs.commit_loop import CommitLoop
 from snellen.pipelines.runs.finish import finish_run, results_folder
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import OwnedRun, owned_run
-from snellen.pipelines.runs.run_folder import OutputLock, make_run_folder, output_root
+from snellen.pipelines.runs.run_folder import make_run_folder, output_root
 from snellen.pipelines.runs.setup.prepare import Prepared, prepare
 from snellen.pipelines.runs.setup.run_parts import Resolved, resolve_dataset, resolve_model
 from snellen.pipelines.runs.submit import discard, submit
@@ -103,7 +103,7 @@ def _began(run: AnyRun) -> bool:
 
 
 def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()) -> AnyRun:
-    # The stack ends Ray and frees the output folder after the run's row has its last status.
+    # The stack ends Ray after the run's row has its last status.
     with ExitStack() as stack, owned_run(context, run) as owned:
         loaded = resolve_model(context, stack)
         if _began(run):
@@ -116,7 +116,7 @@ def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset
         resolved = loaded.on(resolve_dataset(context, loaded.model))
         if not _began(run):
             run = _describe(owned, run, resolved)
-        folder = _claim_folder(owned, run, stack)
+        folder = _own_folder(owned, run)
         prepared = prepare(owned, resolved, folder, stack)
         former = units_to_retry(
             folder, committed_units(context.db, owned.lease.kind, run.id), retry
@@ -149,19 +149,11 @@ def _tell_readers(owned: OwnedRun) -> None:
         )
 
 
-def _claim_folder(owned: OwnedRun, run: AnyRun, stack: ExitStack) -> Path:
-    """Lock the output folder where a configuration names one, and make the run's folder."""
-    context = owned.context
-    known = None if run.results_dir is None else Path(run.results_dir)
-    # The folder may have been moved since; then output.dir names the former place.
-    root = output_root(context.config.output.dir) if known is None else known.parent
-    if context.config.output.dir != "auto":
-        words = context.kind.words
-        lock = OutputLock(root).acquire(f"{words.noun} '{context.config.name or 'unnamed'}'")
-        stack.callback(lock.release)
-        owned.heart.lock = lock
-    if known is not None:
-        return known
+def _own_folder(owned: OwnedRun, run: AnyRun) -> Path:
+    """Return the folder of the run, created in ``output.dir`` where it has none yet."""
+    if run.results_dir is not None:
+        return Path(run.results_dir)
+    root = output_root(owned.context.config.output.dir)
     folder = make_run_folder(root, run.id, run.name or "run")
     owned.update(results_dir=str(folder))
     return folder

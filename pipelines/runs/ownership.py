@@ -12,7 +12,6 @@ from typing import Any
 
 from snellen.adapters.errors import RunCancelled, RunError, RunInterrupted, SnellenError
 from snellen.pipelines.runs.kinds import RunContext
-from snellen.pipelines.runs.run_folder import OutputLock
 from snellen.store.leases import HEARTBEAT_SECONDS, Beat, Lease, acquire, heartbeat, lost, release
 from snellen.store.ledger import committed_units
 from snellen.store.runs import update_run
@@ -24,14 +23,13 @@ _WAKE = signal.SIGUSR1
 
 
 class Heartbeat:
-    """A thread that keeps the lease and the output lock alive, and listens for a cancel request.
+    """A thread that keeps the lease alive, and listens for a cancel request.
 
     `check` raises when the lease is lost or the run is to be cancelled. In the main thread a
     cancel request is also raised as KeyboardInterrupt, in the middle of whatever it waits for.
     """
 
     def __init__(self, db: Database, lease: Lease) -> None:
-        self.lock: OutputLock | None = None
         self.cancelled = False
         self._db = db
         self._lease = lease
@@ -79,8 +77,6 @@ class Heartbeat:
                 if beat is Beat.CANCEL:
                     self._cancel()
                     return
-                if self.lock is not None:
-                    self.lock.touch()
 
     def _cancel(self) -> None:
         self.cancelled = True

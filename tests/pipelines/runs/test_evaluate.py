@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def test_a_run_from_end_to_end(place: Place) -> None:
     assert unit_files(place.db, run) == [Path(run.results_dir or "") / r.file for r in records]
     assert verify_run(place.db, run) == (3, [])
     left = {path.name for path in place.output.iterdir()}
-    assert left == {".snellen.lock.guard", "1-first"}
+    assert left == {"1-first"}
     assert {path.name for path in (place.output / "1-first").iterdir()} == {
         "manifest.parquet", "units"}  # fmt: skip
 
@@ -101,7 +100,7 @@ def test_wrong_input_leaves_nothing_behind(
         place.run(**sections)
     assert (caught.value.code, caught.value.exit_code) == (code, 2)
     assert list_test_runs(place.db) == []
-    assert not any(path.name[0] != "." for path in place.output.glob("*"))
+    assert list(place.output.glob("*")) == []
 
 
 def test_an_empty_data_set_leaves_nothing_behind(place: Place) -> None:
@@ -111,7 +110,7 @@ def test_an_empty_data_set_leaves_nothing_behind(place: Place) -> None:
         place.run()
     assert caught.value.code == "DATASET_EMPTY"
     assert list_test_runs(place.db) == []
-    assert [path.name for path in place.output.iterdir()] == [".snellen.lock.guard"]
+    assert list(place.output.iterdir()) == []
 
 
 def test_equal_ids_leave_nothing_behind(place: Place) -> None:
@@ -156,8 +155,10 @@ def test_where_every_image_fails_the_run_fails(place: Place) -> None:
         place.run()
     assert (caught.value.code, caught.value.exit_code) == ("ALL_FAILED", 1)
     assert caught.value.message.startswith(
-        "none of the 12 images could be scored (9 UNSUPPORTED, 3 EMPTY). See `snellen images 1"
+        "none of the 12 images could be scored: 9 UNSUPPORTED (0/01.png: "
     )
+    assert "), 3 EMPTY (0/00.png: the file is empty" in caught.value.message
+    assert caught.value.message.endswith(" List them: snellen images 1 --status failed")
     run = get_test_run(place.db, "latest")
     assert (run.status, run.error_message) == ("failed", caught.value.message)
     for column in ("metrics", "intervals", "per_class_metrics", "confusion_matrix"):
@@ -187,18 +188,6 @@ def test_a_subset_and_a_mapping(place: Place) -> None:
     )  # fmt: skip
     assert run.total_images == 8
     assert {row["true_label"] for row in place.rows(run)} == {"even", "odd"}
-
-
-def test_a_locked_output_names_its_owner(place: Place) -> None:
-    from snellen.pipelines.runs.run_folder import OutputLock
-
-    place.output.mkdir()
-    lock = OutputLock(place.output).acquire("run 'other'")
-    with pytest.raises(InputError, match=rf"run 'other' \(process {os.getpid()} on"):
-        place.run()
-    assert list_test_runs(place.db) == []
-    lock.release()
-    assert place.run().status == "completed"
 
 
 def test_a_limit_and_a_relative_path_with_dots(

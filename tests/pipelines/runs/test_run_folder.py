@@ -1,21 +1,22 @@
-"""Run folders, and the lock that keeps two runs out of one output."""
+"""Run folders: any number of runs share one output, and none of them shares a folder."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from snellen.adapters.errors import InputError
-from snellen.pipelines.runs.run_folder import OutputLock, make_run_folder, output_root
-from snellen.store.leases import owner_id
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.run_folder import make_run_folder, output_root
+from snellen.pipelines.runs.runner import TestRunner
+from snellen.store.runs import list_test_runs
+from snellen.store.views import RunView
+from tests.pipelines.making import TIMES, grey_folder, pixel_config
+from tests.pipelines.place import Place
 
 
 def test_run_folders_never_collide(tmp_path: Path) -> None:
@@ -42,106 +43,55 @@ def test_a_read_only_root_is_refused() -> None:
     assert caught.value.code == "OUTPUT_NOT_WRITABLE"
 
 
-def test_the_second_one_is_told_who_holds_the_lock(tmp_path: Path) -> None:
-    lock = OutputLock(tmp_path).acquire("run 'first'")
-    with pytest.raises(InputError) as caught:
-        OutputLock(tmp_path).acquire("run 'second'")
-    assert caught.value.code == "OUTPUT_LOCKED"
-    host = owner_id().split(":")[0]
-    message = caught.value.message
-    assert message.startswith(
-        f"output.dir: '{tmp_path}' is in use by run 'first' (process {os.getpid()} on {host}, since"
-    )
-    assert message.endswith("Wait for it, or give this run another output.dir.")
-    lock.release()
-    OutputLock(tmp_path).acquire("run 'second'").release()
-
-
-def test_of_twenty_threads_one_wins(tmp_path: Path) -> None:
+def test_twenty_starts_at_once_get_twenty_folders(tmp_path: Path) -> None:
+    """Runs of different databases have equal ids, and start in the same moment."""
     gate = threading.Barrier(20)
 
-    def start(number: int) -> bool:
+    def start(number: int) -> Path:
         gate.wait()
-        try:
-            OutputLock(tmp_path).acquire(f"run {number}")
-        except InputError:
-            return False
-        return True
+        return make_run_folder(output_root(str(tmp_path / "shared")), 1, "run")
 
     with ThreadPoolExecutor(20) as pool:
-        assert sum(pool.map(start, range(20))) == 1
+        folders = set(pool.map(start, range(20)))
+    assert len(folders) == 20
+    assert set((tmp_path / "shared").iterdir()) == folders
 
 
-_CHILD = """
-import os, sys, time
-from pathlib import Path
-from snellen.pipelines.runs.run_folder import OutputLock
-from snellen.adapters.errors import InputError
-root = Path(sys.argv[1])
-(root / f"ready-{os.getpid()}").touch()
-while not (root / "go").exists():
-    time.sleep(0.002)
-try:
-    OutputLock(root / "out").acquire("a run")
-    print("won", flush=True)
-    time.sleep(60)
-except InputError as error:
-    print(error.code, flush=True)
-"""
+class _Meeting(Reporter):
+    """Reporter that waits, after the first commit, until another run is as far."""
+
+    def __init__(self, gate: threading.Barrier) -> None:
+        self._gate: threading.Barrier | None = gate
+
+    def advance(self, rows: int, failed: int, metric: tuple[str, float] | None) -> None:
+        if self._gate is not None:
+            self._gate.wait(60)
+            self._gate = None
 
 
-def test_of_eight_processes_one_wins_and_its_lock_dies_with_it(
-    tmp_path: Path, importable: None
-) -> None:
-    (tmp_path / "out").mkdir()
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(8)
-    ]
-    try:
-        while len(list(tmp_path.glob("ready-*"))) < len(children):
-            time.sleep(0.01)
-        (tmp_path / "go").touch()
-        answers = {child: (child.stdout or sys.stdin).readline().strip() for child in children}
-        assert sorted(answers.values()) == ["OUTPUT_LOCKED"] * 7 + ["won"]
-        (winner,) = (child for child, answer in answers.items() if answer == "won")
-        with pytest.raises(InputError, match=f"process {winner.pid} on"):
-            OutputLock(tmp_path / "out").acquire("another")
-        winner.kill()
-        winner.wait()
-        OutputLock(tmp_path / "out").acquire("another").release()
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
+def _rows(place: Place, run: RunView) -> list[dict[str, Any]]:
+    rows = place.rows(run)
+    return [{k: v for k, v in row.items() if k not in (*TIMES, "image_path")} for row in rows]
 
 
-def test_a_silent_owner_on_another_host_loses_the_lock_after_a_minute(tmp_path: Path) -> None:
-    file = tmp_path / ".snellen.lock"
-    file.write_text(json.dumps({"owner": "elsewhere:1:1.00:2", "run": "run 'x'", "since": "then"}))
-    with pytest.raises(InputError, match=r"process 1 on elsewhere, since then"):
-        OutputLock(tmp_path).acquire("run 'y'")
-    old = time.time() - 61
-    os.utime(file, (old, old))
-    lock = OutputLock(tmp_path).acquire("run 'y'")
-    os.utime(file, (old, old))
-    lock.touch()
-    assert time.time() - file.stat().st_mtime < 5
-    lock.release()
+def test_two_runs_at_once_in_a_named_folder(tmp_path: Path) -> None:
+    """Each has its results, as if it were alone; the databases of two people are two."""
+    first, second = Place(tmp_path / "a"), Place(tmp_path / "b")
+    grey_folder(second.data, each=6)
+    for place in (first, second):
+        place.db.close()  # its tables exist
+    shared, gate = tmp_path / "shared", threading.Barrier(2)
 
+    def run(place: Place) -> RunView:
+        config = pixel_config(place.data, shared, name="nightly")
+        return TestRunner(config, database=place.url, reporter=_Meeting(gate)).run_test()
 
-def test_a_lock_that_was_taken_over_is_not_removed_by_its_former_owner(tmp_path: Path) -> None:
-    lock = OutputLock(tmp_path).acquire("run 'x'")
-    file = tmp_path / ".snellen.lock"
-    other = json.dumps({"owner": "elsewhere:1:1.00:2"})
-    file.write_text(other)
-    lock.release()
-    assert file.read_text() == other
-
-
-def test_a_lock_file_of_garbage_is_no_owner(tmp_path: Path) -> None:
-    for text in ("", "{", "[]"):
-        (tmp_path / ".snellen.lock").write_text(text)
-        OutputLock(tmp_path).acquire("run").release()
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(run, (first, second)))
+    assert [one.status for one in runs] == ["completed", "completed"]
+    assert sorted(p.name for p in shared.iterdir()) == ["1-nightly", "1-nightly-2"]
+    for place, together in zip((first, second), runs, strict=True):
+        alone = place.run()
+        assert _rows(place, together) == _rows(place, alone)
+        assert together.metrics == alone.metrics
+        assert [one.id for one in list_test_runs(place.db)] == [alone.id, together.id]
