@@ -12,7 +12,7 @@ from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from snellen.adapters.images.decode import MAX_BYTES, MAX_PIXELS
 from snellen.pipelines.config.base import Auto, AutoInt, Fraction, PositiveInt, Section
-from snellen.pipelines.config.sections import RayConfig
+from snellen.pipelines.config.ray_section import RayConfig
 
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NotNegativeInt = Annotated[StrictInt, Field(ge=0)]

@@ -29,7 +29,7 @@ def importable() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def shared_ray(importable: None) -> Iterator[None]:
     """One Ray with two CPUs for all tests of this process, which runs reuse."""
-    from snellen.pipelines.config.sections import RayConfig
+    from snellen.pipelines.config.ray_section import RayConfig
     from snellen.pipelines.execution.ray.session import RaySession
 
     with RaySession(RayConfig(num_cpus=2)).start() as session:

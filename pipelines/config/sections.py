@@ -16,6 +16,7 @@ from snellen.pipelines.config.base import (
     Preset,
     Section,
 )
+from snellen.pipelines.config.ray_section import RayConfig
 
 
 def _names_to_text(value: Any) -> Any:
@@ -172,24 +173,6 @@ class OutputConfig(Section):
     dir: str = Field("auto", description="Results folder; auto: runs/.")
     sql_rows_limit: Annotated[StrictInt, Field(ge=0)] = Field(
         50_000, description="Runs with more images do not fill the per-image SQL tables."
-    )
-
-
-class RayConfig(Section):
-    """The Ray cluster of the run; by default an embedded one on this machine."""
-
-    address: str | None = Field(
-        None, description="'auto' or host:port of a running cluster; null: an embedded one."
-    )
-    num_cpus: PositiveInt | None = Field(None, description="Number of CPUs of an embedded Ray.")
-    num_gpus: Annotated[StrictInt, Field(ge=0)] | None = Field(
-        None, description="Number of GPUs of an embedded Ray."
-    )
-    object_store_memory: PositiveInt | None = Field(
-        None, description="Size of the object store in bytes."
-    )
-    no_progress_timeout: PositiveInt = Field(
-        600, description="Seconds without progress after which the run is interrupted."
     )
 
 

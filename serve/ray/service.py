@@ -19,7 +19,8 @@ import psutil
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from snellen.adapters.errors import RunError
-from snellen.pipelines.execution.ray.session import RaySession, ignored_cluster
+from snellen.pipelines.execution.ray.cluster import ignored_cluster
+from snellen.pipelines.execution.ray.session import RaySession
 from snellen.pipelines.progress import Reporter
 from snellen.serve.access import check_keys
 from snellen.serve.api.model_resolver import ModelResolver

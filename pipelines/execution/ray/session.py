@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.errors import RunError
-from snellen.pipelines.config.sections import RayConfig
+from snellen.adapters.errors import RunError, SnellenError
+from snellen.pipelines.config.ray_section import RayConfig
+from snellen.pipelines.execution.ray.cluster import check_cluster, cluster_address
+from snellen.pipelines.execution.ray.environment import RayEnvironment
 from snellen.pipelines.execution.ray.watchdog import start_watchdog
 from snellen.pipelines.planning.plan import Available
 
 _STORE_BYTES = 1 << 30
-_LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Its name speaks of other systems. With 0, Ray's daemons listen on loopback only, and a loopback
-address is not replaced by another address of this machine."""
-_REACH_S = 10.0
-_ADDRESS_VARIABLE = "RAY_ADDRESS"
 _INSTEAD = "Set run.engine=inline to run without Ray."
 
 
@@ -42,14 +37,17 @@ class RaySession:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         self._owned = False
+        self._environment = RayEnvironment()
+        self._address: str | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._connected = threading.Event()
         self._leaving = threading.Event()
 
     def start(self) -> RaySession:
         """Start Ray in a thread; `ready` waits for it."""
-        _quiet_environment(self._config.address)
-        _tell_imported_ray()
+        self._environment.quiet()
+        if self._config.address is None and not _is_connected():
+            self._environment.embedded()
         self._thread = threading.Thread(target=self._connect, name="snellen-ray", daemon=True)
         self._thread.start()
         return self
@@ -58,12 +56,15 @@ class RaySession:
         """Wait until Ray runs, and return its free resources.
 
         Raises:
-            RunError: RAY_START, with Ray's own reason.
+            RunError: RAY_START, with the reason and what to do.
         """
         if self._thread is None:
             self.start()
         while not self._connected.wait(0.2):
             pass  # short waits leave room for Ctrl-C
+        if isinstance(self._error, SnellenError):
+            text = f"{self._error.message} {self._instead}".rstrip()
+            raise type(self._error)(self._error.code, text) from self._error
         if self._error is not None:
             where = self._config.address or "an embedded Ray on this machine"
             raise RunError(
@@ -89,6 +90,7 @@ class RaySession:
         self._leaving.set()
         self._thread.join()
         self._thread = None
+        self._environment.restore()
 
     def __enter__(self) -> RaySession:
         return self
@@ -101,7 +103,8 @@ class RaySession:
             import ray
 
             if not ray.is_initialized():
-                _check_reachable(self._config.address)
+                if self._config.address is not None:
+                    self._address = self._prepare_to_join(self._config.address)
                 ray.init(**self._arguments())
                 self._owned = True
                 if self._config.address is None:
@@ -112,6 +115,13 @@ class RaySession:
         self._connected.set()
         self._leaving.wait()
 
+    def _prepare_to_join(self, configured: str) -> str:
+        """Check the cluster, and return its address."""
+        cluster = cluster_address(configured)
+        token = check_cluster(cluster)
+        self._environment.join(cluster.address, token=token)
+        return cluster.address
+
     def _arguments(self) -> dict[str, Any]:
         common: dict[str, Any] = {
             "log_to_driver": False,
@@ -119,11 +129,11 @@ class RaySession:
             "job_config": _job_config(),
         }
         config = self._config
-        if config.address is not None:
+        if self._address is not None:
             package = Path(sys.modules["snellen"].__path__[0])
             return {
                 **common,
-                "address": config.address,
+                "address": self._address,
                 # Ray follows the links inside, so the package arrives whole.
                 "runtime_env": {"py_modules": [str(package)]},
             }
@@ -136,17 +146,6 @@ class RaySession:
             "include_dashboard": False,
             "object_store_memory": config.object_store_memory or _STORE_BYTES,
         }
-
-
-def ignored_cluster(config: RayConfig) -> str | None:
-    """Return a note for the user where the environment names a cluster that is not joined."""
-    named = os.environ.get(_ADDRESS_VARIABLE)
-    if not named or config.address is not None:
-        return None
-    return (
-        f"Starting a Ray of its own; {_ADDRESS_VARIABLE}={named} is ignored. Set ray.address=auto "
-        "to use it"
-    )
 
 
 def _job_config() -> Any:
@@ -168,11 +167,9 @@ def _job_config() -> Any:
     return WithoutWorkingFolder(_py_driver_sys_path=own[::-1])
 
 
-def _check_reachable(address: str | None) -> None:
-    """Raise OSError where nobody listens: Ray itself would wait for minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+def _is_connected() -> bool:
+    """Return True if this process has joined a Ray already, which the session then uses."""
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
 
 
 def _session_name() -> str:
@@ -185,46 +182,6 @@ def _session_name() -> str:
 
 def _cpus() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _quiet_environment(address: str | None) -> None:
-    """Set the switches that Ray reads from the environment when it is imported."""
-    embedded = address is None
-    quiet = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_DATA_LOG_LEVEL": "ERROR",
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_DEDUP_LOGS": "0",
-        "GLOG_minloglevel": "3",
-    }
-    for key, value in quiet.items():
-        os.environ.setdefault(key, value)
-    if embedded or str(address).startswith(("127.", "localhost:")):
-        os.environ.setdefault(_LOOPBACK_SWITCH, "0")
-    if "RAY_AUTH_MODE" in os.environ:
-        return
-    if embedded:
-        # The token exists only in this process and its children: there is no file to leak.
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    elif (Path.home() / ".ray" / "auth_token").is_file():
-        # The token of a Ray that this user started, with `snellen serve` for example. A cluster
-        # without authentication ignores it.
-        os.environ["RAY_AUTH_MODE"] = "token"
-
-
-def _tell_imported_ray() -> None:
-    """Apply the switches to a Ray that was imported before and has read its environment."""
-    if "ray" not in sys.modules:
-        return
-    from ray._private import ray_constants
-    from ray._raylet import Config  # type: ignore[attr-defined]
-
-    Config.initialize("")
-    if os.environ.get(_LOOPBACK_SWITCH) == "0":
-        ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _configure_data(config: RayConfig) -> None:

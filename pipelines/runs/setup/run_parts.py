@@ -91,7 +91,8 @@ def _known_engine(context: RunContext) -> tuple[EngineName | None, str]:
 
 
 def _start_ray(context: RunContext, stack: ExitStack, also: str = "") -> RaySession:
-    from snellen.pipelines.execution.ray.session import RaySession, ignored_cluster
+    from snellen.pipelines.execution.ray.cluster import ignored_cluster
+    from snellen.pipelines.execution.ray.session import RaySession
 
     config = context.config
     if (note := ignored_cluster(config.ray)) is not None:

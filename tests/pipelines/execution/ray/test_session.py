@@ -8,13 +8,10 @@ import sys
 
 import pytest
 
-from snellen.pipelines.config.sections import RayConfig
-from snellen.pipelines.execution.ray.session import ignored_cluster
-
 _CODE = """
 import psutil
 {before}
-from snellen.pipelines.config.sections import RayConfig
+from snellen.pipelines.config.ray_section import RayConfig
 from snellen.pipelines.execution.ray.session import RaySession
 
 with RaySession(RayConfig(num_cpus=1)).start() as session:
@@ -58,17 +55,6 @@ def test_an_address_in_the_environment_is_not_joined(importable: None) -> None:
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.split("\n")[:3] == ["1.0", "127.0.0.1", "[]"], found.stdout
-
-
-def test_an_address_that_is_not_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert ignored_cluster(RayConfig()) is None
-    monkeypatch.setenv("RAY_ADDRESS", _NONSENSE)
-    assert ignored_cluster(RayConfig(address="auto")) is None
-    assert ignored_cluster(RayConfig()) == (
-        f"Starting a Ray of its own; RAY_ADDRESS={_NONSENSE} is ignored. Set ray.address=auto to "
-        "use it"
-    )
 
 
 @pytest.mark.ray
