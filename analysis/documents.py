@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from snellen.analysis.reader import open_results, unit_files
+from snellen.analysis.reader import failures_of, open_results, unit_files
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
 from snellen.store.kinds import TEST_RUN
@@ -55,6 +55,7 @@ def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
     if db is not None:
         document["tags"] = tags_of(db, TEST_RUN, [run.id]).get(run.id, [])
         document["files"] = [str(path) for path in unit_files(db, run)]
+        document["failures"] = [asdict(reason) for reason in failures_of(db, run)]
         for key in (
             "details",
             "confusion_matrix",
@@ -100,6 +101,7 @@ def inference_document(job: InferenceJobView, db: Database | None = None) -> dic
     document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
     if db is not None:
         document["files"] = [str(path) for path in unit_files(db, job)]
+        document["failures"] = [asdict(reason) for reason in failures_of(db, job)]
         for key in ("class_names", "resolved", "config"):
             document[key] = getattr(job, key)
         if document["files"] and (job.total_images or 0) <= RESULTS_SHOWN:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import InputError, RunError
 from snellen.pipelines.runs.finish import results_folder
-from snellen.pipelines.runs.operating import operating_results
+from snellen.pipelines.runs.reading.failures import FailureReason, failure_reasons
+from snellen.pipelines.runs.reading.operating import operating_results
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
@@ -21,7 +23,7 @@ def open_results(db: Database, run: AnyRun) -> Results:
     """Return a reader of the result rows of a test run or an inference job.
 
     The matches of a detector are those at the run's own operating point, see
-    `snellen.pipelines.runs.operating`.
+    `snellen.pipelines.runs.reading.operating`.
 
     Raises:
         RunError: RUN_NOT_STARTED, a test run without a results folder.
@@ -39,6 +41,15 @@ def unit_files(db: Database, run: AnyRun) -> list[Path]:
         return []
     folder = results_folder(owner_of(db, run))
     return [folder / record.file for record in records]
+
+
+def failures_of(db: Database, run: AnyRun) -> list[FailureReason]:
+    """Return the reasons of the failed images of a run; none where its files are missing."""
+    if not run.failed_images:
+        return []
+    with suppress(RunError):
+        return failure_reasons(open_results(db, run))
+    return []
 
 
 def verify_run(db: Database, run: AnyRun) -> tuple[int, list[UnitProblem]]:

@@ -10,8 +10,8 @@ from snellen.adapters.errors import RunError
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.worker.spec import UnitOutcome
 from snellen.pipelines.planning.units import Unit, without
-from snellen.pipelines.runs.operating import counts_as_stored
 from snellen.pipelines.runs.ownership import OwnedRun
+from snellen.pipelines.runs.reading.operating import counts_as_stored
 from snellen.store.ledger import commit_unit, committed_units, supersede_unit
 from snellen.store.parquet.unit_record import UnitRecord
 

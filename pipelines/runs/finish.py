@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +10,14 @@ from typing import Any
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import OutputConfig
 from snellen.pipelines.runs.kinds import RunContext
-from snellen.pipelines.runs.operating import operating_results
 from snellen.pipelines.runs.ownership import OwnedRun
+from snellen.pipelines.runs.reading.failures import (
+    FailureReason,
+    failed_too_many,
+    failure_reasons,
+    reasons_text,
+)
+from snellen.pipelines.runs.reading.operating import operating_results
 from snellen.store.atomic_file import sweep_temporaries
 from snellen.store.ledger import committed_units
 from snellen.store.parquet.results import Results
@@ -37,10 +42,17 @@ def finish_run(owned: OwnedRun) -> AnyRun:
     results = Results(results_folder(run), records)
     columns = dict(context.kind.measure(run, results, context.config, context.reporter))
     if not columns["scored_images"]:
-        error = _all_failed(context, run.id, results)
+        error = _all_failed(context, run.id, failure_reasons(results))
         counts = {key: columns[key] for key in _COUNTS}
         owned.release("failed", error_message=error.message, **(dict.fromkeys(columns) | counts))
         raise error
+    failed, total = columns["failed_images"], columns["total_images"]
+    if failed_too_many(failed, total):
+        reasons = reasons_text(failure_reasons(results))
+        listed = context.kind.words.failures.format(run.id)
+        context.reporter.note(
+            f"{failed:,} of {total:,} images failed: {reasons}. List them: {listed}"
+        )
     context.reporter.status("Writing run tables")
     matched = operating_results(results.results_dir, records, (run, run))
     rows = sql_rows(matched, run, context.config.output)
@@ -89,15 +101,10 @@ def check_complete(records: list[UnitRecord], total: int) -> None:
         )
 
 
-def _all_failed(context: RunContext, run_id: int, results: Results) -> RunError:
-    """Return the error of a run without a scored image, with the error codes by number."""
-    codes: Counter[str] = Counter()
-    for table in results.iter_units(["error_code"]):
-        codes.update(str(code) for code in table["error_code"].to_pylist())
-    counted = ", ".join(f"{count} {code}" for code, count in codes.most_common())
-    words = context.kind.words
+def _all_failed(context: RunContext, run_id: int, reasons: list[FailureReason]) -> RunError:
+    words, count = context.kind.words, sum(reason.count for reason in reasons)
     return RunError(
         "ALL_FAILED",
-        f"none of the {sum(codes.values())} images could be {words.done} ({counted}). See "
-        f"`{words.failures.format(run_id)}`.",
+        f"none of the {count:,} images could be {words.done}: {reasons_text(reasons)}. Expected at "
+        f"least one. List them: {words.failures.format(run_id)}",
     )

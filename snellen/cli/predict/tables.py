@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snellen.cli.dataset_tables import report_table
-from snellen.cli.results.tables import number
+from snellen.cli.results.tables import failures_text, number
 
 _BOXES = 30
 
@@ -81,6 +81,7 @@ def _particulars(document: dict[str, Any]) -> Table:
         "images": f"{images} ({document['inference_type']})",
         "plan": "; ".join(resolved.get("reasons", [])),
         "status": document["status"],
+        "failed images": failures_text(document, "snellen predictions {} --status failed"),
         "error": document["error_message"],
     }
     for key, value in shown.items():

@@ -164,7 +164,7 @@ def images_command(
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
     from snellen.metrics.class_filter import choose_class
-    from snellen.pipelines.runs.operating import operating_point
+    from snellen.pipelines.runs.reading.operating import operating_point
 
     db, found = open_run(database, run)
     results = open_results(db, found)

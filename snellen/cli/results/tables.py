@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from snellen.cli.dataset_tables import report_table
+from snellen.pipelines.runs.reading.failures import FailureReason, failed_too_many, reasons_text
 
 _PER_CLASS_SHOWN = 20
 _CONFUSION_SHOWN = 30
@@ -119,12 +120,26 @@ def _particulars(run: dict[str, Any]) -> Table:
         "versions": ", ".join(f"{k} {v}" for k, v in (fingerprint.get("versions") or {}).items()),
         "rescore of run": run["results_of"],
         "files": f"{len(run['files'])} in {run['results_dir']}",
+        "failed images": failures_text(run, "snellen images {} --status failed"),
         "error": run["error_message"],
     }
     for key, value in rows.items():
         if value:
             table.add_row(key, escape(str(value)))
     return table
+
+
+def failures_text(run: dict[str, Any], command: str) -> str | None:
+    """Return why many images of a run or a job failed, and the command that lists them.
+
+    None where few failed.
+    """
+    failed, total = run["failed_images"], run["total_images"]
+    reasons = [FailureReason(**reason) for reason in run["failures"]]
+    if not reasons or not failed_too_many(failed, total):
+        return None
+    listed = command.format(run["id"])
+    return f"{failed:,} of {total:,}: {reasons_text(reasons)}. List them: {listed}"
 
 
 _CLASS_COLUMNS = {

@@ -157,7 +157,7 @@ def test_where_every_image_fails_the_run_fails(place: Place) -> None:
     assert caught.value.message.startswith(
         "none of the 12 images could be scored: 9 UNSUPPORTED (0/01.png: "
     )
-    assert "), 3 EMPTY (0/00.png: the file is empty" in caught.value.message
+    assert "), 3 EMPTY (0/00.png: the file has 0 bytes" in caught.value.message
     assert caught.value.message.endswith(" List them: snellen images 1 --status failed")
     run = get_test_run(place.db, "latest")
     assert (run.status, run.error_message) == ("failed", caught.value.message)

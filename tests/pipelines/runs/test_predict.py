@@ -137,7 +137,7 @@ def test_a_job_without_a_good_image_failed(jobs: Jobs) -> None:
         jobs.run()
     assert (caught.value.code, caught.value.exit_code) == ("ALL_FAILED", 1)
     assert caught.value.message == (
-        "none of the 12 images could be predicted: 12 EMPTY (0/00.png: the file is empty). "
+        "none of the 12 images could be predicted: 12 EMPTY (0/00.png: the file has 0 bytes). "
         "Expected at least one. List them: snellen predictions 1 --status failed"
     )
     job = get_inference_job(jobs.db, 1)

@@ -214,6 +214,22 @@ def test_a_failed_run_exits_with_1(cli: Cli) -> None:
     document = cli.json("show", "latest")
     assert (document["status"], document["metrics"]) == ("failed", None)
     assert "12 EMPTY" in document["error_message"]
+    assert [(one["code"], one["count"]) for one in document["failures"]] == [("EMPTY", 12)]
+
+
+def test_many_failed_images_say_why(cli: Cli, done: dict[str, Any]) -> None:
+    said = "1 EMPTY (1/02.png: the file has 0 bytes). List them: snellen images 1 --status failed"
+    assert f"1 of 12: {said}" in " ".join(cli("show", "1")[1].split())
+    table = cli("images", "1", "--status", "failed")[1]
+    assert "EMPTY: the file has 0 bytes" in table
+    _, _, err = cli("eval", cli.config(name="second"))
+    assert f"1 of 12 images failed: {said.replace('images 1', 'images 2')}" in err
+    limited = cli.json("eval", cli.config(dataset={"limit": 3}))
+    assert limited["failures"] == []
+    assert "failed images" not in cli("show", str(limited["id"]))[1]
+    for file in done["files"]:
+        Path(file).unlink()
+    assert cli.json("show", "1")["failures"] == []
 
 
 def test_an_interrupt_exits_with_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

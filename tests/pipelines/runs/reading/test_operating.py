@@ -13,12 +13,15 @@ import snellen
 from snellen.analysis.drawing import draw_image
 from snellen.analysis.reader import open_results
 from snellen.metrics.detection.operating_point import OperatingPoint
-from snellen.pipelines.runs.operating import MATCH_COLUMNS, operating_point
+from snellen.pipelines.runs.reading.operating import MATCH_COLUMNS, operating_point
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.pipelines.visualization.matches import FALSE_POSITIVE, MISSED, TRUE_POSITIVE
 from snellen.store.parquet.results import Results
 from snellen.store.views import RunView
+from tests.analysis.conftest import detected
 from tests.analysis.detected import CORRECT, COUNTS, Detected
+
+__all__ = ["detected"]
 
 
 def run_at(detected: Detected, confidence: float) -> RunView:
