@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from snellen.adapters.errors import ConfigError
+from snellen.analysis.comparison.classified import read_classified
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.errors.classified import CLASSIFIED_COLUMNS, classified
@@ -71,4 +72,6 @@ class ClassificationErrors:
             yield table, classified(table, self._class_ids)
 
 
-CLASSIFICATION = AnalysisRecord(errors=ClassificationErrors, worst_first="confidence")
+CLASSIFICATION = AnalysisRecord(
+    errors=ClassificationErrors, compare=read_classified, worst_first="confidence"
+)

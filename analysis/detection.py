@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from snellen.analysis.comparison.detected import read_detected
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.counting import error_state
@@ -74,4 +75,4 @@ class DetectionErrors:
         return self._options.operating_confidence if min_confidence is None else min_confidence
 
 
-DETECTION = AnalysisRecord(errors=DetectionErrors, worst_first="fn")
+DETECTION = AnalysisRecord(errors=DetectionErrors, compare=read_detected, worst_first="fn")

@@ -8,6 +8,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from snellen.analysis.comparison.pairing import Pair
+from snellen.analysis.comparison.rows import Row
+from snellen.metrics.comparison.draws import Blocks
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.instance_views import Listed
 from snellen.store.parquet.results import Results
@@ -57,15 +60,27 @@ class RunErrors(Protocol):
         """List what the confusion matrix counts."""
 
 
+class Compared(Protocol):
+    """Two runs on their common images."""
+
+    def metric_rows(self, seed: int = 0) -> list[Row]:
+        """Return the rows of the metrics; the primary metric is the first."""
+
+    def class_rows(self) -> list[Row]:
+        """Return a row per class."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisRecord:
     """Functions and facts of one task.
 
     Attributes:
         errors: opens the errors of a run.
+        compare: reads two runs on their common images, see `snellen.analysis.comparison`.
         worst_first: the column of the result rows that sorts incorrect images, worst first, in
             descending order.
     """
 
     errors: Callable[[RunFiles], RunErrors]
+    compare: Callable[[Pair, Blocks], Compared]
     worst_first: str

@@ -9,6 +9,7 @@ predictions, so AP is slightly coarse; only its variation over the draws is used
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -80,12 +81,31 @@ def mean_precision(
         >>> mean_precision(state, 2, np.array([0, 1]), weights)[0, :2].round(3).tolist()
         [0.5, 0.5]
     """
+    total = np.zeros((len(weights), len(IOU_THRESHOLDS)))
+    classes = np.zeros(len(weights))
+    for _, values in class_precision(state, num_classes, block_of, weights):
+        known = np.isfinite(values[:, 0])
+        total[known] += values[known]
+        classes += known
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / classes[:, None])
+
+
+def class_precision(
+    state: OverlapState, num_classes: int, block_of: Ints, weights: Histogram
+) -> Iterator[tuple[int, Floats]]:
+    """Compute AP of each class that has truths, under weights of blocks.
+
+    Args:
+        state, num_classes, block_of, weights: as for `mean_precision`.
+
+    Yields:
+        The class and float64, (R, 10); NaN in draws without truths of the class.
+    """
     kept = state.detections[state.detections["within"]]
     kept = kept[np.lexsort((-kept["confidence"], kept["class_id"]))]
     edges = np.searchsorted(kept["class_id"], np.arange(num_classes + 1))
     truths = state.truths
-    total = np.zeros((len(weights), len(IOU_THRESHOLDS)))
-    classes = np.zeros(len(weights))
     for number in np.unique(truths["class_id"][truths["counted"] > 0]).tolist():
         of_class = truths[truths["class_id"] == number]
         counted = np.bincount(
@@ -97,10 +117,9 @@ def mean_precision(
         part = kept[edges[number] : edges[number + 1]]
         blocks = block_of[np.searchsorted(state.images, part["image"])]
         known = support > 0
-        total[known] += _class_precision(part, blocks, weights[known], support[known])
-        classes += known
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / classes[:, None])
+        values = np.full((len(weights), len(IOU_THRESHOLDS)), np.nan)
+        values[known] = _class_precision(part, blocks, weights[known], support[known])
+        yield number, values
 
 
 def _class_precision(part: Any, blocks: Ints, weights: Histogram, support: Floats) -> Floats:

@@ -16,11 +16,11 @@ from snellen.pipelines.data.registered import with_registered_dataset
 from snellen.pipelines.execution.retry_failed import error_codes
 from snellen.pipelines.models.reference import sections_of
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.dry_run import dry_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.execute import execute, resume, submit_and_execute
 from snellen.pipelines.runs.kinds import RunContext, RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
+from snellen.pipelines.runs.setup.dry_run import dry_run
 from snellen.pipelines.runs.submit import submit
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView, RunView

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from snellen.cli.compare import command as compare
 from snellen.cli.datasets.command import datasets
 from snellen.cli.errors import command as errors
 from snellen.cli.jobs import command as jobs
@@ -38,6 +39,7 @@ app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
+app.command("compare")(compare.compare_command)
 app.command("slices")(results.slices_command)
 app.command("cancel")(manage.cancel_command)
 app.command("tag")(manage.tag_command)

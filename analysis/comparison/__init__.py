@@ -1,0 +1,1 @@
+"""Comparison of finished runs: which one is better, by how much, on which images."""

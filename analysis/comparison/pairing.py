@@ -1,0 +1,170 @@
+"""Pairs of runs: the images that both have scored, with the same ground truth and content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from snellen.adapters.errors import InputError
+from snellen.analysis.reader import completed_owner, open_results
+from snellen.store.parquet.results import Results
+from snellen.store.sql.database import Database
+from snellen.store.views import RunView
+
+SIDES = ("a", "b")
+_SETTLED_SHARE = 0.01
+"""Share of images that may be scored in one run only before nothing is settled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One of two runs.
+
+    Attributes:
+        run: its row.
+        results: its files.
+        class_ids: its class id -> position in the names of the pair.
+    """
+
+    run: RunView
+    results: Results
+    class_ids: Mapping[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two runs on common images.
+
+    Attributes:
+        a, b: the runs.
+        names: class names: those of A, then those of B alone.
+        images: the common images in the order of A: ``image_id``, ``index_a``, ``index_b``,
+            ``group``.
+        left_out: number of images that are not compared, by reason.
+        grouped: images are grouped by a column.
+    """
+
+    a: Side
+    b: Side
+    names: tuple[str, ...]
+    images: pl.DataFrame
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    grouped: bool = False
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """Both runs."""
+        return self.a, self.b
+
+    @property
+    def one_sided(self) -> bool:
+        """True if more than 1 % of the images were scored in one run only."""
+        failed = self.left_out.get("scored_in_one", 0)
+        return failed > _SETTLED_SHARE * (len(self.images) + failed)
+
+
+def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -> Pair:
+    """Pair the images of two completed runs.
+
+    Args:
+        db: the open database.
+        runs: A and B, of the same task.
+        group: metadata column (``meta_patient``) whose images are dependent; None for none.
+
+    Raises:
+        InputError: RUN_NOT_COMPLETED; COMPARE_TASK, runs of different tasks; COMPARE_NOTHING, no
+            common images; COMPARE_GROUP, no such column.
+    """
+    a, b = runs
+    if a.task_type != b.task_type:
+        raise InputError(
+            "COMPARE_TASK",
+            f"run {a.id} is for {a.task_type} and run {b.id} for {b.task_type}. Expected one task.",
+        )
+    names = list(dict.fromkeys([*(a.class_names or ()), *(b.class_names or ())]))
+    position = {name: number for number, name in enumerate(names)}
+    sides, frames = [], []
+    for run, side in zip(runs, SIDES, strict=True):
+        completed_owner(db, run)
+        results = open_results(db, run)
+        ids = {number: position[name] for number, name in enumerate(run.class_names or ())}
+        sides.append(Side(run, results, ids))
+        frames.append(_identities(results, ids, side, group if side == "a" else None))
+    joined = frames[0].join(frames[1], on="image_id", how="full", coalesce=True)
+    common, left_out = _common(joined)
+    if not len(common):
+        listed = ", ".join(
+            f"{count:,} {reason.replace('_', ' ')}" for reason, count in left_out.items()
+        )
+        raise InputError(
+            "COMPARE_NOTHING",
+            f"runs {a.id} and {b.id} have no images in common ({listed}). Expected runs of one "
+            "dataset, with the same image ids and the same ground truth.",
+        )
+    images = common.sort("index_a").select(
+        "image_id",
+        "index_a",
+        "index_b",
+        (pl.col("group") if group else pl.col("image_id")).alias("group"),
+    )
+    return Pair(sides[0], sides[1], tuple(names), images, left_out, group is not None)
+
+
+def _identities(
+    results: Results, class_ids: Mapping[int, int], side: str, group: str | None
+) -> pl.DataFrame:
+    """Read what tells images apart: id, index, status, ground truth and content."""
+    frame = results.lazy()
+    known = set(frame.collect_schema().names())
+    if group is not None and group not in known:
+        columns = sorted(name for name in known if name.startswith("meta_"))
+        raise InputError(
+            "COMPARE_GROUP",
+            f"the results have no column '{group}'. Expected one of "
+            f"{', '.join(columns) or 'the metadata columns of the dataset: it has none'}.",
+        )
+    content = pl.col("content_hash") if "content_hash" in known else pl.lit(None, pl.String)
+    extra = (
+        [pl.col(group).cast(pl.String).fill_null(pl.col("image_id")).alias("group")]
+        if group
+        else []
+    )
+    return frame.select(
+        "image_id",
+        pl.col("image_index").alias(f"index_{side}"),
+        pl.col("status").eq("ok").alias(f"scored_{side}"),
+        pl.struct(_truth(class_ids)).hash().alias(f"truth_{side}"),
+        content.alias(f"content_{side}"),
+        *extra,
+    ).collect()
+
+
+def _truth(class_ids: Mapping[int, int]) -> list[pl.Expr]:
+    """Return the ground truth of a row in the class positions of the pair."""
+    same = all(number == place for number, place in class_ids.items())
+    boxes = pl.col("true_boxes")
+    if not same:
+        placed = pl.element().struct.field("class_id").replace(dict(class_ids))
+        boxes = boxes.list.eval(pl.element().struct.with_fields(placed.alias("class_id")))
+    return [pl.col("true_label"), boxes, pl.col("true_masks"), pl.col("true_keypoints")]
+
+
+def _common(joined: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Split the joined images into those that are compared and the counts of all others."""
+    reasons = (
+        ("only_in_a", pl.col("index_b").is_null()),
+        ("only_in_b", pl.col("index_a").is_null()),
+        ("other_content", pl.col("content_a") != pl.col("content_b")),
+        ("other_ground_truth", pl.col("truth_a") != pl.col("truth_b")),
+        ("scored_in_neither", ~pl.col("scored_a") & ~pl.col("scored_b")),
+        ("scored_in_one", pl.col("scored_a") != pl.col("scored_b")),
+    )
+    left_out: dict[str, int] = {}
+    for reason, wrong in reasons:
+        kept = joined.filter(~wrong.fill_null(False))
+        if len(kept) < len(joined):
+            left_out[reason] = len(joined) - len(kept)
+        joined = kept
+    return joined, left_out

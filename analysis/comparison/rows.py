@@ -1,0 +1,103 @@
+"""The rows of a comparison: a metric of both runs, its difference and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from snellen.metrics.comparison.corrections import benjamini_hochberg
+from snellen.metrics.comparison.verdict import Difference, Verdict, images_needed, verdict_of
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A metric in both runs.
+
+    Attributes:
+        key: the metric.
+        a, b: its values; None where it is not defined.
+        difference: B - A with interval and test; None where either value is.
+        class_name: of a class's row.
+        lower_is_better: a smaller value is better, as for a loss.
+        q: p corrected for the rows of the family.
+        verdict: the verdict about B.
+        needed: further images that would settle it; only where it is not settled.
+    """
+
+    key: str
+    a: float | None
+    b: float | None
+    difference: Difference | None
+    class_name: str | None = None
+    lower_is_better: bool = False
+    q: float | None = None
+    verdict: Verdict = Verdict.NOT_SETTLED
+    needed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row of the document."""
+        found = self.difference
+        named = {} if self.class_name is None else {"class": self.class_name}
+        return {
+            "key": self.key,
+            **named,
+            "a": self.a,
+            "b": self.b,
+            "difference": found and found.value,
+            "interval": found and [found.low, found.high],
+            "p": found and found.p,
+            "q": self.q,
+            "verdict": str(self.verdict),
+            "images_needed": self.needed,
+            "detectable": found and found.detectable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How differences are judged.
+
+    Attributes:
+        tolerance: loss that is accepted, at least 0.
+        units: number of images, or of groups, that the intervals are based on.
+        settled: False where too many images were scored in one run only.
+    """
+
+    tolerance: float
+    units: int
+    settled: bool = True
+
+
+def judged(rows: Sequence[Row], judgement: Judgement, *, need_q: bool) -> list[Row]:
+    """Correct the p-values of a family of rows and give each its verdict.
+
+    Args:
+        rows: of one family: the metrics, or the classes.
+        judgement: how they are judged.
+        need_q: better and worse need a corrected p below 0.05, too.
+    """
+    known = [row for row in rows if row.difference is not None]
+    q_values = iter(
+        benjamini_hochberg([row.difference.p for row in known if row.difference is not None])
+    )
+    found = []
+    for row in rows:
+        if row.difference is None:
+            found.append(row)
+            continue
+        q = next(q_values)
+        oriented = _oriented(row.difference) if row.lower_is_better else row.difference
+        verdict = verdict_of(oriented, judgement.tolerance, q=q if need_q else None)
+        if not judgement.settled:
+            verdict = Verdict.NOT_SETTLED
+        needed = None
+        if verdict is Verdict.NOT_SETTLED:
+            needed = images_needed(oriented, judgement.units, judgement.tolerance)
+        found.append(replace(row, q=q, verdict=verdict, needed=needed))
+    return found
+
+
+def _oriented(difference: Difference) -> Difference:
+    """Return the difference with its sign turned, so that more is better."""
+    return Difference(-difference.value, -difference.high, -difference.low, difference.p)

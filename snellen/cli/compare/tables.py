@@ -1,0 +1,108 @@
+"""Tables of a comparison; each takes the document that ``--json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from snellen.cli.results.tables import number
+
+_CHANGED = ("better", "worse")
+_VERDICTS = {
+    "better": "B is better than A",
+    "worse": "B is worse than A",
+    "equivalent": "A and B are equivalent",
+    "not_worse": "B is not worse than A",
+    "not_settled": "not settled",
+}
+_REASONS = {
+    "only_in_a": "in A only",
+    "only_in_b": "in B only",
+    "other_content": "with another content",
+    "other_ground_truth": "with other ground truth",
+    "scored_in_neither": "failed in both",
+    "scored_in_one": "failed in one run",
+}
+
+
+def comparison_tables(found: dict[str, Any], *, classes: bool) -> Iterator[RenderableType]:
+    """Build the tables of a comparison: verdict, metrics, classes, images and objects."""
+    yield _metrics(found)
+    yield from _headline(found)
+    rows = (
+        found["classes"]
+        if classes
+        else [row for row in found["classes"] if row["verdict"] in _CHANGED]
+    )
+    if rows:
+        title = "classes" if classes else "classes that changed"
+        yield _rows(rows, title, first="class")
+    yield from _counts(found)
+
+
+def _headline(found: dict[str, Any]) -> Iterator[str]:
+    primary = found["primary"]
+    text = f"{_VERDICTS[found['verdict']]} ({primary['key']}"
+    if primary["interval"]:
+        low, high = primary["interval"]
+        text += f": difference {primary['difference']:+.4f}, {low:+.4f} to {high:+.4f}"
+    yield escape(f"{text}).")
+    if found["verdict"] == "not_settled" and primary["detectable"] is not None:
+        more = primary["images_needed"]
+        needed = f"; about {more:,} more images would settle it" if more else ""
+        yield f"These images can show differences from {primary['detectable']:.4f} on{needed}."
+    left_out = found["left_out"]
+    if left_out:
+        listed = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in left_out.items())
+        yield f"Left out: {listed}."
+
+
+def _metrics(found: dict[str, Any]) -> Table:
+    sides = " and ".join(
+        f"{letter}: run {found[letter.lower()]['id']} {found[letter.lower()]['name'] or ''}".strip()
+        for letter in ("A", "B")
+    )
+    table = _rows(found["metrics"], sides, first="key")
+    table.caption = f"{found['common_images']:,} common images; {found['method']}"
+    return table
+
+
+def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
+    table = Table(title=escape(title))
+    table.add_column("metric" if first == "key" else first, overflow="fold")
+    for name in ("A", "B", "B - A", "95 % interval", "q"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        bounds = row["interval"]
+        table.add_row(
+            escape(row[first]),
+            number(row["a"]),
+            number(row["b"]),
+            "-" if row["difference"] is None else f"{row['difference']:+.4f}",
+            "-" if bounds is None else f"{bounds[0]:+.4f} to {bounds[1]:+.4f}",
+            number(row["q"]),
+            row["verdict"].replace("_", " ") if bounds is not None else "-",
+        )
+    return table
+
+
+def _counts(found: dict[str, Any]) -> Iterator[str]:
+    images = {kind: one["count"] for kind, one in found["images"].items()}
+    yield (
+        f"Images: {images['fixed']:,} fixed, {images['broken']:,} broken, "
+        f"{images['both_correct']:,} correct in both, {images['both_incorrect']:,} in neither."
+    )
+    objects = {kind: one["count"] for kind, one in found["objects"].items()}
+    if any(objects.values()):
+        yield (
+            f"Objects: {objects['fixed']:,} fixed, {objects['broken']:,} broken; false positives: "
+            f"{objects['new_fp']:,} new, {objects['vanished_fp']:,} vanished."
+        )
+    file = found["images"]["fixed"]["indices_file"]
+    if file is not None:
+        yield escape(f"Written: {file}, {found['objects']['fixed']['indices_file']}")

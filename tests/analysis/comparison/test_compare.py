@@ -1,0 +1,185 @@
+"""Comparison of two runs: each number against the rows that it counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from snellen.adapters.errors import InputError
+from snellen.analysis.comparison.compare import CompareSettings, compare_runs
+from snellen.analysis.reader import open_results
+from snellen.metrics.comparison.paired_proportions import mcnemar, tango
+from snellen.store.runs import get_test_run
+from snellen.store.views import RunView
+from tests.analysis.detected import COUNTS, Detected
+from tests.pipelines.making import write_image
+from tests.pipelines.place import Place
+
+SWAPPED = {"class_names": ["0", "2", "1"]}
+
+
+@pytest.fixture
+def runs(place: Place) -> tuple[RunView, RunView]:
+    """A classifier, and the same one with the names of two classes swapped."""
+    return place.run(name="a"), place.run(name="b", model=SWAPPED)
+
+
+def rows_of(place: Place, run: RunView) -> pl.DataFrame:
+    return open_results(place.db, run).frame().sort("image_index")
+
+
+def by_key(document: dict[str, Any], rows: str = "metrics") -> dict[str, Any]:
+    return {row.get("class", row["key"]): row for row in document[rows]}
+
+
+def test_accuracy_is_the_exact_test_of_the_discordant_images(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    found = compare_runs(place.db, runs)
+    a, b = (rows_of(place, run)["is_correct"].to_numpy() for run in runs)
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    assert only_a + only_b > 0
+    primary = found["primary"]
+    assert primary == by_key(found)["accuracy"]
+    assert (primary["a"], primary["b"]) == (a.mean(), b.mean())
+    assert primary["difference"] == pytest.approx(b.mean() - a.mean())
+    assert primary["interval"] == pytest.approx(tango(only_a, only_b, 12))
+    assert primary["p"] == mcnemar(only_a, only_b)
+    assert {kind: one["count"] for kind, one in found["images"].items()} == {
+        "fixed": only_b,
+        "broken": only_a,
+        "both_correct": int((a & b).sum()),
+        "both_incorrect": int((~a & ~b).sum()),
+    }
+
+
+def test_the_other_metrics_are_those_of_the_runs(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    rows = by_key(compare_runs(place.db, runs))
+    for key in ("top5_accuracy", "macro_precision", "macro_recall", "macro_f1", "loss", "ece"):
+        for run, side in zip(runs, "ab", strict=True):
+            assert run.metrics is not None
+            assert rows[key][side] == pytest.approx(run.metrics[key], abs=1e-6), key
+
+
+def test_classes_pair_by_name(place: Place, runs: tuple[RunView, RunView]) -> None:
+    rows = by_key(compare_runs(place.db, runs), "classes")
+    assert set(rows) == {"0", "1", "2"}
+    for run, side in zip(runs, "ab", strict=True):
+        assert run.per_class_metrics is not None
+        for name, row in rows.items():
+            assert row[side] == pytest.approx(run.per_class_metrics[name]["recall"])
+
+
+def test_swapping_the_runs_mirrors_the_comparison(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    forth, back = (compare_runs(place.db, pair) for pair in (runs, runs[::-1]))
+    for row, mirrored in zip(forth["metrics"], back["metrics"], strict=True):
+        assert mirrored["difference"] == pytest.approx(-row["difference"])
+        low, high = row["interval"]
+        assert mirrored["interval"] == pytest.approx([-high, -low])
+        assert mirrored["p"] == pytest.approx(row["p"])
+
+
+def test_a_run_is_equivalent_to_itself(place: Place, runs: tuple[RunView, RunView]) -> None:
+    found = compare_runs(place.db, (runs[0], runs[0]), CompareSettings(tolerance=0.5))
+    assert found["verdict"] == "equivalent"
+    assert found["primary"]["p"] == 1.0
+    assert found["images"]["fixed"]["count"] == found["images"]["broken"]["count"] == 0
+
+
+def test_images_that_differ_are_left_out_and_counted(place: Place) -> None:
+    write_image(place.data / "2" / "large.png", 100, size=(40, 30))
+    before = place.run(name="a")
+    (place.data / "0" / "00.png").unlink()
+    write_image(place.data / "0" / "01.png", 199)
+    (place.data / "1" / "00.png").rename(place.data / "2" / "new.png")
+    after = place.run(name="b", images={"max_pixels": 100})
+    found = compare_runs(place.db, (before, after))
+    assert found["common_images"] == 9
+    assert found["left_out"] == {
+        "only_in_a": 2, "only_in_b": 1, "other_content": 1, "scored_in_one": 1,
+    }  # fmt: skip
+    assert found["verdict"] == "not_settled", "more than 1 % of the images failed in one run"
+
+
+def test_runs_without_common_images_are_an_error(place: Place, tmp_path: Path) -> None:
+    first = place.run(name="a")
+    for image in list(place.data.rglob("*.png")):
+        image.rename(image.with_name(f"new-{image.name}"))
+    with pytest.raises(InputError, match=r"no images in common \(12 only in a, 12 only in b") as e:
+        compare_runs(place.db, (first, place.run(name="b")))
+    assert e.value.code == "COMPARE_NOTHING"
+
+
+def test_several_runs_are_compared_with_the_first(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    found = compare_runs(place.db, (*runs, runs[0]))
+    assert [(one["a"]["id"], one["b"]["id"]) for one in found["comparisons"]] == [(1, 2), (1, 1)]
+    with pytest.raises(InputError, match=r"1 run\. Expected two or more") as caught:
+        compare_runs(place.db, runs[:1])
+    assert caught.value.code == "COMPARE_RUNS"
+
+
+def test_an_unknown_group_lists_the_columns(place: Place, runs: tuple[RunView, RunView]) -> None:
+    with pytest.raises(InputError, match="no column 'meta_patient'") as caught:
+        compare_runs(place.db, runs, CompareSettings(group="meta_patient"))
+    assert caught.value.code == "COMPARE_GROUP"
+
+
+def test_the_lists_of_changes_hold_exactly_what_is_counted(
+    place: Place, runs: tuple[RunView, RunView], tmp_path: Path
+) -> None:
+    found = compare_runs(place.db, runs, CompareSettings(output=tmp_path / "changes"))
+    images = pl.read_parquet(found["images"]["fixed"]["indices_file"])
+    assert len(images) == 12
+    rows = [rows_of(place, run) for run in runs]
+    for kind, one in found["images"].items():
+        listed = images.filter(pl.col("kind") == kind)
+        assert len(listed) == one["count"]
+        right = [
+            frame.filter(pl.col("image_id").is_in(listed["image_id"].to_list()))["is_correct"]
+            for frame in rows
+        ]
+        expected = {
+            "fixed": (False, True), "broken": (True, False),
+            "both_correct": (True, True), "both_incorrect": (False, False),
+        }[kind]  # fmt: skip
+        assert [set(column) for column in right] == [
+            {value} if len(listed) else set() for value in expected
+        ]
+    with pytest.raises(InputError, match="exists"):
+        compare_runs(place.db, runs, CompareSettings(output=tmp_path / "changes"))
+
+
+def test_detectors_are_compared_at_their_own_operating_points(detected: Detected) -> None:
+    strict = detected.at(0.5)
+    found = compare_runs(detected.db, (detected.run, strict))
+    rows = by_key(found)
+    assert rows["mAP50-95"]["difference"] == 0
+    for side, limit in (("a", 0.25), ("b", 0.5)):
+        tp, fp, fn = np.sum(COUNTS[limit], axis=0)
+        assert rows["precision"][side] == pytest.approx(tp / (tp + fp))
+        assert rows["recall"][side] == pytest.approx(tp / (tp + fn))
+    # At 0.5 the dogs of confidence 0.4 are lost: two true positives, two false positives.
+    assert {kind: one["count"] for kind, one in found["objects"].items()} == {
+        "fixed": 0, "broken": 2, "new_fp": 0, "vanished_fp": 2,
+    }  # fmt: skip
+    back = compare_runs(detected.db, (strict, detected.run))
+    assert {kind: one["count"] for kind, one in back["objects"].items()} == {
+        "fixed": 2, "broken": 0, "new_fp": 2, "vanished_fp": 0,
+    }  # fmt: skip
+
+
+def test_runs_of_different_tasks_are_not_compared(place: Place, detected: Detected) -> None:
+    classified = place.run()
+    with pytest.raises(InputError, match="Expected one task") as caught:
+        compare_runs(detected.db, (get_test_run(detected.db, "boxes"), classified))
+    assert caught.value.code == "COMPARE_TASK"
