@@ -96,7 +96,7 @@ def test_options_without_a_configuration(cli: PredictCli) -> None:
         "--visualize", "1", "run.batch_size=1",
     )  # fmt: skip
     assert (document["name"], document["inference_type"]) == ("one", "single")
-    assert document["config"]["run"]["engine"] == "inline"
+    assert document["resolved"]["layout"] == "inline"
     (row,) = document["results"]
     picture = Path(document["results_dir"]) / row["visualization_path"]
     assert picture.is_file()

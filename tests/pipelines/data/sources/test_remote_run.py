@@ -16,7 +16,7 @@ import pytest
 import snellen
 from snellen.adapters.errors import InputError
 from snellen.pipelines.data.manifest import write_manifest
-from snellen.pipelines.runs import setup
+from snellen.pipelines.runs.setup import prepare
 from snellen.pipelines.storage import clients
 from tests.pipelines.data.sources.shards.test_webdataset import labelled, shard
 from tests.pipelines.making import TIMES, grey_folder, write_image
@@ -147,7 +147,7 @@ def test_an_object_that_is_replaced_is_changed(
         s3.put(address.split("/")[2], {"set/b/00.png": other})
         return summary
 
-    monkeypatch.setattr(setup, "write_manifest", replace_after)
+    monkeypatch.setattr(prepare, "write_manifest", replace_after)
     run = evaluated(s3, tmp_path, address)
     codes = {row["image_id"]: row["error_code"] for row in run.results().to_dicts()}
     assert {key: code for key, code in codes.items() if code} == {"b/00.png": "CHANGED"}
