@@ -9,6 +9,7 @@ resources.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -32,12 +33,24 @@ _MIN_ACTOR_CPUS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """Free resources: CPUs, GPUs, nodes, and the memory of the smallest node in bytes."""
+    """Free resources.
+
+    Attributes:
+        cpus: free CPUs.
+        gpus: free GPUs.
+        memory: memory of the smallest node in bytes.
+        node_cpus: free CPUs of each node of a cluster; empty for one machine.
+    """
 
     cpus: float
     gpus: int
     memory: int
-    nodes: int = 1
+    node_cpus: tuple[float, ...] = ()
+
+    @property
+    def nodes(self) -> tuple[float, ...]:
+        """The free CPUs of each node; an actor or a task needs all of its own on one node."""
+        return self.node_cpus or (self.cpus,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +165,27 @@ def _choose_layout(
             f"{available.gpus} free GPUs. Expected a free GPU. Set run.device=cpu.",
         )
     if available.gpus >= 1 and config.device != "cpu":
-        if available.cpus < 1:
+        if max(available.nodes) < 1:
             raise ConfigError(
                 "PLAN_UNSCHEDULABLE",
-                f"Ray has {available.cpus:g} free CPUs. Expected at least 1, for reading and "
+                f"{_has(available)}. Expected at least 1, for reading and "
                 "decoding. Wait for other work to end, or start Ray with more CPUs.",
             )
         return "gpu", "cuda", f"{available.gpus} free GPUs: CPUs decode and write, GPUs infer"
-    if available.cpus < _MIN_ACTOR_CPUS:
+    if max(available.nodes) < _MIN_ACTOR_CPUS:
         raise ConfigError(
             "PLAN_UNSCHEDULABLE",
-            f"Ray has {available.cpus:g} free CPUs. Expected at least {_MIN_ACTOR_CPUS}, for an "
+            f"{_has(available)}. Expected at least {_MIN_ACTOR_CPUS}, for an "
             "actor. Wait for other work to end, or start Ray with more CPUs.",
         )
-    return "cpu", "cpu", f"{_cpus(available.cpus)} free, no GPU: all steps inside the actors"
+    where = "" if len(available.nodes) == 1 else f" on {len(available.nodes)} nodes"
+    return "cpu", "cpu", f"{_cpus(available.cpus)} free{where}, no GPU: all steps inside the actors"
+
+
+def _has(available: Available) -> str:
+    if len(available.nodes) == 1:
+        return f"Ray has {available.cpus:g} free CPUs"
+    return f"Ray has {max(available.nodes):g} free CPUs on its freest node"
 
 
 def _batch_size(config: RunSection, info: ModelInfo, device: str) -> int:
@@ -215,23 +235,45 @@ def _actors(
                 f"{available.gpus} free GPUs of Ray. Set run.actors={available.gpus} or auto.",
             )
         return actors, 2, 0.0, 1.0, f"{actors} actors with one GPU each"
+    return _cpu_actors(config, info, available)
+
+
+def _cpu_actors(
+    config: RunSection, info: ModelInfo, available: Available
+) -> tuple[int, int, float, float, str]:
+    """Place actors on each node; all of them reserve as much as fits on the fullest one."""
     threads = _THREADS_PER_ACTOR if config.threads == "auto" else config.threads
-    # One CPU stays free, so that a server or a task can be scheduled beside the run.
-    share = available.cpus - 1 if available.cpus >= 2 else available.cpus / 2
-    each_bytes = _ACTOR_BYTES + 6 * info.parameters  # float32 weights, and room to load them
-    by_memory = max(1, int(available.memory * 0.6 / each_bytes)) * available.nodes
-    actors = wanted or max(1, min(int(available.cpus // threads), by_memory))
-    each = math.floor(min(share / actors, threads) * 100) / 100
-    if wanted is not None and each < _MIN_ACTOR_CPUS:
-        fit = max(1, int(share / _MIN_ACTOR_CPUS))
+    nodes = [cpus for cpus in available.nodes if cpus >= _MIN_ACTOR_CPUS]
+    # One CPU of a node stays free, so that a server or a task can be scheduled beside the run.
+    shares = [cpus - 1 if cpus >= 2 else cpus / 2 for cpus in nodes]
+    if config.actors == "auto":
+        each_bytes = _ACTOR_BYTES + 6 * info.parameters  # float32 weights, and room to load them
+        by_memory = max(1, int(available.memory * 0.6 / each_bytes))
+        placed = [max(1, min(int(cpus // threads), by_memory)) for cpus in nodes]
+    else:
+        placed = _spread(config.actors, shares)
+    actors = sum(placed)
+    room = min(share / count for share, count in zip(shares, placed, strict=True) if count)
+    each = math.floor(min(room, threads) * 100) / 100
+    if config.actors != "auto" and each < _MIN_ACTOR_CPUS:
+        fit = max(1, sum(int(share / _MIN_ACTOR_CPUS) for share in shares))
         raise ConfigError(
             "PLAN_UNSCHEDULABLE",
-            f"run.actors: {wanted} actors do not fit in the {available.cpus:g} free CPUs of Ray. "
+            f"run.actors: {actors} actors do not fit in the {available.cpus:g} free CPUs of Ray. "
             f"Expected at most {fit}. Set run.actors={fit} or auto.",
         )
     each = max(each, _MIN_ACTOR_CPUS / 2)
     text = f"{actors} actor{'s' if actors > 1 else ''} with {threads} threads"
     return actors, threads, each, 0.0, f"{text}, {_cpus(each)} reserved each"
+
+
+def _spread(actors: int, shares: Sequence[float]) -> list[int]:
+    """Return the number of actors per node, so that the smallest part of a share is largest."""
+    placed = [0] * len(shares)
+    for _ in range(actors):
+        node = max(range(len(shares)), key=lambda n: shares[n] / (placed[n] + 1))
+        placed[node] += 1
+    return placed
 
 
 def _cpus(count: float) -> str:

@@ -197,13 +197,11 @@ def _configure_data(config: RayConfig) -> None:
 
 def _available() -> Available:
     import ray
+    from ray._private.state import available_resources_per_node
 
-    free = ray.available_resources()  # type: ignore[no-untyped-call]
     nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
     memory = min((int(node["Resources"].get("memory", 0)) for node in nodes), default=0)
-    return Available(
-        cpus=float(free.get("CPU", 0.0)),
-        gpus=int(free.get("GPU", 0.0)),
-        memory=memory,
-        nodes=max(1, len(nodes)),
-    )
+    free = available_resources_per_node()  # type: ignore[no-untyped-call]
+    cpus = tuple(float(resources.get("CPU", 0.0)) for resources in free.values())
+    gpus = sum(int(resources.get("GPU", 0.0)) for resources in free.values())
+    return Available(cpus=sum(cpus), gpus=gpus, memory=memory, node_cpus=cpus)

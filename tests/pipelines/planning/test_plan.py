@@ -43,7 +43,10 @@ class PlanOptions(TypedDict, total=False):
 
 
 def plan(cpus: float = 8, gpus: int = 0, **options: Unpack[PlanOptions]) -> Plan:
-    """Plan 100,000 images on one node with 64 GiB, unless the options say otherwise."""
+    """Plan 100,000 images on one node with 64 GiB, unless the options say otherwise.
+
+    ``nodes``: number of nodes that share the CPUs equally.
+    """
     run = {key: value for key, value in options.items() if key in RunSection.model_fields}
     request = PlanRequest(
         RunSection.model_validate(run),
@@ -53,7 +56,7 @@ def plan(cpus: float = 8, gpus: int = 0, **options: Unpack[PlanOptions]) -> Plan
         has_cuda=options.get("cuda", False),
     )
     memory, nodes = options.get("memory", 64 * GIB), options.get("nodes", 1)
-    return make_plan(request, Available(cpus, gpus, memory, nodes))
+    return make_plan(request, Available(cpus, gpus, memory, (cpus / nodes,) * nodes))
 
 
 def rejected(**arguments: Any) -> str:
@@ -87,6 +90,49 @@ def test_memory_bounds_the_actors() -> None:
     assert plan(64, memory=4 * GIB).actors == 3
     assert plan(64, memory=4 * GIB, nodes=4).actors == 12
     assert plan(64, memory=0).actors == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "actors", "each"),
+    [
+        ((1, 1), 2, 0.5),
+        ((2, 2), 2, 1.0),
+        ((1, 1, 1, 1), 4, 0.5),
+        ((16, 16), 16, 1.87),
+        ((0, 4), 2, 1.5),  # a head node without CPUs
+        ((1, 4), 3, 0.5),
+        ((0.1, 0.1, 0.5), 1, 0.25),
+    ],
+)
+def test_each_node_has_its_actors_and_its_reserve(
+    nodes: tuple[float, ...], actors: int, each: float
+) -> None:
+    """An actor runs on one node, so CPUs of two nodes do not add up to one actor."""
+    request = PlanRequest(RunSection(), info(), 100_000)
+    chosen = make_plan(request, Available(sum(nodes), 0, 64 * GIB, nodes))
+    assert (chosen.actors, chosen.actor_cpus) == (actors, each)
+    assert sum(int(cpus // each) for cpus in nodes) >= actors
+
+
+@pytest.mark.parametrize(
+    ("nodes", "actors", "each"), [((2, 2), 4, 0.5), ((2, 2), 3, 0.5), ((1, 8), 4, 1.75)]
+)
+def test_configured_actors_are_spread_over_the_nodes(
+    nodes: tuple[float, ...], actors: int, each: float
+) -> None:
+    request = PlanRequest(RunSection(actors=actors), info(), 100_000)
+    chosen = make_plan(request, Available(sum(nodes), 0, 64 * GIB, nodes))
+    assert (chosen.actors, chosen.actor_cpus) == (actors, each)
+
+
+def test_free_cpus_of_several_nodes_are_no_room_for_one_actor() -> None:
+    assert rejected(cpus=0.8, nodes=4).startswith(
+        "Ray has 0.2 free CPUs on its freest node. Expected at least 0.25, for an actor."
+    )
+    assert rejected(cpus=2, gpus=1, nodes=4).startswith(
+        "Ray has 0.5 free CPUs on its freest node. Expected at least 1, for reading"
+    )
+    assert plan(2, nodes=2).reasons[0].startswith("2 CPUs free on 2 nodes, no GPU")
 
 
 @pytest.mark.parametrize(
