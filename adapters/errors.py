@@ -1,11 +1,13 @@
 """Errors shared by every package: of the run, of the input, of one image.
 
-This module imports nothing, so that every layer can raise them.
+This module imports nothing heavy, so that every layer can raise them.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+from snellen.adapters.passwords import hide_passwords
 
 
 class ErrorStage(StrEnum):
@@ -46,12 +48,14 @@ class SnellenError(Exception):
     """Error that a user can act on: a message, a code and an exit code.
 
     ``exit_code`` is what the command line returns: 2 for bad usage, configuration or input
-    (nothing was started), 1 for a run that was started and failed.
+    (nothing was started), 1 for a run that was started and failed. Passwords of URLs are hidden
+    in the message.
     """
 
     exit_code = 2
 
     def __init__(self, code: str, message: str) -> None:
+        message = hide_passwords(message)
         super().__init__(message)
         self.code = code
         self.message = message

@@ -9,6 +9,7 @@ from typing import Any
 from snellen.analysis.reader import failures_of, open_results, unit_files
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.paging import InstancePage
+from snellen.pipelines.config.stored import shown_config
 from snellen.store.kinds import TEST_RUN
 from snellen.store.parquet.results import Page
 from snellen.store.sql.database import Database
@@ -62,9 +63,9 @@ def run_document(run: RunView, db: Database | None = None) -> dict[str, Any]:
             "class_names",
             "class_map",
             "resolved",
-            "config",
         ):
             document[key] = getattr(run, key)
+        document["config"] = shown_config(run.config or {}) or None
     return document
 
 
@@ -102,8 +103,9 @@ def inference_document(job: InferenceJobView, db: Database | None = None) -> dic
     if db is not None:
         document["files"] = [str(path) for path in unit_files(db, job)]
         document["failures"] = [asdict(reason) for reason in failures_of(db, job)]
-        for key in ("class_names", "resolved", "config"):
+        for key in ("class_names", "resolved"):
             document[key] = getattr(job, key)
+        document["config"] = shown_config(job.config or {}) or None
         if document["files"] and (job.total_images or 0) <= RESULTS_SHOWN:
             results = open_results(db, job)
             document["results"] = results.page(results.lazy(), limit=RESULTS_SHOWN).rows

@@ -8,6 +8,7 @@ from typing import Any
 from snellen.adapters.errors import InputError
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.pipelines.config.loader import apply_overrides, build_config
+from snellen.pipelines.config.stored import stored_config
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.finish import sql_rows
@@ -48,7 +49,7 @@ def rescore_run(
     check_metric_settings(config.metrics, measured_of(owner))
     check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
     columns = measure_run(owner, results, config, reporter)
-    new_id = create_test_run(db, **_copied(owner, config.model_dump(mode="json"), run))
+    new_id = create_test_run(db, **_copied(owner, stored_config(config), run))
     lease = acquire(db, TEST_RUN, new_id)
     try:
         matched = open_results(db, get_test_run(db, new_id))

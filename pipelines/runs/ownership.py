@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from snellen.adapters.errors import RunCancelled, RunError, RunInterrupted, SnellenError
+from snellen.adapters.passwords import hide_passwords
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.store.leases import HEARTBEAT_SECONDS, Beat, Lease, acquire, heartbeat, lost, release
 from snellen.store.ledger import committed_units
@@ -166,7 +167,7 @@ def owned_run(context: RunContext, run: AnyRun) -> Iterator[OwnedRun]:
             owned.release(**_as_before(run, damaged=owned.damaged))
         raise
     except BaseException as error:
-        owned.release("failed", error_message=f"{type(error).__name__}: {error}")
+        owned.release("failed", error_message=hide_passwords(f"{type(error).__name__}: {error}"))
         raise
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.config.stored import stored_config
 from snellen.pipelines.models.load import wrap_adapter
 from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.pipelines.models.training_jobs import (
@@ -51,7 +52,7 @@ def submit(context: RunContext) -> int:
         task_type=known.task_type,
         class_names=known.job.class_names,
         status="pending",
-        config=config.model_dump(mode="json"),
+        config=stored_config(config),
         total_images=0,
         snellen_version=snellen_version(),
         **columns,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.finite import finite_or_none
+from snellen.adapters.passwords import hide_passwords
 
 _PIPED_WIDTH = 400
 """Characters per line where nobody reads on a screen: tables take what they need of it."""
@@ -57,6 +58,7 @@ def show(document: Any, tables: Callable[[], Iterable[RenderableType]], *, as_js
 
 def print_error(code: str, message: str, *, as_json: bool) -> None:
     """Print an error: a JSON document on stdout with ``--json``, else a paragraph on stderr."""
+    message = hide_passwords(message)
     if as_json:
         print_json({"error": {"code": code, "message": message}})
         return

@@ -27,6 +27,7 @@ from tenacity import (
 )
 
 from snellen.adapters.errors import InputError, RunError
+from snellen.adapters.passwords import hide_passwords
 from snellen.store.sql import failures
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.failures import ConnectionDropped, explained
@@ -96,7 +97,7 @@ class Database:
         return self._engine.dialect.name
 
     def __str__(self) -> str:
-        return self._engine.url.render_as_string()
+        return hide_passwords(self.url)
 
     def __repr__(self) -> str:
         return f"Database({str(self)!r})"

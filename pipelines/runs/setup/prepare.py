@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.config.stored import stored_config
 from snellen.pipelines.data.image_reader import ImageAccess
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
@@ -96,7 +97,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path, stack: ExitStack)
             "max_detections": model.info.max_detections,
             "keypoints": model.info.keypoints,
         },
-        config=config.model_dump(mode="json"),
+        config=stored_config(config),
         fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),
     )
     _drop_damaged(owned, folder)

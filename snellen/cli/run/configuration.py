@@ -14,6 +14,7 @@ from snellen.adapters.errors import InputError
 from snellen.cli.run.words import Named, sort_words
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_as, merged
+from snellen.pipelines.config.stored import shown_config
 from snellen.pipelines.progress import Reporter
 from snellen.store.atomic_file import write_atomically
 
@@ -35,11 +36,13 @@ class Written:
     def shown(self, reporter: Reporter, save_as: str | None) -> EvaluateConfig:
         """Show the YAML that arguments amount to, write it to a file, and return the whole.
 
+        Neither has the password of the database.
+
         Raises:
             InputError: OUTPUT_TAKEN, the file exists.
             RunError: it cannot be written.
         """
-        text = yaml.safe_dump(dict(self.data), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(shown_config(self.data), sort_keys=False, allow_unicode=True)
         if save_as is not None:
             _save(text, Path(save_as))
             reporter.note(f"Configuration written to {save_as}")
