@@ -42,6 +42,22 @@ CHECKPOINT_FOLDERS = ("checkpoints", "weights")
 """Folders of a run directory that may hold checkpoints, besides the directory itself."""
 
 
+_MARKS = ("args.yaml", "config.json", "summary.csv", "results.csv", *CHECKPOINT_FOLDERS)
+
+
+def names_run_directory(text: str) -> bool:
+    """Return True for the path of a folder that may be a run directory.
+
+    A word without a slash may also be the name of a job: beside a folder of that name it is a path
+    only if the folder has the files of a run.
+    """
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        return False
+    looks_like_one = any((path / name).exists() for name in _MARKS) or any(path.glob("*.pth.tar"))
+    return "/" in text or looks_like_one
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointEntry:
     """One checkpoint of a run.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from snellen.adapters.checkpoints.layouts import names_run_directory
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import closest
 from snellen.pipelines.config.evaluate import EvaluateConfig
@@ -235,6 +236,7 @@ _PATHS = {
 }
 _ALWAYS = {("dataset", "path"), ("output", "dir")}
 """Keys that are always paths. The others may be names, so they are paths only if they exist."""
+_JOB = ("model", "job")
 _WORDS = {"auto", "best", "last", "imagenet", "dataset"}
 
 
@@ -249,10 +251,15 @@ def with_absolute_paths(config: Kind) -> Kind:
         changed = {
             key: _absolute(getattr(section, key), always=(name, key) in _ALWAYS)
             for key in keys
-            if key in type(section).model_fields
+            if key in type(section).model_fields and not _is_job_name(name, key, section)
         }
         sections[name] = section.model_copy(update=changed)
     return config.model_copy(update=sections)
+
+
+def _is_job_name(name: str, key: str, section: BaseModel) -> bool:
+    value = getattr(section, key)
+    return (name, key) == _JOB and isinstance(value, str) and not names_run_directory(value)
 
 
 def with_absolute_dataset(section: Kind) -> Kind:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from snellen.adapters.checkpoints.hub_folder import weights_of
-from snellen.adapters.checkpoints.layouts import list_checkpoints, resolve_checkpoint
+from snellen.adapters.checkpoints.layouts import (
+    list_checkpoints,
+    names_run_directory,
+    resolve_checkpoint,
+)
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory, read_run_directory
 from snellen.adapters.errors import InputError
@@ -245,7 +249,7 @@ def find_job(db: Database, reference: str | int, *, register: bool = True) -> Jo
     """
     if isinstance(reference, str):
         check_not_remote(reference, "model.job")
-        if Path(reference).expanduser().is_dir():
+        if names_run_directory(reference):
             found = register_directory if register else job_of_directory
             return found(db, reference)
     return get_training_job(db, reference)

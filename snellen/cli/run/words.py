@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snellen.adapters.checkpoints.layouts import names_run_directory
 from snellen.adapters.errors import ConfigError
 
 _OVERRIDE = re.compile(r"[A-Za-z_]+(\.[A-Za-z_]+)*=")
@@ -115,12 +116,12 @@ def _yaml_keys(path: Path) -> set[str] | None:
 def _model_of(word: str, others: Sequence[str], named: Named) -> Named:
     """Return the model that the first argument names: a file, a folder or a job."""
     path = Path(word).expanduser()
-    checkpoint = path.suffix.lower() in _CHECKPOINTS or (path / "args.yaml").is_file()
+    checkpoint = path.suffix.lower() in _CHECKPOINTS or names_run_directory(word)
     if path.is_file() and not checkpoint:
         raise _wrong(f"'{word}' looks like {_described(path)}.", word)
     if path.is_dir() and not checkpoint and not (others or named.dataset):
         raise _wrong(f"'{word}' is a folder, as of a dataset.", word)
-    if path.exists() or path.suffix.lower() in _CHECKPOINTS:
+    if path.is_file() or checkpoint:
         return Named(checkpoint=word)
     if others or named.dataset:
         return Named(job=word)

@@ -21,7 +21,7 @@ def test_paths_that_exist_are_made_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "weights").mkdir(parents=True)
     (tmp_path / "model.pth").touch()
     found = absolute(
         model={"job": "job", "checkpoint": "model.pth"},
@@ -33,6 +33,15 @@ def test_paths_that_exist_are_made_absolute(
     assert found["dataset"]["path"] == str(tmp_path / "shards" / "*.tar")
     assert found["dataset"]["annotations"] == "elsewhere.json"
     assert found["output"]["dir"] == str(tmp_path / "out")
+
+
+def test_a_job_beside_a_folder_of_its_name_is_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes" / "images").mkdir(parents=True)
+    assert absolute(model={"job": "shapes"})["model"]["job"] == "shapes"
+    assert absolute(model={"job": "./shapes"})["model"]["job"] == str(tmp_path / "shapes")
 
 
 def test_names_words_and_addresses_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
