@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class Reporter:
-    """Receiver of the progress of a run; this one is silent."""
+    """Receiver of the progress of a run; this one is silent.
+
+    Attributes:
+        debug: what libraries print is shown, too.
+    """
+
+    debug: bool = False
 
     def status(self, text: str) -> None:
         """Show the current step, such as "Loading checkpoint"."""

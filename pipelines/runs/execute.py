@@ -15,7 +15,11 @@ from snellen.pipelines.execution.retry_failed import units_to_retry
 from snellen.pipelines.execution.worker.spec import Retry
 from snellen.pipelines.execution.worker.unit_worker import UnitWorker
 from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, register_checkpoint
-from snellen.pipelines.planning.fingerprint import Fingerprint, reject_changes
+from snellen.pipelines.planning.fingerprint import (
+    Fingerprint,
+    reject_changes,
+    reject_setting_changes,
+)
 from snellen.pipelines.planning.units import make_units
 from snellen.pipelines.runs.commit_loop import CommitLoop
 from snellen.pipelines.runs.finish import finish_run, results_folder
@@ -79,11 +83,14 @@ def resume(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()
         retry: error codes of failed images that are scored again.
 
     Raises:
-        InputError: RUN_BUSY; RESUME_CHANGED with every difference; MANIFEST_CHANGED.
+        InputError: RUN_BUSY; RESUME_CHANGED with every difference, of a completed run, too;
+            MANIFEST_CHANGED.
         RunError: it failed again; it can be resumed.
         RunInterrupted: Ctrl-C, or a cancel request; it can be resumed.
     """
     if run.status == "completed":
+        before = build_as(context.kind.config, run.config)
+        reject_setting_changes(before, context.config, f"{context.kind.words.noun} {run.id}")
         folder = results_folder(run)
         records = committed_units(context.db, context.kind.name, run.id)
         intact = not verify_units(folder, records)
@@ -93,6 +100,11 @@ def resume(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()
                 f"{context.kind.words.noun} {run.id} is completed already; its files are intact"
                 + words
             )
+            if getattr(before, "metrics", None) != getattr(context.config, "metrics", None):
+                context.reporter.note(
+                    "its metrics keep their settings. To change them: "
+                    f"snellen rescore {run.id} metrics.KEY=VALUE"
+                )
             return run
     return _execute(context, run, retry)
 
@@ -196,4 +208,4 @@ def _engine(owned: OwnedRun, prepared: Prepared) -> Engine:
     from snellen.pipelines.execution.ray.engine import RayEngine
 
     owned.context.reporter.status("Starting the workers, which load the checkpoint")
-    return RayEngine(spec, plan)
+    return RayEngine(spec, plan, owned.context.reporter)

@@ -38,6 +38,7 @@ def make_reporter(*, debug: bool, doing: str = "Evaluating") -> Iterator[Reporte
         console = Console(file=stream, highlight=False)
         bar = console.is_terminal
         reporter = TerminalReporter(console, doing) if bar else PlainReporter(console)
+        reporter.debug = debug
         try:
             yield reporter
         finally:

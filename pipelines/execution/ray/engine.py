@@ -15,10 +15,12 @@ from typing import Any
 from snellen.adapters.errors import RunError
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.ray.isolation import IsolatedScorer
+from snellen.pipelines.execution.ray.lost_workers import LostWorkers
 from snellen.pipelines.execution.ray.stages import CpuWorker, GpuWorker, PrepareStage, WriteStage
 from snellen.pipelines.execution.worker.spec import ScoringSpec, UnitOutcome
 from snellen.pipelines.planning.plan import Plan
 from snellen.pipelines.planning.units import Unit
+from snellen.pipelines.progress import Reporter
 
 _DATA_THREAD = "iter_threaded"
 """Ray Data's thread that fetches results; it checks every 0.1 s if its iterator is closed."""
@@ -29,8 +31,9 @@ _RETRIES = {"max_restarts": -1, "max_task_retries": 1}
 class RayEngine(Engine):
     """Scores units on the Ray that this process is connected to."""
 
-    def __init__(self, spec: ScoringSpec, plan: Plan) -> None:
+    def __init__(self, spec: ScoringSpec, plan: Plan, reporter: Reporter | None = None) -> None:
         super().__init__(spec, plan)
+        self._lost = LostWorkers(reporter or Reporter())
         self._isolated: IsolatedScorer | None = None
         self._batches: Any = None
 
@@ -44,12 +47,15 @@ class RayEngine(Engine):
             return
         dataset = self._dataset(units)
         try:
-            self._batches = iter(
-                dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)
-            )
-            for batch in self._batches:
-                for packed in batch["outcome"]:
-                    yield pickle.loads(packed)
+            with self._lost.watch():
+                self._batches = iter(
+                    dataset.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0)
+                )
+                for batch in self._batches:
+                    self._lost.tell()
+                    for packed in batch["outcome"]:
+                        yield pickle.loads(packed)
+                self._lost.tell()
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except Exception as error:
