@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -91,11 +91,7 @@ def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: 
         InputError: RESUME_CHANGED, listing every difference.
     """
     stored = before.stored
-    changes = _differences(hashed_settings(before.config), hashed_settings(after))
-    for key in ("unit_rows", "batch_size"):
-        old, new = getattr(before.config.run, key), getattr(after.run, key)
-        if old != new:
-            changes.append(f"run.{key}: {old!r} -> {new!r}")
+    changes = _setting_changes(before.config, after)
     if stored.get("checkpoint_sha256") != info.checkpoint_sha256:
         changes.append(
             f"checkpoint {info.checkpoint_path}: sha256 {str(stored.get('checkpoint_sha256'))[:12]}"
@@ -108,6 +104,24 @@ def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: 
         {f"version of {k}": v for k, v in dict(stored.get("versions") or {}).items()},
         {f"version of {k}": v for k, v in now.items()},
     )
+    _reject(changes, run)
+
+
+def reject_setting_changes(before: AnyConfig, after: AnyConfig, run: str) -> None:
+    """Reject a resume with other settings that the results depend on; needs no checkpoint.
+
+    Args:
+        before: the configuration of the run.
+        after: the one to resume with.
+        run: name of the run, for the message.
+
+    Raises:
+        InputError: RESUME_CHANGED, listing every difference.
+    """
+    _reject(_setting_changes(before, after), run)
+
+
+def _reject(changes: Sequence[str], run: str) -> None:
     if changes:
         raise InputError(
             "RESUME_CHANGED",
@@ -115,6 +129,15 @@ def reject_changes(before: Fingerprint, after: AnyConfig, info: ModelInfo, run: 
             + "; ".join(changes)
             + ". Fix: undo the change, or start a new run.",
         )
+
+
+def _setting_changes(before: AnyConfig, after: AnyConfig) -> list[str]:
+    changes = _differences(hashed_settings(before), hashed_settings(after))
+    for key in ("unit_rows", "batch_size"):
+        old, new = getattr(before.run, key), getattr(after.run, key)
+        if old != new:
+            changes.append(f"run.{key}: {old!r} -> {new!r}")
+    return changes
 
 
 def _prepared(preprocessing: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,42 @@ def test_a_resume_with_other_settings_is_refused(place: Place) -> None:
     assert len(run.details["reliability"]) == 5
 
 
+@pytest.mark.parametrize(
+    ("word", "change"),
+    [
+        ("dataset.limit=4", "dataset.limit: None -> 4."),
+        ("run.batch_size=2", "run.batch_size: 3 -> 2."),
+        ("preprocess.img_size=96", "preprocess.img_size: None -> 96."),
+        ("model.options.num_classes=4", "model.options"),
+    ],
+)
+def test_a_completed_run_names_the_changed_settings(place: Place, word: str, change: str) -> None:
+    place.run()
+    before = tree(place.output)
+    with pytest.raises(InputError) as caught:
+        place.resume(word)
+    assert (caught.value.code, caught.value.exit_code) == ("RESUME_CHANGED", 2)
+    assert change in caught.value.message
+    assert get_test_run(place.db, 1).status == "completed"
+    assert tree(place.output) == before
+    assert place.resume("run.threads=2", "output.sql_rows_limit=3").status == "completed"
+
+
+def test_a_completed_run_keeps_the_settings_of_its_metrics(place: Place) -> None:
+    run = place.run()
+    notes: list[str] = []
+
+    class Told(Reporter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    again = TestRunner(database=place.url, reporter=Told()).resume(1, ["metrics.ece_bins=5"])
+    assert again == run
+    assert notes[1:] == [
+        "its metrics keep their settings. To change them: snellen rescore 1 metrics.KEY=VALUE"
+    ]
+
+
 def test_images_changed_before_a_resume_are_failed_rows(place: Place) -> None:
     with pytest.raises(RunInterrupted):
         place.run(Stopping(1), run={"engine": "inline", "threads": 1, "unit_rows": 4})
