@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import compress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import OutputConfig
@@ -26,6 +29,8 @@ from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import complete_run
 from snellen.store.views import AnyRun
 
+_PREDICTED = ("predicted_boxes", "predicted_masks", "predicted_keypoints")
+"""Columns with one entry per predicted object."""
 _COUNTS = ("scored_images", "failed_images", "total_images")
 
 
@@ -76,11 +81,20 @@ def results_folder(run: AnyRun) -> Path:
 
 
 def sql_rows(results: Results, run: AnyRun, output: OutputConfig) -> Iterator[dict[str, Any]]:
-    """Yield the rows for the per-image SQL table; none for a run above the limit."""
+    """Yield the rows for the per-image SQL table; none for a run above the limit.
+
+    Their predicted objects reach down to `Results.box_confidence`: of a test run down to the
+    operating point, as the many less confident ones serve average precision alone.
+    """
     if (run.total_images or 0) > output.sql_rows_limit:
         return
+    least = np.float32(results.box_confidence)  # as result files store it
     for table in results.iter_units():
-        yield from table.to_pylist()
+        for row in table.to_pylist():
+            boxes = row["predicted_boxes"] or ()
+            kept = [box["confidence"] >= least for box in boxes]
+            parallel = {name: list(compress(row[name], kept)) for name in _PREDICTED if row[name]}
+            yield row | parallel
 
 
 def check_complete(records: list[UnitRecord], total: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 import snellen
 from snellen.analysis.drawing import draw_image
@@ -17,9 +17,10 @@ from snellen.pipelines.runs.reading.operating import MATCH_COLUMNS, operating_po
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.pipelines.visualization.matches import FALSE_POSITIVE, MISSED, TRUE_POSITIVE
 from snellen.store.parquet.results import Results
+from snellen.store.sql.models import TestImageResult
 from snellen.store.views import RunView
 from tests.analysis.conftest import detected
-from tests.analysis.detected import CORRECT, COUNTS, Detected
+from tests.analysis.detected import CORRECT, COUNTS, OBJECTS, Detected
 
 __all__ = ["detected"]
 
@@ -96,6 +97,24 @@ def test_drawings_have_the_matches_of_the_run(detected: Detected) -> None:
     assert first == {TRUE_POSITIVE}
     rescored = colours(draw_image(detected.db, detected.at(0.5), 0)) & known
     assert rescored == {TRUE_POSITIVE, MISSED}
+
+
+@pytest.mark.parametrize(("confidence", "kept"), [(0.25, 2), (0.5, 1), (0.05, 3)])
+def test_sql_rows_hold_predictions_down_to_the_operating_point(
+    detected: Detected, confidence: float, kept: int
+) -> None:
+    run = run_at(detected, confidence)
+    with detected.db.session() as session:
+        query = select(TestImageResult).where(TestImageResult.test_run_id == run.id)
+        rows = session.execute(query.order_by(TestImageResult.image_index)).scalars().all()
+        boxes = [row.predicted_boxes or [] for row in rows]
+        truth = [row.true_boxes or [] for row in rows]
+    assert [len(one) for one in boxes] == [kept] * 4
+    assert all(box["confidence"] >= np.float32(confidence) for one in boxes for box in one)
+    true = [[(box["class_id"], box["x1"], box["y1"]) for box in one] for one in truth]
+    assert true == [[tuple(one) for one in of_image] for of_image in OBJECTS]
+    stored = open_results(detected.db, run).frame()["predicted_boxes"]
+    assert stored.list.len().to_list() == [3] * 4
 
 
 def correct_in_sql(detected: Detected, run: RunView) -> list[bool]:
