@@ -82,8 +82,7 @@ class SlicedMetrics:
         self._names = class_names
         self.by, self.edges = by, None if edges is None else list(edges)
         self._name_of = _namer(by, edges)
-        own = BINS[by][2] if by in BINS else (by,)
-        self.columns = tuple(dict.fromkeys((*self._metrics.columns, "status", *own)))
+        self.columns = tuple(dict.fromkeys((*self._metrics.columns, "status", *slice_columns(by))))
         self._states: dict[str, Accumulator[Any]] = {}
         self._total: dict[str, int] = defaultdict(int)
         self._failed: dict[str, int] = defaultdict(int)
@@ -124,6 +123,22 @@ class SlicedMetrics:
     def _place(self, name: str) -> tuple[bool, int, str]:
         order = self._name_of.order
         return name == NONE, order.index(name) if name in order else 0, name
+
+
+def slice_columns(by: str) -> tuple[str, ...]:
+    """Return the columns of a result row that `slice_names` reads."""
+    return BINS[by][2] if by in BINS else (by,)
+
+
+def slice_names(table: pa.Table, by: str) -> list[str]:
+    """Return the slice of each row.
+
+    Args:
+        table: with the columns `slice_columns`.
+        by: a column of the rows, or one of `BINS`.
+    """
+    name_of = _namer(by, None)
+    return [name_of(value) for value in _values(table, by)]
 
 
 class _Namer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ class CompareSettings:
         tolerance: loss of a metric that is accepted, at least 0.
         group: metadata column whose images are dependent (``meta_patient``).
         seed: of the draws.
+        slices: slices whose primary metric is compared: columns, or image_size, object_size and
+            object_count.
         output: folder for the lists of images and objects that change; None writes none.
     """
 
     tolerance: float = 0.0
     group: str | None = None
     seed: int = 0
+    slices: tuple[str, ...] = ()
     output: Path | None = None
 
 
@@ -48,7 +51,8 @@ def compare_runs(
 
     Raises:
         InputError: COMPARE_RUNS, fewer than two runs; RUN_NOT_COMPLETED; COMPARE_TASK;
-            COMPARE_NOTHING, no common images; COMPARE_GROUP; COMPARE_TOLERANCE; OUTPUT_TAKEN.
+            COMPARE_NOTHING, no common images; COMPARE_GROUP; COMPARE_SLICE; COMPARE_TOLERANCE;
+            OUTPUT_TAKEN.
     """
     settings = settings or CompareSettings()
     if len(runs) < 2:
@@ -71,6 +75,7 @@ def _compare(
     read = task_of(pair.a.run.task_type).compare(pair, blocks)
     metrics = judged(read.metric_rows(settings.seed), judgement, need_q=False)
     classes = judged(read.class_rows(), judgement, need_q=True)
+    slices = judged(list(_slice_rows(pair, settings)), judgement, need_q=True)
     flips = find_flips(pair)
     written = None if settings.output is None else _write(flips, settings.output, runs)
     counts = flips.counts()
@@ -83,11 +88,32 @@ def _compare(
         "primary": metrics[0].to_json(),
         "metrics": [row.to_json() for row in metrics],
         "classes": [row.to_json() for row in classes],
+        "slices": [row.to_json() for row in slices],
         "images": _listed(counts["images"], written, "images"),
         "objects": _listed(counts["objects"], written, "objects"),
         "group": settings.group,
         "method": _method(pair, metrics[0], blocks.groups),
     }
+
+
+def _slice_rows(pair: Pair, settings: CompareSettings) -> Iterator[Row]:
+    """Yield the primary metric of each slice, with the interval of its own images."""
+    for by in settings.slices:
+        names = pair.slices(by)
+        for value in sorted(set(names)):
+            part = pair.where([name == value for name in names])
+            yield replace(primary_row(part, settings.seed), slice_name=(by, value))
+
+
+def primary_row(pair: Pair, seed: int = 0) -> Row:
+    """Return the row of the primary metric of a pair."""
+    return rows_of(pair, seed)[0]
+
+
+def rows_of(pair: Pair, seed: int = 0) -> list[Row]:
+    """Return the rows of the metrics of a pair, without verdicts."""
+    blocks = blocks_of(pair.images["group"].to_list())
+    return task_of(pair.a.run.task_type).compare(pair, blocks).metric_rows(seed)
 
 
 def _described(run: RunView) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from snellen.adapters.errors import InputError
 from snellen.analysis.reader import completed_owner, open_results
+from snellen.metrics.slices import BINS, slice_columns, slice_names
 from snellen.store.parquet.results import Results
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
@@ -57,6 +58,31 @@ class Pair:
     def sides(self) -> tuple[Side, Side]:
         """Both runs."""
         return self.a, self.b
+
+    def where(self, chosen: Sequence[bool]) -> Pair:
+        """Return the pair on some of its images."""
+        return replace(self, images=self.images.filter(pl.Series(chosen, dtype=pl.Boolean)))
+
+    def slices(self, by: str) -> list[str]:
+        """Return the slice of each image, read from the rows of A.
+
+        Raises:
+            InputError: COMPARE_SLICE, no such column.
+        """
+        columns = slice_columns(by)
+        known = self.a.results.lazy().collect_schema().names()
+        if any(name not in known for name in columns):
+            raise InputError(
+                "COMPARE_SLICE",
+                f"the results have no column '{by}'. Expected one of {', '.join(BINS)}"
+                + "".join(f", {name}" for name in known if name.startswith("meta_"))
+                + ".",
+            )
+        names: dict[int, str] = {}
+        for table in self.a.results.iter_units(["image_index", *columns]):
+            indices = table["image_index"].to_pylist()
+            names.update(zip(indices, slice_names(table, by), strict=True))
+        return [names[index] for index in self.images["index_a"].to_list()]
 
     @property
     def one_sided(self) -> bool:

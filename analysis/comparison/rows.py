@@ -19,6 +19,7 @@ class Row:
         a, b: its values; None where it is not defined.
         difference: B - A with interval and test; None where either value is.
         class_name: of a class's row.
+        slice_name: ``by`` and ``value`` of a slice's row.
         lower_is_better: a smaller value is better, as for a loss.
         q: p corrected for the rows of the family.
         verdict: the verdict about B.
@@ -30,6 +31,7 @@ class Row:
     b: float | None
     difference: Difference | None
     class_name: str | None = None
+    slice_name: tuple[str, str] | None = None
     lower_is_better: bool = False
     q: float | None = None
     verdict: Verdict = Verdict.NOT_SETTLED
@@ -38,7 +40,11 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Return the row of the document."""
         found = self.difference
-        named = {} if self.class_name is None else {"class": self.class_name}
+        named: dict[str, Any] = {}
+        if self.class_name is not None:
+            named["class"] = self.class_name
+        if self.slice_name is not None:
+            named["slice"] = dict(zip(("by", "value"), self.slice_name, strict=True))
         return {
             "key": self.key,
             **named,

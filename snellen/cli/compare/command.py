@@ -14,9 +14,7 @@ from snellen.cli.output import show, stderr_console
 def compare_command(
     runs: Annotated[
         list[str],
-        typer.Argument(
-            metavar="A B [C]...", help="Ids, tags or names of runs; A is the base."
-        ),
+        typer.Argument(metavar="A B [C]...", help="Ids, tags or names of runs; A is the base."),
     ],
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Accepted loss of a metric, such as 0.01.")
@@ -25,6 +23,14 @@ def compare_command(
         str | None,
         typer.Option(
             metavar="COLUMN", help="Metadata column of dependent images, such as meta_patient."
+        ),
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="BY",
+            help="Also compare slices: image_size, object_size, object_count or a column.",
         ),
     ] = None,
     output: Annotated[
@@ -52,7 +58,9 @@ def compare_command(
     db = open_database(database)
     try:
         found = [get_test_run(db, reference) for reference in runs]
-        settings = CompareSettings(tolerance=tolerance, group=group, output=output)
+        settings = CompareSettings(
+            tolerance=tolerance, group=group, slices=tuple(slices or ()), output=output
+        )
         document = compare_runs(db, found, settings)
     finally:
         db.close()

@@ -41,6 +41,8 @@ def comparison_tables(found: dict[str, Any], *, classes: bool) -> Iterator[Rende
     if rows:
         title = "classes" if classes else "classes that changed"
         yield _rows(rows, title, first="class")
+    if found["slices"]:
+        yield _rows(found["slices"], f"slices ({found['primary']['key']})", first="slice")
     yield from _counts(found)
 
 
@@ -80,7 +82,7 @@ def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
     for row in rows:
         bounds = row["interval"]
         table.add_row(
-            escape(row[first]),
+            escape(_name(row, first)),
             number(row["a"]),
             number(row["b"]),
             "-" if row["difference"] is None else f"{row['difference']:+.4f}",
@@ -89,6 +91,12 @@ def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
             row["verdict"].replace("_", " ") if bounds is not None else "-",
         )
     return table
+
+
+def _name(row: dict[str, Any], first: str) -> str:
+    if first == "slice":
+        return f"{row['slice']['by']}: {row['slice']['value']}"
+    return str(row[first])
 
 
 def _counts(found: dict[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ def test_the_document_has_the_agreed_keys(compared: Cli) -> None:
     found = compared.json("compare", "first", "second")
     assert set(found) == {
         "a", "b", "common_images", "left_out", "verdict", "primary", "metrics", "classes",
-        "images", "objects", "group", "method",
+        "slices", "images", "objects", "group", "method",
     }  # fmt: skip
     assert set(found["primary"]) == {
         "key", "a", "b", "difference", "interval", "p", "q", "verdict", "images_needed",
@@ -39,6 +39,17 @@ def test_the_tables_lead_with_the_verdict(compared: Cli) -> None:
     assert "more images would settle it" in out
     assert "12 common images; McNemar, Tango's interval" in out
     assert "Images: " in out
+
+
+def test_slices_are_compared(compared: Cli) -> None:
+    found = compared.json("compare", "1", "2", "--slice", "image_size")
+    (row,) = found["slices"]
+    assert row["slice"] == {"by": "image_size", "value": "small"}
+    assert row["difference"] == found["primary"]["difference"]
+    _, out, _ = compared("compare", "1", "2", "--slice", "image_size")
+    assert "image_size: small" in out
+    error = compared.json("compare", "1", "2", "--slice", "meta_x", code=2)["error"]
+    assert error["code"] == "COMPARE_SLICE"
 
 
 def test_changes_are_written_to_files(compared: Cli) -> None:
