@@ -21,6 +21,9 @@ from snellen.store.runs import complete_run, create_test_run, get_test_run
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
+_OTHER_KEYS = ("name", "run.seed", "output.sql_rows_limit")
+"""Keys besides the section ``metrics`` that a rescore may change."""
+
 
 def rescore_run(
     db: Database, run: RunView, overrides: Sequence[str], reporter: Reporter
@@ -30,19 +33,19 @@ def rescore_run(
     The result is a new run row that reads the same files; no file changes.
 
     Raises:
-        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for keys other than ``metrics.*``,
-            ``name`` and ``output.sql_rows_limit``.
+        InputError: RUN_NOT_COMPLETED, or RESCORE_SETTING for keys other than ``metrics.*`` and
+            those of `_OTHER_KEYS`.
         ConfigError: settings that do not fit the stored results, see `check_metric_settings`, or
             ``metrics.slices`` names columns that the result rows do not have.
     """
     owner = completed_owner(db, run)
     for word in overrides:
         key = word.partition("=")[0].strip()
-        if not key.startswith("metrics.") and key not in {"name", "output.sql_rows_limit"}:
+        if not key.startswith("metrics.") and key not in _OTHER_KEYS:
             raise InputError(
                 "RESCORE_SETTING",
-                f"'{key}' does not apply to stored predictions. Expected metrics.*, name or "
-                "output.sql_rows_limit. Start a new run to change it.",
+                f"'{key}' does not apply to stored predictions. Expected metrics.*, "
+                f"{', '.join(_OTHER_KEYS)}. Start a new run to change it.",
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
     results = open_results(db, run)

@@ -41,9 +41,10 @@ def slice_run(
             many values.
     """
     owner = completed_owner(db, run)
-    config, results = build_config(run.config).metrics, open_results(db, run)
+    config, results = build_config(run.config), open_results(db, run)
     one = SliceBy(by, None if edges is None else tuple(edges))
-    spec = MetricsSpec(owner.task_type, tuple(owner.class_names or ()), config)
+    names = tuple(owner.class_names or ())
+    spec = MetricsSpec(owner.task_type, names, config.metrics, config.run.seed)
     (sliced,) = open_slices([one], spec, results_schema(results))
     failed = count_slices(results, [sliced])
     if failed:

@@ -164,7 +164,9 @@ class RunSection(Section):
         description="Maximum number of failed images before the run stops, or a fraction such as "
         "0.01.",
     )
-    seed: StrictInt = Field(0, description="Random seed; stored with the run.")
+    seed: Annotated[StrictInt, Field(ge=0)] = Field(
+        0, description="Random seed of the bootstrap, which gives the intervals of the APs."
+    )
 
 
 class OutputConfig(Section):

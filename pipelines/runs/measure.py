@@ -58,7 +58,8 @@ def measure_run(
     """
     reporter.status("Computing metrics from the result files")
     total = run.total_images or 0
-    spec = MetricsSpec(run.task_type, tuple(run.class_names or ()), config.metrics)
+    names = tuple(run.class_names or ())
+    spec = MetricsSpec(run.task_type, names, config.metrics, config.run.seed)
     unread = unread_images(run.dataset_report)
     columns = measure(results, spec, total, unread=unread, spread=_spread(run, total))
     details = columns["details"] or {}
@@ -104,7 +105,7 @@ def measure(
         ConfigError: UNKNOWN_TASK.
         ValueError: a run without units.
     """
-    options = spec.config.model_dump()
+    options = spec.options
     metrics = load(spec.task, **options)
     count = partial(count_files, spec.task, options, spec.class_names)
     states = Accumulator(metrics.merge, every=_MERGE_EVERY)
@@ -143,7 +144,7 @@ def count_files(
 
     Args:
         task: decides which metrics there are.
-        options: the ``metrics`` section.
+        options: see `MetricsSpec.options`.
         class_names: the checkpoint's names.
         paths: files of the run, in unit order; at least one.
     """

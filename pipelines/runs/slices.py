@@ -27,11 +27,18 @@ class MetricsSpec:
         task: the task, which decides which metrics there are.
         class_names: K class names of the checkpoint, in output order.
         config: the ``metrics`` section of the configuration.
+        seed: ``run.seed``, of the bootstrap.
     """
 
     task: TaskType | str
     class_names: tuple[str, ...]
     config: MetricsConfig
+    seed: int = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of `snellen.metrics.tasks.load`."""
+        return {**self.config.model_dump(), "seed": self.seed}
 
 
 def open_slices(
@@ -50,7 +57,7 @@ def open_slices(
             SLICE_VALUES, edges that do not rise, or edges for a column without numbers.
     """
     opened = []
-    options = spec.config.model_dump()
+    options = spec.options
     for one in slices:
         if one.by not in BINS:
             _check_column(one, schema, where)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from snellen.adapters.errors import InputError, RunInterrupted
+from snellen.adapters.errors import ConfigError, InputError, RunInterrupted
 from snellen.analysis.reader import verify_run
 from snellen.analysis.rescore import rescore_run
+from snellen.analysis.slices import slice_run
 from snellen.pipelines.progress import Reporter
 from snellen.store.runs import get_test_run, list_test_runs
+from tests.analysis.detected import Detected
 from tests.pipelines.place import Place, Stopping, tree
 
 
@@ -31,6 +33,30 @@ def test_a_rescore_makes_a_new_row_and_touches_no_file(place: Place) -> None:
     assert again.metrics == run.metrics
     with pytest.raises(InputError, match="it reads the files of run 1"):
         place.resume(reference=str(new.id))
+
+
+def test_the_seed_decides_the_intervals_alone(detected: Detected) -> None:
+    first, same, other = (
+        rescore_run(detected.db, detected.run, ["metrics.bootstrap=50", *words], Reporter())
+        for words in ([], ["run.seed=0"], ["run.seed=7"])
+    )
+    assert first.metrics == same.metrics == other.metrics
+    assert first.intervals == same.intervals
+    assert first.intervals is not None
+    assert other.intervals is not None
+    different = {key for key, bounds in first.intervals.items() if bounds != other.intervals[key]}
+    assert different == {"mAP50-95", "mAP50"}
+    sliced = [
+        slice_run(detected.db, run, "image_size")["slices"]["small"]["intervals"]["mAP50"]
+        for run in (first, other)
+    ]
+    assert sliced == [run.intervals["mAP50"] for run in (first, other) if run.intervals]
+
+
+@pytest.mark.parametrize("word", ["run.seed=-1", "run.seed=a"])
+def test_a_seed_is_a_natural_number(detected: Detected, word: str) -> None:
+    with pytest.raises(ConfigError, match=r"run\.seed"):
+        rescore_run(detected.db, detected.run, [word], Reporter())
 
 
 @pytest.mark.parametrize(
