@@ -236,6 +236,8 @@ class AdapterSpec:
         architecture: model name, or None to take it from the checkpoint.
         class_names: names in output order, or None to take them from the checkpoint.
         min_confidence: predictions below it are dropped (detection); None keeps the preset.
+        multi_label: a box may count for several classes (detection), as average precision expects,
+            or for its most confident one only; None keeps the adapter's default.
         precision: ``fp32``, ``fp16`` or ``bf16``.
         preprocess: overrides of the framework's preprocessing, e.g. {"img_size": 288}.
         options: further keys that only this adapter knows.
@@ -246,6 +248,7 @@ class AdapterSpec:
     architecture: str | None = None
     class_names: tuple[str, ...] | None = None
     min_confidence: float | None = None
+    multi_label: bool | None = None
     precision: str = "fp32"
     preprocess: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)

@@ -189,7 +189,7 @@ class ExportedAdapter(Adapter):
         self._reader = FAMILIES[model.family].reader(
             model,
             names or tuple(map(str, range(model.num_classes))),
-            nms_settings(self._options, self.spec.min_confidence, end2end=model.end2end),
+            nms_settings(self._options, self.spec, end2end=model.end2end),
             self.engine.device,
         )
 

@@ -78,7 +78,7 @@ class UltralyticsAdapter(Adapter):
         self._model = loaded.model.to(self.engine.device)
         self._model.train(not inference_mode)
         self._names = self._class_names(loaded)
-        nms = nms_settings(options, self.spec.min_confidence, end2end=loaded.end2end)
+        nms = nms_settings(options, self.spec, end2end=loaded.end2end)
         if loaded.end2end:
             # As Ultralytics' predict: the head itself keeps no more than this.
             most = max(nms.max_detections, MAX_DETECTIONS)

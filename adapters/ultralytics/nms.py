@@ -14,6 +14,8 @@ from snellen.adapters.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from snellen.adapters.types import AdapterSpec
+
 MAX_DETECTIONS = 300
 """Ultralytics' maximum number of detections per image."""
 _CONFIDENCE, _IOU = 0.25, 0.7
@@ -48,7 +50,6 @@ class YoloOptions(AdapterOptions):
         nms_iou: of two boxes of one class that overlap more, the less confident is dropped.
         agnostic_nms: of boxes of any classes, too.
         max_detections: maximum number of detections per image.
-        multi_label: a box may count for several classes, or for its most confident one only.
     """
 
     imgsz: ImageSize | None = None
@@ -56,7 +57,6 @@ class YoloOptions(AdapterOptions):
     nms_iou: Annotated[float, Field(ge=0, le=1)] | None = None
     agnostic_nms: bool = False
     max_detections: Annotated[int, Field(ge=1)] | None = None
-    multi_label: bool = False
 
 
 def max_detections(options: YoloOptions) -> int:
@@ -84,14 +84,13 @@ class NmsSettings:
     agnostic: bool = False
 
 
-def nms_settings(
-    options: YoloOptions, min_confidence: float | None, *, end2end: bool
-) -> NmsSettings:
+def nms_settings(options: YoloOptions, spec: AdapterSpec, *, end2end: bool) -> NmsSettings:
     """Return the settings of non-maximum suppression, with Ultralytics' own as defaults.
 
     Args:
         options: of the adapter.
-        min_confidence: predictions at or below it are dropped; None keeps the default.
+        spec: its ``min_confidence``, which drops predictions at or below it, and its
+            ``multi_label``; a box counts for its most confident class alone where that is None.
         end2end: the head of the model needs no suppression.
 
     Raises:
@@ -108,10 +107,10 @@ def nms_settings(
                 "works without non-maximum suppression. Remove it.",
             )
     return NmsSettings(
-        confidence=_CONFIDENCE if min_confidence is None else min_confidence,
+        confidence=_CONFIDENCE if spec.min_confidence is None else spec.min_confidence,
         iou=options.nms_iou or _IOU,
         max_detections=max_detections(options),
-        multi_label=options.multi_label,
+        multi_label=bool(spec.multi_label),
         agnostic=options.agnostic_nms,
     )
 

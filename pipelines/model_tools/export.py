@@ -171,7 +171,7 @@ def _target(spec: AdapterSpec, settings: ExportSettings, suffix: str) -> Path:
 
 def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSpec:
     keys = load_adapter_class(file_format).options.model_fields
-    kept = ("nms_iou", "agnostic_nms", "max_detections", "multi_label")
+    kept = ("nms_iou", "agnostic_nms", "max_detections")
     options = {key: spec.options[key] for key in kept if key in spec.options}
     if "trust" in keys:
         options["trust"] = True  # this process wrote the file
@@ -180,6 +180,7 @@ def _exported_spec(spec: AdapterSpec, file_format: str, file: Path) -> AdapterSp
         checkpoint=str(file),
         class_names=spec.class_names,
         min_confidence=spec.min_confidence,
+        multi_label=spec.multi_label,
         options=options,
     )
 

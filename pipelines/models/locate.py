@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from snellen.adapters.adapter_options import parse_options
-from snellen.adapters.base import Adapter
 from snellen.adapters.checkpoints.hub_folder import weights_of
 from snellen.adapters.checkpoints.local_path import check_local_path, check_not_remote
 from snellen.adapters.errors import ConfigError, InputError
@@ -103,9 +102,10 @@ def locate_model(request: ModelRequest, db: Database) -> LocatedModel:
         min_confidence=(
             preset.min_confidence if model.min_confidence == "auto" else model.min_confidence
         ),
+        multi_label=preset.multi_label,
         precision=request.precision,
         preprocess=request.preprocess.model_dump(exclude_none=True),
-        options=_options(model, adapter, preset),
+        options=_options(model),
     )
     parse_options(adapter.options, spec.options, adapter_name)
     return LocatedModel(spec, job, model.class_names == "dataset", request.task)
@@ -178,8 +178,8 @@ def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | N
     return read_class_names(file)
 
 
-def _options(model: ModelConfig, adapter: type[Adapter], preset: Preset) -> dict[str, Any]:
-    """Return the adapter's options that the ``model`` section sets, and those of the preset."""
+def _options(model: ModelConfig) -> dict[str, Any]:
+    """Return the adapter's options that the ``model`` section sets."""
     options = dict(model.options)
     if model.use_ema != "auto":
         options["use_ema"] = model.use_ema
@@ -191,6 +191,4 @@ def _options(model: ModelConfig, adapter: type[Adapter], preset: Preset) -> dict
     for key in ("imgsz", "nms", "nms_iou", "max_detections"):
         if getattr(model, key) is not None:
             options[key] = getattr(model, key)
-    if "multi_label" in adapter.options.model_fields:
-        options["multi_label"] = preset.multi_label
     return options

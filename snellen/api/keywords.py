@@ -98,6 +98,8 @@ class AdapterKeywords(TypedDict, total=False):
         architecture: name of the architecture, if the checkpoint does not contain it.
         class_names: class names in output order.
         device: ``cpu`` or ``cuda``; default a GPU if one is available.
+        multi_label: of a detector: a box may count for several classes; by default for its most
+            confident one only.
         precision: ``fp32`` (default), ``fp16`` or ``bf16``.
         preprocess: overrides of the preprocessing, with the keys of the configuration.
     """
@@ -106,6 +108,7 @@ class AdapterKeywords(TypedDict, total=False):
     architecture: str | None
     class_names: Sequence[str] | None
     device: str | None
+    multi_label: bool | None
     precision: str
     preprocess: Mapping[str, Any] | None
 

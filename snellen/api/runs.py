@@ -169,6 +169,7 @@ def load_adapter(adapter: str = "timm", **options: Any) -> Adapter:
         checkpoint=str(Path(checkpoint).expanduser().absolute()) if checkpoint else None,
         architecture=given.get("architecture"),
         class_names=tuple(names) if names else None,
+        multi_label=given.get("multi_label"),
         precision=given.get("precision", "fp32"),
         preprocess=dict(given.get("preprocess") or {}),
         options=options,

@@ -21,7 +21,7 @@ def test_every_adapter_has_defaults_for_its_options() -> None:
 
 def test_options_are_parsed() -> None:
     found = parse_options(YoloOptions, {"imgsz": 96, "nms_iou": 1, "nms": None}, "ultralytics")
-    assert (found.imgsz, found.nms_iou, found.nms, found.multi_label) == (96, 1.0, None, False)
+    assert (found.imgsz, found.nms_iou, found.nms) == (96, 1.0, None)
     assert parse_options(TimmOptions, {"model_kwargs": {"a": [1]}}, "timm").model_kwargs == {
         "a": [1]
     }
@@ -32,8 +32,8 @@ def test_options_are_parsed() -> None:
     ("kind", "given", "message"),
     [
         (YoloOptions, {"imgsize": 64}, "'imgsize' is unknown to the adapter a. Expected one of "
-                                       "imgsz, nms, nms_iou, agnostic_nms, max_detections, "
-                                       "multi_label; did you mean imgsz?"),
+                                       "imgsz, nms, nms_iou, agnostic_nms, max_detections; "
+                                       "did you mean imgsz?"),
         (TimmOptions, {"imgsz": 64}, "'imgsz' is unknown to the adapter a. It is a setting of "
                                      "detectors; a timm classifier's input size is "
                                      "preprocess.img_size."),

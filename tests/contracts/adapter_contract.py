@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,11 @@ class AdapterContract:
         foreign.write_bytes(encode(picture()))
         assert not kind.recognises(foreign)
         assert not kind.recognises(tmp_path / "none")
+
+    def test_its_options_repeat_no_setting_of_every_adapter(self, spec: AdapterSpec) -> None:
+        """Presets set ``min_confidence``, ``multi_label`` and others of the spec alone."""
+        options = load_adapter_class(spec.adapter).options
+        assert not set(options.model_fields) & {field.name for field in fields(AdapterSpec)}
 
     def test_it_can_be_exported_if_it_says_so(self, adapter: Adapter) -> None:
         if adapter.exportable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import AdapterSpec, TaskType
+from snellen.adapters.ultralytics.adapter import UltralyticsAdapter
 from snellen.adapters.ultralytics.environment import import_ultralytics
 from tests.adapters.ultralytics.agreement import (
     CONFIDENCE,
@@ -45,6 +47,19 @@ def test_objects_are_those_of_predict(model: str, confidence: float, images: lis
         assert_equal(task, result, theirs(checkpoint(model), image, confidence=confidence))
     assert sum(len(result.predicted_boxes or []) for result in results) > 10
     assert any(not result.predicted_boxes for result in results)
+
+
+def test_a_box_counts_for_several_classes_if_the_spec_says_so(images: list[Pixels]) -> None:
+    spec = spec_of(checkpoint("detect"), confidence=0.001)
+
+    def corners_of(multi_label: bool | None) -> list[list[tuple[float, ...]]]:
+        adapter = UltralyticsAdapter.from_spec(replace(spec, multi_label=multi_label), device="cpu")
+        results = adapter.infer_batch(images)
+        return [[corners(box) for box in result.predicted_boxes or []] for result in results]
+
+    assert any(len(set(boxes)) < len(boxes) for boxes in corners_of(True))
+    assert all(len(set(boxes)) == len(boxes) for boxes in corners_of(False))
+    assert corners_of(None) == corners_of(False)
 
 
 @pytest.mark.parametrize("task", OBJECTS)

@@ -101,16 +101,25 @@ def test_every_path_of_a_list_is_made_absolute(
     assert found.dataset.path == (str(tmp_path / "a.jpg"), "s3://bucket/b.jpg", "/c.jpg")
 
 
-def test_each_kind_has_its_preset(db: Database) -> None:
-    model = {"adapter": "ultralytics", "checkpoint": str(FIXTURES / "tiny-detect.pt")}
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"adapter": "ultralytics", "checkpoint": str(FIXTURES / "tiny-detect.pt")},
+        {"adapter": "tests.pipelines.box_adapter:BoxAdapter"},
+    ],
+    ids=["built-in", "plugin"],
+)
+def test_each_kind_has_its_preset(db: Database, model: dict[str, str]) -> None:
     evaluated = locate_model(
         ModelRequest.of(build_config({"model": model, "dataset": {"path": "x"}})), db
     ).spec
     assert evaluated.min_confidence == 0.001
-    assert evaluated.options["multi_label"] is True
-    predicted = locate_model(ModelRequest.of(PredictConfig(model=ModelConfig(**model))), db).spec
+    assert evaluated.multi_label is True
+    predicting = PredictConfig(model=ModelConfig.model_validate(model))
+    predicted = locate_model(ModelRequest.of(predicting), db).spec
     assert predicted.min_confidence == 0.25
-    assert predicted.options["multi_label"] is False
+    assert predicted.multi_label is False
+    assert evaluated.options == predicted.options == {}
 
 
 def test_a_confidence_that_is_set_wins_over_the_preset(db: Database) -> None:
