@@ -24,8 +24,9 @@ from snellen.pipelines.models.training_jobs import register_directory
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.config import ServedModelConfig
 from snellen.store.sql.database import Database
+from tests.ray_cluster import free_port
 from tests.serve.local_service import fixture_job
-from tests.serve.serve_process import Process, free_port
+from tests.serve.serve_process import Process
 
 ROOT = Path(__file__).resolve().parent.parent
 PATH = "/inference/single"

@@ -5,79 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 
+from tests.ray_cluster import Cluster, free_port, without_ray_variables
+
 REPOSITORY = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Cluster:
-    """A separate Ray, as an operator starts it; ``folder`` is its home and contains its token.
-
-    Use as a context manager. ``python`` is the interpreter of its workers.
-    """
-
-    def __init__(self, folder: Path, python: str | Path = sys.executable) -> None:
-        self.address = f"127.0.0.1:{free_port()}"
-        ray = [str(python), "-P", "-m", "ray.scripts.scripts"]
-        port = self.address.rpartition(":")[2]
-        self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
-        self._process = subprocess.Popen(
-            [*ray, "start", "--head", "--block", "--num-cpus=2", f"--port={port}",
-             "--node-ip-address=127.0.0.1", "--include-dashboard=false",
-             "--disable-usage-stats", f"--temp-dir={self._folder.name}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            # As recommended in docs/serve.md.
-            env={**os.environ, "HOME": str(folder), "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2"},
-        )  # fmt: skip
-        self._wait(60)
-
-    def _wait(self, seconds: float) -> None:
-        host, _, port = self.address.rpartition(":")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with suppress(OSError):
-                socket.create_connection((host, int(port)), timeout=1).close()
-                return
-            time.sleep(0.1)
-        raise AssertionError("ray start did not start")
-
-    def processes(self) -> list[psutil.Process]:
-        """Return all of its processes."""
-        return psutil.Process(self._process.pid).children(recursive=True)
-
-    @property
-    def alive(self) -> bool:
-        """True while it runs."""
-        return self._process.poll() is None
-
-    def __enter__(self) -> Cluster:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        left = self.processes()
-        self._process.kill()
-        for process in left:
-            with suppress(psutil.Error):
-                process.kill()
-        self._process.wait()
-        self._folder.cleanup()
 
 
 class Process:
@@ -96,7 +36,7 @@ class Process:
         self.cluster = cluster
         self.client = httpx.Client(timeout=90)
         path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
-        self.environment = {**os.environ, "PYTHONPATH": path, "HOME": str(folder)}
+        self.environment = {**without_ray_variables(), "PYTHONPATH": path, "HOME": str(folder)}
         self.environment.update(environment or {})
         self.process = subprocess.Popen(
             [sys.executable, "-m", "snellen", "serve", "--port", str(self.port), *words],

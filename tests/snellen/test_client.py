@@ -22,9 +22,9 @@ from snellen.serve.api.state import make_state
 from snellen.serve.config import ServeConfig
 from snellen.serve.inference.model_host import ModelHost
 from snellen.store.sql.database import Database
+from tests.ray_cluster import free_port
 from tests.serve.conftest import picture
 from tests.serve.local_service import TASKS, LocalBackend, fixture_job, host_settings
-from tests.serve.serve_process import free_port
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http.server import Listener
-from tests.serve.serve_process import free_port
+from tests.ray_cluster import free_port
 
 
 class CountingApp:

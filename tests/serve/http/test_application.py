@@ -16,10 +16,10 @@ from snellen.serve.http.server import Listener
 from snellen.serve.inference.messages import InferenceReply, InferenceRequest
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
+from tests.ray_cluster import free_port
 from tests.serve.conftest import picture
 from tests.serve.http.raw_client import connect
 from tests.serve.local_service import Service, served
-from tests.serve.serve_process import free_port
 
 pytestmark = pytest.mark.anyio
 SINGLE = "/inference/single"

@@ -10,8 +10,8 @@ import pytest
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http import server as listener_module
 from snellen.serve.http.server import Listener
+from tests.ray_cluster import free_port
 from tests.serve.http.raw_client import CountingApp, connect, listening, request
-from tests.serve.serve_process import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from snellen.serve.ray.application import _models_options, application, build
 from snellen.serve.ray.handle import RayBackend
 from snellen.serve.ray.ingress import ListeningIngress, ProxiedIngress
 from snellen.serve.ray.model_replica import host_settings
-from tests.serve.serve_process import free_port
+from tests.ray_cluster import free_port
 
 
 def config(**settings: Any) -> ServeConfig:

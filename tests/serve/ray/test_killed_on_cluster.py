@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from snellen.store.sql.database import Database
+from tests.ray_cluster import Cluster
 from tests.serve.kill_under_load import check_killed, two_jobs
-from tests.serve.serve_process import Cluster, Process
+from tests.serve.serve_process import Process
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -22,9 +22,10 @@ from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec
 from snellen.store.sql.database import Database
 from tests.pipelines.making import grey_folder
+from tests.ray_cluster import free_port
 from tests.serve.conftest import picture
 from tests.serve.local_service import FIXTURES, TASKS, fixture_job
-from tests.serve.serve_process import Process, free_port
+from tests.serve.serve_process import Process
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 JOBS = {task: number for number, task in enumerate(TASKS, 1)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 
 from tests.environments import environment_with_libraries
 from tests.pipelines.making import grey_folder
-from tests.serve.serve_process import Cluster
+from tests.ray_cluster import Cluster, without_ray_variables
 
 
 @pytest.mark.ray
@@ -35,7 +34,7 @@ def test_the_code_is_sent_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
         finished = subprocess.run(
             [str(Path(sys.executable).parent / "snellen"), "eval", "run.yaml", "--json"],
-            cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)},
+            cwd=tmp_path, env={**without_ray_variables(), "HOME": str(tmp_path)},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert finished.returncode == 0, finished.stdout + finished.stderr
