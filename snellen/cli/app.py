@@ -7,6 +7,7 @@ import typer
 from snellen.cli.compare import command as compare
 from snellen.cli.datasets.command import datasets
 from snellen.cli.errors import command as errors
+from snellen.cli.gate import command as gate
 from snellen.cli.jobs import command as jobs
 from snellen.cli.manage import command as manage
 from snellen.cli.models import command as models
@@ -20,7 +21,7 @@ app = typer.Typer(
     name="snellen",
     help="Evaluate, run and serve vision models.",
     epilog="Exit codes: 0 success; 1 run failed, files damaged or models differ; 2 invalid usage, "
-    "configuration or input; 130 interrupted.",
+    "configuration or input; 3 gate failed; 4 gate inconclusive; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -40,6 +41,7 @@ app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)
+app.command("gate")(gate.gate_command)
 app.command("slices")(results.slices_command)
 app.command("cancel")(manage.cancel_command)
 app.command("tag")(manage.tag_command)

@@ -1,7 +1,7 @@
 """Entry point of the command line; turns errors into one paragraph and an exit code.
 
 Exit codes: 0 success; 1 a run failed, files are damaged or models differ; 2 invalid usage,
-configuration or input; 130 interrupted.
+configuration or input; 3 a gate failed; 4 a gate is inconclusive; 130 interrupted.
 """
 
 from __future__ import annotations

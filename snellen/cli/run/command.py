@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from snellen.cli.gate.command import check_run, print_outcome, resolve_baseline
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
@@ -57,6 +59,16 @@ def eval_command(
     split: SplitOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     save_config: SaveOption = None,
+    gate: Annotated[
+        Path | None,
+        typer.Option(metavar="RULES", help="Check the run against the rules of a YAML file."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Run that --gate compares with.")
+    ] = None,
+    allow_inconclusive: Annotated[
+        bool, typer.Option("--allow-inconclusive", help="Exit with 0 if the gate is inconclusive.")
+    ] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -80,8 +92,17 @@ def eval_command(
         parsed = read_evaluation(words or [], named, {"dataset.split": split, "name": name}).shown(
             reporter, save_config
         )
+        where = database or parsed.database
+        base = None if gate is None else resolve_baseline(where, gate, baseline)
         run = TestRunner(parsed, database=database, reporter=reporter).run_test()
-    _print_run(run, database or parsed.database, as_json=as_json)
+    if gate is None:
+        _print_run(run, where, as_json=as_json)
+        return
+    if not as_json:
+        _print_run(run, where, as_json=False)
+    outcome = check_run(where, run, gate, base)
+    print_outcome(outcome, as_json=as_json)
+    raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))
 
 
 def resume_command(
