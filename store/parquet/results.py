@@ -121,9 +121,25 @@ class Results:
 
     def filter(self, **conditions: Unpack[RowFilter]) -> pl.LazyFrame:
         """Select the rows that meet every condition, in image order; None is no condition."""
-        known = _CONDITIONS | {"predicted_class": self._predicted}
-        chosen = [known[key](value) for key, value in conditions.items() if value is not None]
+        chosen = self._chosen(conditions)
         return self.lazy().filter(*chosen) if chosen else self.lazy()
+
+    def select_units(self, **conditions: Unpack[RowFilter]) -> Iterator[pa.Table]:
+        """Yield the rows of each unit that meet every condition, one file in memory.
+
+        They are the rows of `filter`, in the same order, as tables of the files' own schema.
+        """
+        chosen = self._chosen(conditions)
+        for table in self.iter_units():
+            if not chosen:
+                yield table
+                continue
+            met = pl.DataFrame(table).select(pl.all_horizontal(*chosen).fill_null(False))
+            yield table.filter(met.to_series().to_arrow())
+
+    def _chosen(self, conditions: RowFilter) -> list[pl.Expr]:
+        known = _CONDITIONS | {"predicted_class": self._predicted}
+        return [known[key](value) for key, value in conditions.items() if value is not None]
 
     def _predicted(self, wanted: int | str) -> pl.Expr:
         # float32, as result files store it: the boxes that the metrics count
@@ -166,7 +182,7 @@ class Results:
             keys.height,
             int(right.sum() or 0),
             int((~right).sum() or 0),
-            [_json_safe(row) for row in rows],
+            [json_safe(row) for row in rows],
         )
 
     def iter_units(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -201,15 +217,16 @@ _CONDITIONS: dict[str, Callable[[Any], pl.Expr]] = {
 }
 
 
-def _json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
+    """Return a value of a row for JSON: masks are text, numbers that are not finite are None."""
     if isinstance(value, float):
         return finite_or_none(value)
     if isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace")
     if isinstance(value, dict):
-        return {key: _json_safe(item) for key, item in value.items()}
+        return {key: json_safe(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_json_safe(item) for item in value]
+        return [json_safe(item) for item in value]
     if value is None or isinstance(value, str | int):
         return value
     return str(value)  # dates and decimals of metadata columns
