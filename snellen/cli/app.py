@@ -7,6 +7,7 @@ import typer
 from snellen.cli.compare import command as compare
 from snellen.cli.datasets.command import datasets
 from snellen.cli.errors import command as errors
+from snellen.cli.export import command as export
 from snellen.cli.gate import command as gate
 from snellen.cli.jobs import command as jobs
 from snellen.cli.manage import command as manage
@@ -39,6 +40,7 @@ app.command("runs")(results.runs_command)
 app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
+app.command("export")(export.export_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)

@@ -1,0 +1,1 @@
+"""Export finished runs: one exporter per format, and the procedure around them."""

@@ -1,0 +1,31 @@
+"""The registry of exporters: Snellen's own, and those of installed packages."""
+
+from __future__ import annotations
+
+from snellen.adapters.plugins import PluginCodes, Registry
+from snellen.analysis.export.exporter import Exporter
+
+
+def _checked(loaded: object) -> Exporter:
+    if not isinstance(loaded, type):
+        raise TypeError("it is not a class")
+    exporter = loaded()
+    if not isinstance(exporter, Exporter):
+        raise TypeError("it lacks one of name, suffix, tasks, write")
+    return exporter
+
+
+EXPORTERS: Registry[Exporter] = Registry(
+    kind="exporters",
+    what="export format",
+    builtin={
+        "parquet": "snellen.analysis.export.columnar:ParquetExporter",
+        "csv": "snellen.analysis.export.columnar:CsvExporter",
+    },
+    codes=PluginCodes(
+        unknown="EXPORT_FORMAT",
+        invalid="EXPORTER_INVALID",
+        missing_library="EXPORTER_MISSING_LIBRARY",
+    ),
+    check=_checked,
+)

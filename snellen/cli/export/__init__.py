@@ -1,0 +1,1 @@
+"""Command that exports the rows of a run."""
