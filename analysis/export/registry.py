@@ -21,6 +21,8 @@ EXPORTERS: Registry[Exporter] = Registry(
     builtin={
         "parquet": "snellen.analysis.export.columnar:ParquetExporter",
         "csv": "snellen.analysis.export.columnar:CsvExporter",
+        "ndjson": "snellen.analysis.export.json_rows:NdjsonExporter",
+        "json": "snellen.analysis.export.json_rows:JsonExporter",
     },
     codes=PluginCodes(
         unknown="EXPORT_FORMAT",
