@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from snellen.adapters.dataset_runner import TestRunResult
 from snellen.api.runs import TestRun
+from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.sources.registry import source_class_of
 from snellen.pipelines.runs.runner import TestRunner
 
 if TYPE_CHECKING:
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
 def run_dataset(
     adapter: Adapter, dataset_path: Path, split: str, save_results: bool
 ) -> TestRunResult:
-    """Evaluate a loaded adapter on a labelled dataset; see ``Adapter.test_dataset``."""
+    """Evaluate a loaded adapter on a labelled dataset; see ``Adapter.test_dataset``.
+
+    The split ``test``, which is the default there, is ignored where the format has no splits.
+    """
+    if split == "test" and dataset_path.exists() and not _has_splits(dataset_path):
+        split = "auto"
     with ExitStack() as stack:
         database = output_dir = None
         if not save_results:
@@ -27,3 +34,9 @@ def run_dataset(
         runner = TestRunner(adapter, database=database, output_dir=output_dir)
         run = TestRun(runner.run_test(dataset_path, split), database)
         return TestRunResult(run.metrics, run.results(), run.id if save_results else None)
+
+
+def _has_splits(path: Path) -> bool:
+    config = DatasetConfig(path=str(path))
+    keys = source_class_of(config)[1].keys_for(config)
+    return keys is None or "split" in keys

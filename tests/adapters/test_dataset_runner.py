@@ -10,7 +10,7 @@ import pytest
 import snellen.adapters.dataset_runner
 from snellen.adapters.base import Adapter
 from snellen.adapters.dataset_runner import TestRunResult, set_dataset_runner
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.noop import NoopAdapter
 from snellen.adapters.types import AdapterSpec
 from tests.adapters.making import picture
@@ -50,6 +50,15 @@ def test_results_that_are_not_saved_leave_nothing_behind(adapter: Adapter, datas
     assert len(found.image_results) == 2
     assert found.test_run_id is None
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_table_has_no_splits(adapter: Adapter, dataset: Path) -> None:
+    table = dataset.parent / "list.csv"
+    table.write_text("path,label\ndata/test/cat/1.png,cat\ndata/test/dog/4.png,dog\n")
+    assert len(adapter.test_dataset(table, save_results=False).image_results) == 2
+    with pytest.raises(ConfigError) as caught:
+        adapter.test_dataset(table, split="val", save_results=False)
+    assert caught.value.code == "DATASET_KEY"
 
 
 def test_errors_of_the_dataset_are_raised(adapter: Adapter, dataset: Path) -> None:

@@ -13,14 +13,22 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from snellen.adapters.errors import ConfigError
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.manifest import write_manifest
-from snellen.pipelines.data.sources.base import DatasetInfo, Source
+from snellen.pipelines.data.sources.base import COMMON_KEYS, DatasetInfo, Source
 from snellen.pipelines.data.sources.file_listing import unescape_id
-from snellen.pipelines.data.sources.registry import SOURCES, open_source
+from snellen.pipelines.data.sources.registry import SOURCES, open_source, source_class_of
 from snellen.store.parquet.schema import manifest_schema
 
 COLUMNS = ("image_id", "location", "size", "mtime_ns", "label", "label_id")
+
+OTHER_VALUES = {
+    "annotations": "/a.json", "missing_labels": "background", "mixed_labels": "fail",
+    "split": "other", "root": "/r", "columns": {"path": "p"}, "class_level": "leaf",
+    "class_order": "lexicographic", "first_label": 1,
+}  # fmt: skip
+"""Every key that not all formats use, with another value than its default."""
 
 
 def as_list(values: Sequence[Any]) -> list[Any]:
@@ -56,6 +64,26 @@ class SourceContract:
         path = Path(dataset.path)
         recognised = [found for _, found in SOURCES if found.recognises(path)]
         assert recognised[:1] == [type(source)]
+
+    def test_it_takes_the_keys_that_it_declares_alone(self, dataset: DatasetConfig) -> None:
+        given = dataset.model_dump(exclude_unset=True)
+        _, source_class = source_class_of(dataset)
+        keys = source_class.keys_for(dataset)
+        assert keys is None or keys <= set(DatasetConfig.model_fields) - COMMON_KEYS
+        for key, value in OTHER_VALUES.items():
+            changed = DatasetConfig.model_validate({**given, key: value})
+            taken = source_class.keys_for(changed)
+            if taken is None or key in taken:
+                open_source(changed)
+                continue
+            with pytest.raises(ConfigError, match=rf"dataset\.{key}: .* has no effect") as caught:
+                open_source(changed)
+            assert caught.value.code == "DATASET_KEY"
+
+    def test_a_stored_configuration_opens_the_same(self, dataset: DatasetConfig) -> None:
+        """A stored configuration has every key, most of them with their default value."""
+        stored = DatasetConfig.model_validate(dataset.model_dump(mode="json"))
+        assert open_source(stored).describe() == open_source(dataset).describe()
 
     def test_the_root_is_absolute_and_plain(self, source: Source) -> None:
         root = source.describe().root

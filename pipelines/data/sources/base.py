@@ -21,6 +21,8 @@ from snellen.pipelines.data.sources.file_listing import Listing
 from snellen.pipelines.storage.address import frozen_options, is_remote
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
+COMMON_KEYS = frozenset({"path", "format", "limit", "strict", "storage_options", "follow_links"})
+"""Keys of the section ``dataset`` that every format uses."""
 CLASSES_FILE = "classes.txt"
 """Text file with the class names of a dataset, whose labels are class ids."""
 
@@ -60,6 +62,8 @@ class Source(ABC):
     Attributes:
         labelled: images of this format always come with ground truth, so that it is no format
             of images to predict.
+        keys: keys of the section ``dataset`` that it uses besides `COMMON_KEYS`; all others are
+            rejected if they are set. None accepts every key.
         reads_labels: False if ground truth is not needed, so that no classes have to be found.
         needs: what has to be read besides boxes, "masks" or "keypoints", because it is scored;
             None to read all that there is.
@@ -67,6 +71,7 @@ class Source(ABC):
     """
 
     labelled: ClassVar[bool] = False
+    keys: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, config: DatasetConfig) -> None:
         self.reads_labels = True
@@ -114,6 +119,11 @@ class Source(ABC):
     def reads(self, kind: str) -> bool:
         """Return True if "masks" or "keypoints" have to be read."""
         return self.needs is None or kind in self.needs
+
+    @classmethod
+    def keys_for(cls, config: DatasetConfig) -> frozenset[str] | None:
+        """Return `keys` for a configuration; override it where another key makes one useless."""
+        return cls.keys
 
     @classmethod
     @abstractmethod

@@ -36,6 +36,9 @@ class ImageFolderSource(Source):
     """
 
     labelled: ClassVar[bool] = True
+    keys: ClassVar[frozenset[str] | None] = frozenset(
+        {"split", "class_level", "class_order", "first_label"}
+    )
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

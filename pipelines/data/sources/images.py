@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.config.dataset import DatasetConfig
@@ -33,6 +33,8 @@ class ImagesSource(Source):
     The images of the folder itself come first, then those of its sub-folders, both in natural
     order (1, 2, 10). Other files are skipped.
     """
+
+    keys: ClassVar[frozenset[str] | None] = frozenset()
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
@@ -70,6 +72,8 @@ class NamedImagesSource(Source):
 
     A named link is followed wherever it leads; links inside a folder are not.
     """
+
+    keys: ClassVar[frozenset[str] | None] = frozenset()
 
     def __init__(self, paths: Sequence[str], config: DatasetConfig) -> None:
         super().__init__(config)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snellen.adapters.errors import InputError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.plugins import PluginCodes, Registry
+from snellen.pipelines.config.base import Section
 from snellen.pipelines.config.dataset import DatasetConfig
-from snellen.pipelines.data.sources.base import Source
+from snellen.pipelines.data.sources.base import COMMON_KEYS, Source
 from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import Place, RemotePath, place_of
 
@@ -57,22 +58,63 @@ def open_source(config: DatasetConfig) -> Source:
     """Open the dataset that a configuration names.
 
     Raises:
-        ConfigError: DATASET_FORMAT, an unknown format.
+        ConfigError: DATASET_FORMAT, an unknown format; DATASET_KEY, see `check_keys`.
         InputError: the path does not exist, is an address of no storage, or no format
             recognises it.
     """
+    name, source_class = source_class_of(config)
+    check_keys(config, name, source_class)
+    return source_class(config)
+
+
+def source_class_of(config: DatasetConfig) -> tuple[str, type[Source]]:
+    """Return the name and the class of the format of a dataset.
+
+    Raises:
+        ConfigError, InputError: see `open_source`.
+    """
     place = existing_place(config)
     if config.format != "auto":
-        return load_source_class(config.format)(config)
-    for _, source_class in SOURCES:
+        return config.format, load_source_class(config.format)
+    for name, source_class in SOURCES:
         if source_class.recognises(place):
-            return source_class(config)
+            return name, source_class
     raise InputError(
         "DATASET_FORMAT",
         f"dataset.path: the format of '{place}' is not recognised. Expected a folder of class "
         "folders, a .parquet or .csv manifest, a YOLO data.yaml, .tar shards or a .txt list of "
         "images. Set dataset.format.",
     )
+
+
+def check_keys(config: DatasetConfig, name: str, source_class: type[Source]) -> None:
+    """Reject keys that a format does not use.
+
+    Args:
+        config: the section ``dataset``. Keys with their default value count as not set, as a
+            stored configuration has every key.
+        name: name of the format.
+        source_class: its class.
+
+    Raises:
+        ConfigError: DATASET_KEY, naming the key, the format, and the keys that it uses.
+    """
+    keys = source_class.keys_for(config)
+    if keys is None:
+        return
+    for key, field in type(config).model_fields.items():
+        value = getattr(config, key)
+        default = field.get_default(call_default_factory=True)
+        # split: null is as good as no split
+        if key in COMMON_KEYS | keys or value in (default, None):
+            continue
+        known = ", ".join([*sorted(keys), *sorted(COMMON_KEYS)])
+        shown = value.model_dump() if isinstance(value, Section) else value
+        raise ConfigError(
+            "DATASET_KEY",
+            f"dataset.{key}: {shown!r} has no effect on '{config.path}' (format {name}). Expected "
+            f"only the keys {known}. Remove dataset.{key}, or set another dataset.format.",
+        )
 
 
 def existing_place(config: DatasetConfig) -> Place:

@@ -15,6 +15,7 @@ from snellen.pipelines.data.sources.base import DatasetInfo, Source
 from snellen.pipelines.data.sources.images import NamedImagesSource, check_named, has_images
 from snellen.pipelines.data.sources.registry import (
     SOURCES,
+    check_keys,
     existing_place,
     is_shard_pattern,
     load_source_class,
@@ -57,7 +58,8 @@ def open_images(config: ImagesConfig) -> Source:
     """Open the images that a configuration names.
 
     Raises:
-        ConfigError: DATASET_MISSING, none are named; DATASET_FORMAT, an unknown format.
+        ConfigError: DATASET_MISSING, none are named; DATASET_FORMAT, an unknown format;
+            DATASET_KEY, a key that the format does not use.
         InputError: the path does not exist or is an address of no storage.
     """
     known = [name for name, source in SOURCES if not source.labelled]
@@ -74,7 +76,9 @@ def open_images(config: ImagesConfig) -> Source:
     if name == "auto":
         place = existing_place(dataset)
         name = "webdataset" if is_shard_pattern(config.path) else _format_of(place)
-    return Unlabelled(load_source_class(name)(dataset))
+    source_class = load_source_class(name)
+    check_keys(dataset, name, source_class)
+    return Unlabelled(source_class(dataset))
 
 
 def _format_of(path: Place) -> str:
@@ -99,7 +103,9 @@ def _named(config: ImagesConfig, paths: tuple[str, ...]) -> Source:
             f"dataset.format: '{config.format}' does not apply to a list of paths. Expected one "
             "path, or no format. Remove dataset.format.",
         )
-    return NamedImagesSource(paths, _dataset(config, spoken(config)))
+    dataset = _dataset(config, spoken(config))
+    check_keys(dataset, "images", NamedImagesSource)
+    return NamedImagesSource(paths, dataset)
 
 
 def check_images(config: ImagesConfig) -> None:

@@ -51,17 +51,6 @@ def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
     assert second.info.preprocess["end2end"] is (not MODELS[name].get("nms", True))
 
 
-def test_a_yolo_export_counts_boxes_for_several_classes_if_the_spec_says_so(
-    files: Callable[[str], Path],
-) -> None:
-    def count(multi_label: bool) -> int:
-        spec = AdapterSpec("onnx", str(files("detect")), min_confidence=0.001)
-        adapter = OnnxAdapter.from_spec(replace(spec, multi_label=multi_label), device="cpu")
-        return objects(adapter.infer_batch(pictures()))
-
-    assert count(True) > count(False)
-
-
 @pytest.mark.parametrize("size", [96, (64, 128)], ids=["I-grey", "I-grey-rectangle"])
 def test_a_yolo_export_of_a_grey_input(size: int | tuple[int, int], tmp_path: Path) -> None:
     grey = grey_checkpoint("detect", tmp_path / "grey.pt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.exported.torchscript_adapter import TorchScriptAdapter
 from snellen.adapters.types import AdapterSpec
 from tests.adapters.conftest import exports
 from tests.adapters.exported.making import (
@@ -46,6 +48,20 @@ def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
     if name != "classify":
         assert objects(adapter.infer_batch(pictures())) > 10
     assert adapter.info.class_names == ("circle", "square", "triangle")
+
+
+def test_a_box_counts_for_several_classes_if_the_spec_says_so(
+    files: Callable[[str], Path],
+) -> None:
+    options = {"trust": True}
+    spec = AdapterSpec("torchscript", str(files("detect")), min_confidence=0.001, options=options)
+
+    def count(multi_label: bool) -> int:
+        chosen = replace(spec, multi_label=multi_label)
+        adapter = TorchScriptAdapter.from_spec(chosen, device="cpu")
+        return objects(adapter.infer_batch(pictures()))
+
+    assert count(True) > count(False)
 
 
 def test_a_timm_export_gives_the_answers_of_its_checkpoint(files: Callable[[str], Path]) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from snellen.adapters.errors import ImageError
 from snellen.adapters.images.size import HeaderSize, header_size
+from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.report import DatasetReport
 from snellen.pipelines.data.sources.annotations import LabelProblem, Targets, target_columns
 from snellen.pipelines.data.sources.base import DatasetInfo, Source
@@ -37,6 +38,15 @@ class CocoSource(Source):
     """COCO dataset: ``dataset: {format: coco, path: IMAGES_ROOT, annotations: FILE}``."""
 
     labelled: ClassVar[bool] = True
+    keys: ClassVar[frozenset[str] | None] = frozenset(
+        {"annotations", "split", "first_label", "mixed_labels"}
+    )
+
+    @classmethod
+    def keys_for(cls, config: DatasetConfig) -> frozenset[str] | None:
+        """Return the keys; a split chooses an annotation file, where none is named."""
+        named = config.annotations is not None or config.path.lower().endswith(".json")
+        return cls.keys - {"split"} if named and cls.keys is not None else cls.keys
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.text_files import check_unique_names, parse_class_names
@@ -39,6 +39,10 @@ class WebDatasetSource(Source):
     Class names come from ``classes.txt`` beside the shards, one name per line in the order of the
     ids; without it they are the distinct labels.
     """
+
+    keys: ClassVar[frozenset[str] | None] = frozenset(
+        {"class_order", "first_label", "mixed_labels"}
+    )
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.text_files import encoding_of
@@ -24,6 +24,8 @@ _BATCH = 65_536
 
 class ImageListSource(Source):
     """Addresses and paths, absolute or relative to ``dataset.root`` (default: its folder)."""
+
+    keys: ClassVar[frozenset[str] | None] = frozenset({"root"})
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

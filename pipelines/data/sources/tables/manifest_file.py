@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -49,6 +49,10 @@ _CHECKED = 16
 
 class ManifestSource(Source):
     """The rows of a Parquet or CSV file, in file order."""
+
+    keys: ClassVar[frozenset[str] | None] = frozenset(
+        {"root", "columns", "class_order", "first_label", "mixed_labels"}
+    )
 
     @classmethod
     def recognises(cls, path: Place) -> bool:

@@ -35,6 +35,9 @@ class YoloSource(Source):
     """The images of one split, with their label files."""
 
     labelled: ClassVar[bool] = True
+    keys: ClassVar[frozenset[str] | None] = frozenset(
+        {"split", "missing_labels", "first_label", "mixed_labels"}
+    )
 
     @classmethod
     def recognises(cls, path: Place) -> bool:
