@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("rows", "files", "finish")
+ALL = ("rows", "files", "finish", "comparison")
 
 
 def main() -> int:

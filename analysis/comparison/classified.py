@@ -57,10 +57,7 @@ class Classified:
 
     def metric_rows(self, seed: int = 0) -> list[Row]:
         """Return the rows of the metrics; accuracy is the first."""
-        rows = [
-            self._proportion("accuracy", self.a.correct, self.b.correct),
-            self._proportion("top5_accuracy", self.a.in_top5, self.b.in_top5),
-        ]
+        rows = self.proportion_rows()
         drawn_a, drawn_b = (self._drawn(side, seed) for side in (self.a, self.b))
         favours = self.blocks.sums(self.b.correct - self.a.correct)
         for key, (values_a, values_b) in _paired(drawn_a, drawn_b).items():
@@ -72,6 +69,13 @@ class Classified:
             found = difference_of_draws(b - a, values_b[1:] - values_a[1:], favours)
             rows.append(Row(key, a, b, found, lower_is_better=lower))
         return rows
+
+    def proportion_rows(self) -> list[Row]:
+        """Return the rows of accuracy and top-5 accuracy, which need no draws."""
+        return [
+            self._proportion("accuracy", self.a.correct, self.b.correct),
+            self._proportion("top5_accuracy", self.a.in_top5, self.b.in_top5),
+        ]
 
     def class_rows(self) -> list[Row]:
         """Return the recall of each class that has images."""
