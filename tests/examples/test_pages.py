@@ -19,7 +19,7 @@ from tests.pipelines.pixel_adapter import NAME
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
-PAGES = ("README.md", "docs/runs.md", "docs/predict.md", "docs/results.md", "docs/serve.md")
+PAGES = ("README.md", "docs/results.md", "docs/runs.md", "docs/predict.md", "docs/serve.md")
 
 
 def examples(page: str) -> list[str]:
