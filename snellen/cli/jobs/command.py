@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from snellen.cli.options import (
 )
 from snellen.cli.output import print_json, show, stdout_console
 from snellen.cli.progress import make_reporter
+
+if TYPE_CHECKING:
+    from snellen.store.views import JobView
 
 
 def register_command(
@@ -90,10 +93,19 @@ def jobs_command(
     from snellen.pipelines.models.training_jobs import describe_job
     from snellen.store.jobs import list_training_jobs
 
-    documents = [describe_job(job) for job in list_training_jobs(open_database(database))]
+    jobs = list_training_jobs(open_database(database))
+    documents = [describe_job(job) for job in jobs]
+    datasets = {job.id: _training_data(job) for job in jobs}
     from snellen.cli.jobs.tables import jobs_table
 
-    show(documents, lambda: [jobs_table(documents)], as_json=as_json)
+    show(documents, lambda: [jobs_table(documents, datasets)], as_json=as_json)
+
+
+def _training_data(job: JobView) -> str | None:
+    """Return the dataset that the arguments of a training name."""
+    args = (job.config or {}).get("args") or {}
+    named = args.get("data") or args.get("data_dir")
+    return named if isinstance(named, str) else None
 
 
 def manifest_command(

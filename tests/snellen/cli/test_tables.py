@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+from snellen.cli.jobs.tables import jobs_table
 from snellen.cli.results.tables import preprocessing_text, run_tables, runs_table, short_path
 from tests.snellen.command_line import Cli
 
@@ -108,3 +109,13 @@ def test_piped_tables_do_not_wrap(cli: Cli) -> None:
     assert cli("eval", cli.config(name="a-name-of-a-run-that-is-rather-long" * 3))[0] == 0
     _, out, _ = cli("runs")
     assert "a-name-of-a-run-that-is-rather-long" * 3 in out
+
+
+def test_jobs_show_their_dataset_and_best_metric() -> None:
+    job = {
+        "id": 3, "name": "mine", "framework": "timm", "task_type": "image_classification",
+        "model_name": "resnet18", "checkpoints": [{"name": "best", "metric": 0.75}],
+    }  # fmt: skip
+    line = printed(jobs_table([job], {3: "/data/pets/train"})).splitlines()[3]
+    assert "pets/train" in line
+    assert "0.7500" in line
