@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import pyarrow as pa
 
 from snellen.adapters.types import TaskType
@@ -57,8 +58,8 @@ class ExportRequest:
 
     @property
     def min_confidence(self) -> float:
-        """Predicted objects below it are omitted by formats that hold objects; 0 for none."""
-        return self.chosen.get("min_confidence") or 0.0
+        """Objects below it are omitted by formats of objects: a float32, as files store it."""
+        return float(np.float32(self.chosen.get("min_confidence") or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +123,8 @@ def description(request: ExportRequest, format_name: str, exported: Exported) ->
 def description_text(request: ExportRequest, format_name: str, exported: Exported) -> str:
     """Return `description` as the text of a JSON file."""
     return json.dumps(description(request, format_name, exported), indent=2) + "\n"
+
+
+def spoken(run: AnyRun) -> str:
+    """Return the kind and id of a run for messages: ``run 3``, ``inference job 3``."""
+    return f"{'inference job' if isinstance(run, InferenceJobView) else 'run'} {run.id}"

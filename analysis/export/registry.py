@@ -23,6 +23,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "csv": "snellen.analysis.export.columnar:CsvExporter",
         "ndjson": "snellen.analysis.export.json_rows:NdjsonExporter",
         "json": "snellen.analysis.export.json_rows:JsonExporter",
+        "coco": "snellen.analysis.export.coco:CocoExporter",
     },
     codes=PluginCodes(
         unknown="EXPORT_FORMAT",

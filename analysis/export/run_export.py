@@ -18,6 +18,7 @@ from snellen.analysis.export.exporter import (
     ExportRequest,
     description,
     description_text,
+    spoken,
 )
 from snellen.analysis.export.registry import EXPORTERS
 from snellen.analysis.reader import open_results, owner_of
@@ -69,7 +70,7 @@ def export_run(
     if not results.records:
         raise InputError(
             "EXPORT_EMPTY",
-            f"{_spoken(run)} has no result files. Expected a run with result files; single HTTP "
+            f"{spoken(run)} has no result files. Expected a run with result files; single HTTP "
             "requests have rows in the run tables only. Choose another: snellen predictions",
         )
     _check_path(exporter, target, path, results.results_dir)
@@ -120,7 +121,7 @@ def _check_task(exporter: Exporter, name: str, run: AnyRun) -> None:
     able = sorted(other for other, found in EXPORTERS if task in found.tasks)
     raise ConfigError(
         "EXPORT_TASK",
-        f"--format {name} does not support {task}, the task of {_spoken(run)}. Expected a run of "
+        f"--format {name} does not support {task}, the task of {spoken(run)}. Expected a run of "
         f"{' or '.join(sorted(exporter.tasks))}. Choose a format for {task}: {', '.join(able)}",
     )
 
@@ -132,7 +133,7 @@ def _check_completed(db: Database, run: AnyRun) -> None:
             again = "predict --resume" if isinstance(one, InferenceJobView) else "resume"
             raise InputError(
                 "RUN_NOT_COMPLETED",
-                f"{_spoken(one)} is {one.status}. Expected a completed run, whose images are all "
+                f"{spoken(one)} is {one.status}. Expected a completed run, whose images are all "
                 f"in its files. Resume it first: snellen {again} {one.id}",
             )
 
@@ -177,8 +178,3 @@ def _replaceable(exporter: Exporter, path: Path) -> bool:
 
 def _place(exporter: Exporter) -> str:
     return "file" if exporter.suffix else "folder"
-
-
-def _spoken(run: AnyRun) -> str:
-    kind = "inference job" if isinstance(run, InferenceJobView) else "run"
-    return f"{kind} {run.id}"
