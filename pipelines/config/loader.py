@@ -15,6 +15,8 @@ from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import closest
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.other_tools import called_here
+from snellen.pipelines.config.ray_section import RayConfig
+from snellen.pipelines.config.runtime_env import HIDDEN_INPUT
 from snellen.pipelines.config.yaml_file import parse_yaml, read_yaml
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -180,7 +182,9 @@ def _describe(error: ValidationError, kind: type[BaseModel], where: str) -> str:
     problems: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_context=False):
         key = ".".join(_known_path(item["loc"], kind, extra=item["type"] == "extra_forbidden"))
-        if item["type"] == "extra_forbidden":
+        if item["type"] == HIDDEN_INPUT:
+            text = item["msg"]
+        elif item["type"] == "extra_forbidden":
             text = f"unknown key. {_nearest(key, kind)}"
         elif item["type"] == "missing":
             text = "this key is missing. Expected a value."
@@ -254,6 +258,8 @@ def with_absolute_paths(config: Kind) -> Kind:
             if key in type(section).model_fields and not _is_job_name(name, key, section)
         }
         sections[name] = section.model_copy(update=changed)
+    ray: RayConfig = config.ray  # type: ignore[attr-defined]  # of both kinds of run
+    sections["ray"] = ray.with_absolute_paths()
     return config.model_copy(update=sections)
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictInt
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictInt
 
 from snellen.pipelines.config.base import PositiveInt, Section
+from snellen.pipelines.config.runtime_env import (
+    parse_runtime_env,
+    with_absolute_files,
+    without_values,
+)
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 
@@ -42,3 +47,16 @@ class RayConfig(Section):
     no_progress_timeout: PositiveInt = Field(
         600, description="Seconds without progress after which the run is interrupted."
     )
+    runtime_env: Annotated[
+        dict[str, Any],
+        BeforeValidator(parse_runtime_env),
+        PlainSerializer(without_values, when_used="json"),
+    ] = Field(
+        {},
+        description="Ray's runtime environment of the workers: env_vars, pip, py_modules, "
+        "working_dir and others. Values of env_vars are not stored; null: as in the environment.",
+    )
+
+    def with_absolute_paths(self) -> RayConfig:
+        """Return the section with absolute local paths, so that any directory can resume a run."""
+        return self.model_copy(update={"runtime_env": with_absolute_files(self.runtime_env)})

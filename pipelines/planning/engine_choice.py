@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from snellen.adapters.types import ModelInfo
+from snellen.pipelines.config.ray_section import RayConfig
 from snellen.pipelines.planning.plan import image_seconds
 
 EngineName = Literal["inline", "ray"]
@@ -36,10 +37,12 @@ class Work:
         return self.total * each / max(1, self.cpus)
 
 
-def needs_ray(address: str | None, has_gpu: bool) -> str | None:
+def needs_ray(config: RayConfig, has_gpu: bool) -> str | None:
     """Return why a run goes to Ray whatever its size; None if its size decides."""
-    if address is not None:
-        return f"auto: Ray, because ray.address is {address}"
+    if config.address is not None:
+        return f"auto: Ray, because ray.address is {config.address}"
+    if config.runtime_env:
+        return "auto: Ray, because ray.runtime_env is set"
     if has_gpu:
         return "auto: Ray, because this machine has a GPU"
     return None

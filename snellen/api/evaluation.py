@@ -106,10 +106,6 @@ def _parsed(config: Config | None, options: EvaluateOptions) -> EvaluateConfig:
         "dataset.split": options.get("split"),
         "name": options.get("name"),
     }
-    given = (
-        config.model_dump(mode="json", exclude_unset=True)
-        if isinstance(config, EvaluateConfig)
-        else config
-    )
+    given = config.model_dump(exclude_unset=True) if isinstance(config, EvaluateConfig) else config
     data, where = merged(given, settings, options.get("overrides", ()))
     return build_config(data, where=where)

@@ -52,11 +52,7 @@ def predict(
         RunError, RunInterrupted: the job can be resumed.
     """
     check_keywords("predict", options, PredictOptions)
-    given = (
-        config.model_dump(mode="json", exclude_unset=True)
-        if isinstance(config, PredictConfig)
-        else config
-    )
+    given = config.model_dump(exclude_unset=True) if isinstance(config, PredictConfig) else config
     checkpoint = options.get("checkpoint")
     parsed = predict_config_of(
         given,

@@ -12,6 +12,7 @@ from typing import Any
 
 from snellen.adapters.errors import RunError, SnellenError
 from snellen.pipelines.config.ray_section import RayConfig
+from snellen.pipelines.config.runtime_env import resolved_env
 from snellen.pipelines.execution.ray.cluster import check_cluster, cluster_address
 from snellen.pipelines.execution.ray.environment import RayEnvironment
 from snellen.pipelines.execution.ray.watchdog import start_watchdog
@@ -39,12 +40,18 @@ class RaySession:
         self._owned = False
         self._environment = RayEnvironment()
         self._address: str | None = None
+        self._runtime_env: dict[str, Any] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._connected = threading.Event()
         self._leaving = threading.Event()
 
     def start(self) -> RaySession:
-        """Start Ray in a thread; `ready` waits for it."""
+        """Start Ray in a thread; `ready` waits for it.
+
+        Raises:
+            ConfigError: CONFIG_INVALID, a variable of ``ray.runtime_env`` has no value.
+        """
+        self._runtime_env = resolved_env(self._config.runtime_env, os.environ)
         self._environment.quiet()
         if self._config.address is None and not _is_connected():
             self._environment.embedded()
@@ -109,6 +116,12 @@ class RaySession:
                 self._owned = True
                 if self._config.address is None:
                     self._watchdog = start_watchdog(os.getpid(), _session_name())
+            elif self._runtime_env:
+                raise RunError(
+                    "RAY_START",
+                    "this process is connected to Ray already, so ray.runtime_env would have no "
+                    "effect. Expected no connection. Fix: ray.shutdown() before the run.",
+                )
             _configure_data(self._config)
         except BaseException as error:
             self._error = error
@@ -130,15 +143,17 @@ class RaySession:
         }
         config = self._config
         if self._address is not None:
-            package = Path(sys.modules["snellen"].__path__[0])
+            # Ray follows the links inside, so the package arrives whole.
+            package = str(Path(sys.modules["snellen"].__path__[0]))
+            modules = [package, *self._runtime_env.get("py_modules", ())]
             return {
                 **common,
                 "address": self._address,
-                # Ray follows the links inside, so the package arrives whole.
-                "runtime_env": {"py_modules": [str(package)]},
+                "runtime_env": {**self._runtime_env, "py_modules": modules},
             }
         return {
             **common,
+            **({"runtime_env": self._runtime_env} if self._runtime_env else {}),
             # Without an address Ray joins RAY_ADDRESS, or whatever runs on this machine.
             "address": "local",
             "num_cpus": config.num_cpus or _cpus(),

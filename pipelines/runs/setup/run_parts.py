@@ -86,7 +86,7 @@ def _known_engine(context: RunContext) -> tuple[EngineName | None, str]:
     if config.run.engine != "auto":
         return config.run.engine, ""
     has_gpu = config.run.device != "cpu" and inline_device(context) == "cuda"
-    why = needs_ray(config.ray.address, has_gpu)
+    why = needs_ray(config.ray, has_gpu)
     return (None, "") if why is None else ("ray", why)
 
 

@@ -62,7 +62,7 @@ def test_a_minimal_file_and_its_defaults(tmp_path: Path) -> None:
         (
             MINIMAL + "ray: {zzz: 8}\n",
             "ray.zzz: unknown key. Valid keys here: ray.address, ray.num_cpus, ray.num_gpus, "
-            "ray.object_store_memory, ray.no_progress_timeout.",
+            "ray.object_store_memory, ray.no_progress_timeout, ray.runtime_env.",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from snellen.pipelines.config.ray_section import RayConfig
 from snellen.pipelines.planning.engine_choice import SHORT_S, Work, choose_engine, needs_ray
 from tests.pipelines.planning.test_plan import info
 
@@ -41,6 +42,9 @@ def test_the_limit_is_the_time_of_one_process() -> None:
 
 
 def test_a_cluster_and_a_gpu_need_ray() -> None:
-    assert needs_ray("10.0.0.1:6379", False) == "auto: Ray, because ray.address is 10.0.0.1:6379"
-    assert needs_ray(None, True) == "auto: Ray, because this machine has a GPU"
-    assert needs_ray(None, False) is None
+    cluster = RayConfig(address="10.0.0.1:6379")
+    assert needs_ray(cluster, False) == "auto: Ray, because ray.address is 10.0.0.1:6379"
+    env = RayConfig(runtime_env={"pip": ["a"]})
+    assert needs_ray(env, False) == "auto: Ray, because ray.runtime_env is set"
+    assert needs_ray(RayConfig(), True) == "auto: Ray, because this machine has a GPU"
+    assert needs_ray(RayConfig(), False) is None

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from snellen.adapters.errors import ConfigError
+from snellen.pipelines.config.ray_section import RayConfig
+from snellen.pipelines.execution.ray.session import RaySession
 
 _CODE = """
 import psutil
@@ -72,3 +77,63 @@ print(found.stdout, found.stderr)
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith("1.0\n127.0.0.1\n[]"), found.stdout
+
+
+_ENV_CODE = """
+import os, sys
+from snellen.adapters.errors import RunError
+from snellen.pipelines.config.ray_section import RayConfig
+from snellen.pipelines.execution.ray.session import RaySession
+
+env = {"env_vars": {"MODE": "fast", "TOKEN": None}, "py_modules": [sys.argv[1]]}
+with RaySession(RayConfig(num_cpus=1, runtime_env=env)).start() as session:
+    session.ready()
+    import ray
+
+    @ray.remote
+    def look():
+        import mine
+        return mine.VALUE, os.environ["MODE"], os.environ["TOKEN"]
+
+    print(ray.get(look.remote()))
+    with RaySession(RayConfig(runtime_env=env)) as second:
+        try:
+            second.ready()
+        except RunError as error:
+            print(error.code, error.message)
+"""
+
+
+@pytest.mark.ray
+def test_workers_get_the_runtime_environment(tmp_path: Path, importable: None) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("VALUE = 7\n")
+    found = subprocess.run(
+        [sys.executable, "-c", _ENV_CODE, str(tmp_path / "mine")],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "TOKEN": "from here"},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    first, second = found.stdout.strip().splitlines()
+    assert first == "(7, 'fast', 'from here')"
+    assert second.startswith(
+        "RAY_START this process is connected to Ray already, so ray.runtime_env"
+    )
+
+
+def test_a_cluster_gets_our_code_beside_that_of_the_user() -> None:
+    import snellen
+
+    session = RaySession(RayConfig(runtime_env={"py_modules": ["/mine"], "pip": ["a"]}))
+    session._address, session._runtime_env = "10.0.0.1:6379", session._config.runtime_env
+    assert session._arguments()["runtime_env"] == {
+        "py_modules": [str(Path(snellen.__path__[0])), "/mine"],
+        "pip": ["a"],
+    }
+
+
+def test_a_variable_without_a_value_is_reported_before_ray_starts() -> None:
+    session = RaySession(RayConfig(runtime_env={"env_vars": {"NOT_SET_ANYWHERE": None}}))
+    with pytest.raises(ConfigError, match=r"env_vars\.NOT_SET_ANYWHERE is null"):
+        session.start()
+    session.stop()
