@@ -24,6 +24,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "ndjson": "snellen.analysis.export.json_rows:NdjsonExporter",
         "json": "snellen.analysis.export.json_rows:JsonExporter",
         "coco": "snellen.analysis.export.coco:CocoExporter",
+        "yolo": "snellen.analysis.export.yolo:YoloExporter",
     },
     codes=PluginCodes(
         unknown="EXPORT_FORMAT",

@@ -6,14 +6,12 @@ import contextlib
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -22,11 +20,8 @@ import snellen
 from examples.shapes.make_dataset import CLASSES, make
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.analysis.export.coco import CocoExporter
-from snellen.analysis.export.exporter import ExportRequest
-from snellen.store.parquet.results import Results
-from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.sql.database import Database
-from snellen.store.views import AnyRun
+from tests.analysis.export.made_up import request_for
 from tests.contracts.exporter_contract import Exportable, ExporterContract, names
 from tests.e2e.test_detection import SIGMAS, TASKS, coco_set, evaluated
 from tests.metrics.detection.examples import TASK, coco_stats, draw, keys, report, table
@@ -90,14 +85,6 @@ def test_pycocotools_gives_the_metrics_of_the_run(
         for key, value in zip(keys(kind), stats, strict=True):
             assert metrics[key] == (None if value == -1 else pytest.approx(value, abs=EXACT)), key
     assert 0.1 < metrics["mAP50"] < 0.99  # neither hopeless nor perfect
-
-
-def request_for(arrow: pa.Table, kind: str, folder: Path, run: AnyRun) -> ExportRequest:
-    """A request for the rows of a table."""
-    pq.write_table(arrow, folder / "unit.parquet")
-    record = UnitRecord(0, 0, arrow.num_rows, "unit.parquet", "", arrow.num_rows, 0, "", "", {}, {})
-    run = replace(run, task_type=TASK[kind], class_names=["a", "b", "c"])
-    return ExportRequest(run, Results(folder, [record]), {})
 
 
 @pytest.mark.parametrize("seed", range(3))
