@@ -25,6 +25,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "json": "snellen.analysis.export.json_rows:JsonExporter",
         "coco": "snellen.analysis.export.coco:CocoExporter",
         "yolo": "snellen.analysis.export.yolo:YoloExporter",
+        "manifest": "snellen.analysis.export.manifest_rows:ManifestExporter",
     },
     codes=PluginCodes(
         unknown="EXPORT_FORMAT",
