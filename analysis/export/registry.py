@@ -26,6 +26,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "coco": "snellen.analysis.export.coco:CocoExporter",
         "yolo": "snellen.analysis.export.yolo:YoloExporter",
         "manifest": "snellen.analysis.export.manifest_rows:ManifestExporter",
+        "zip": "snellen.analysis.export.archive:ZipExporter",
     },
     codes=PluginCodes(
         unknown="EXPORT_FORMAT",

@@ -34,7 +34,7 @@ def export_command(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Format: parquet, csv, ndjson, json, coco, yolo or manifest.",
+            help="Format: parquet, csv, ndjson, json, coco, yolo, manifest or zip.",
         ),
     ],
     output: Annotated[
