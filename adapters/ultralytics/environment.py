@@ -46,6 +46,9 @@ def import_ultralytics() -> ModuleType:
         if first:
             os.environ.update(_SWITCHES)
             os.environ.setdefault("YOLO_CONFIG_DIR", _config_folder())
+        # Ultralytics' suppression runs in torchvision if something has imported it, else in a loop
+        # that is twenty times slower and orders equal confidences differently. Always the first.
+        import torchvision  # noqa: F401
         from PIL import Image
 
         pillow_open = Image.open

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +71,15 @@ def test_preprocessing_of_classifiers_does_not_apply() -> None:
     with pytest.raises(ConfigError, match=r"set model\.imgsz instead") as caught:
         UltralyticsAdapter.from_spec(spec, device="cpu")
     assert caught.value.code == "PREPROCESS_INVALID"
+
+
+def test_suppression_is_torchvisions_in_every_process() -> None:
+    """Ultralytics takes a slow loop, with another order of ties, unless torchvision is imported."""
+    code = (
+        "import sys\n"
+        "from snellen.adapters.ultralytics.environment import import_ultralytics\n"
+        "import_ultralytics()\n"
+        "print('torchvision' in sys.modules)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "True\n"
