@@ -16,6 +16,8 @@ _YAML = {".yaml", ".yml"}
 _CHECKPOINTS = {".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors", ".onnx", ".torchscript"}
 _SECTIONS = {"model", "dataset", "preprocess", "run", "metrics", "output", "database", "ray"}
 """Keys that tell a configuration from a dataset's YAML file."""
+_MODEL_KEYS = ("model.adapter=", "model.checkpoint=", "model.job=")
+"""Overrides that name a model by themselves."""
 _USAGE = (
     "Expected a YAML file with the configuration, or a checkpoint and a dataset: "
     "snellen eval best.pt data.yaml"
@@ -64,10 +66,11 @@ def sort_words(words: Sequence[str], named: Named) -> Evaluation:
     overrides = [w for w in words if _OVERRIDE.match(w) and not Path(w).exists()]
     others = [word for word in words if word not in overrides]
     config, model, dataset = None, named, named.dataset
-    has_model = named.has_model or any(word.startswith("model.") for word in overrides)
+    has_model = named.has_model or any(word.startswith(_MODEL_KEYS) for word in overrides)
     if others and _is_config(others[0]):
         config, others = others[0], others[1:]
-    if others and config is None and not has_model:
+    first_is_model = bool(others) and (not has_model or _is_checkpoint(others[0]))
+    if others and config is None and not named.has_model and first_is_model:
         model, others = _model_of(others[0], others[1:], named), others[1:]
     if others and dataset is None:
         dataset, others = others[0], others[1:]
@@ -116,7 +119,7 @@ def _yaml_keys(path: Path) -> set[str] | None:
 def _model_of(word: str, others: Sequence[str], named: Named) -> Named:
     """Return the model that the first argument names: a file, a folder or a job."""
     path = Path(word).expanduser()
-    checkpoint = path.suffix.lower() in _CHECKPOINTS or names_run_directory(word)
+    checkpoint = _is_checkpoint(word)
     if path.is_file() and not checkpoint:
         raise _wrong(f"'{word}' looks like {_described(path)}.", word)
     if path.is_dir() and not checkpoint and not (others or named.dataset):
@@ -128,6 +131,10 @@ def _model_of(word: str, others: Sequence[str], named: Named) -> Named:
     raise ConfigError(
         "CONFIG_NOT_FOUND", f"'{word}' does not exist, and there is no dataset. {_USAGE}"
     )
+
+
+def _is_checkpoint(word: str) -> bool:
+    return Path(word).suffix.lower() in _CHECKPOINTS or names_run_directory(word)
 
 
 def _described(path: Path) -> str:

@@ -76,6 +76,12 @@ def test_a_model_without_a_checkpoint_is_named_by_overrides() -> None:
     assert sort_words(["model.adapter=noop", "dataset.path=x"], NOTHING).config is None
 
 
+@pytest.mark.parametrize("word", ["model.architecture=resnet18", "model.adapter=timm"])
+def test_a_checkpoint_may_come_with_other_keys_of_the_model(word: str) -> None:
+    found = settings("best.pt", "data", word)
+    assert found == {"model.checkpoint": "best.pt", "dataset.path": "data"}
+
+
 def test_an_argument_with_an_equals_sign_that_exists_is_a_path() -> None:
     Path("a=b").mkdir()
     assert settings("best.pt", "a=b")["dataset.path"] == "a=b"
