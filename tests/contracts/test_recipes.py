@@ -26,14 +26,16 @@ from snellen.adapters.types import AdapterSpec
 from snellen.metrics.extra import EXTRA_METRICS, ExtraMetric
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.data.sources.registry import load_source_class
+from snellen.store.sql.database import Database
 from tests.contracts.adapter_contract import AdapterContract
+from tests.contracts.exporter_contract import Exportable, ExporterContract
 from tests.contracts.metric_contract import MetricContract
 from tests.contracts.source_contract import SourceContract
 from tests.structure.test_sizes import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (30, 60, 190)}
-PLUGINS = ("colour_plugin", "jsonl_plugin", "kappa_plugin")
+PLUGINS = ("colour_plugin", "jsonl_plugin", "kappa_plugin", "list_plugin")
 
 
 def recipe(title: str) -> str:
@@ -68,7 +70,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The plugins, as if their packages were installed."""
     points = [
         point
-        for title in ("Add an adapter", "Add a source", "Add a metric")
+        for title in ("Add an adapter", "Add a source", "Add a metric", "Add an exporter")
         for point in install(tmp_path / "plugins", title)
     ]
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
@@ -194,5 +196,16 @@ def test_a_metric_of_a_plugin_is_part_of_a_run(
     assert caught.value.code == "METRIC_UNKNOWN"
 
 
-def test_the_place_of_exporters_is_named() -> None:
-    assert "`analysis/exporters/`" in recipe("Add an exporter")
+@pytest.mark.usefixtures("plugins")
+class TestExporterRecipe(ExporterContract):
+    exporter = pytest.fixture(lambda self: "list")
+
+    @pytest.fixture
+    def exportable(
+        self, checkpoint: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Exportable:
+        run = evaluate(checkpoint, images, tmp_path, monkeypatch)
+        return Exportable(Database.open(f"sqlite:///{tmp_path / 'runs.db'}"), run.row)
+
+    def rows(self, path: Path) -> list[str]:
+        return [f"images/{Path(line).name}" for line in path.read_text().splitlines()]
