@@ -13,6 +13,8 @@ from snellen.adapters.errors import InputError
 from snellen.adapters.text_files import read_class_names
 
 NAME_FILES = ("class_names.txt", "classes.txt")
+_ABOVE = 3
+"""Folders above a run directory: timm writes to ``output/train/NAME`` of its working folder."""
 _IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg"))
 
 
@@ -55,7 +57,10 @@ def find_class_names(
 
     Candidates, in this order: a file ``class_names.txt`` or ``classes.txt`` in the run directory
     (one name per line); the class map named in its arguments; the folders of the training images
-    named in its arguments, in timm's natural order, if they exist on this machine.
+    named in its arguments, in timm's natural order, if they exist on this machine. Relative paths
+    of the arguments are relative to the folder that the training was started in, which they do not
+    tell: they are looked up in the working folder, in the run directory and in the `_ABOVE` folders
+    above it.
 
     Args:
         directory: of the run.
@@ -63,8 +68,8 @@ def find_class_names(
         readable: called before anything outside of ``directory`` is read.
 
     Returns:
-        The names and their source; None and the reason for which the first candidate is ignored;
-        None and None without a candidate.
+        The names and their source; None and the reason for which the first candidate is ignored,
+        or a relative path is not found; None and None without a candidate.
     """
     try:
         return _find(directory, args, readable)
@@ -82,20 +87,40 @@ def _find(
     root = args.get("data_dir") or args.get("data")
     class_map = args.get("class_map")
     if isinstance(class_map, str) and class_map.endswith(".txt"):
-        for path in (Path(class_map), Path(str(root or ".")) / class_map):
-            names = _lines(path) if readable(path) else ()
-            if names:
-                return names, f"class map {path}"
-    elif isinstance(root, str) and _is_folder(root, readable) and not args.get("dataset"):
-        split = _split_folder(Path(root), str(args.get("train_split") or "train"))
-        names = _folders(split)
-        if names:
-            return names, f"folders of {split}"
+        for named in (Path(class_map), Path(str(root or ".")) / class_map):
+            for path in _places(named, directory):
+                names = _lines(path) if readable(path) else ()
+                if names:
+                    return names, f"class map {path}"
+    elif isinstance(root, str) and root and not args.get("dataset"):
+        return _of_folders(root, directory, str(args.get("train_split") or "train"), readable)
     return None, None
 
 
-def _is_folder(path: str, readable: Readable) -> bool:
-    return readable(Path(path)) and Path(path).is_dir()
+def _of_folders(
+    root: str, directory: Path, split: str, readable: Readable
+) -> tuple[tuple[str, ...] | None, str | None]:
+    """Return the names of the folders of the training images, and their source."""
+    for place in _places(Path(root), directory):
+        if readable(place) and place.is_dir():
+            folder = _split_folder(place, split)
+            names = _folders(folder)
+            if names:
+                return names, f"folders of {folder}"
+    if Path(root).is_absolute():
+        return None, None
+    return None, (
+        f"ignored data_dir '{root}': it is relative, and neither the working folder nor the run "
+        "directory nor the folders above it have class folders there"
+    )
+
+
+def _places(path: Path, directory: Path) -> list[Path]:
+    """Return where a path of the arguments may lie: once if it is absolute."""
+    if path.is_absolute():
+        return [path]
+    folder = directory.absolute()
+    return [path, *(above / path for above in (folder, *folder.parents[:_ABOVE]))]
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -30,7 +30,7 @@ class RunDirectory:
         path: absolute.
         framework: ``timm``, ``ultralytics``, or None for a bare ``checkpoints/`` folder.
         task_type: None if the directory does not say it.
-        model_name: the framework's model name, or None.
+        model_name: the framework's model name, never a path, or None.
         class_names, class_names_source: names in output order, and their source.
         num_classes: from the names, or from the run's arguments.
         config: the run's arguments, plain JSON values.
@@ -80,7 +80,7 @@ def read_run_directory(path: str | Path, readable: Readable = anything) -> RunDi
         path=root,
         framework=framework,
         task_type=_task(framework, config),
-        model_name=_model_name(config),
+        model_name=_model_name(framework, config),
         class_names=names,
         class_names_source=source,
         num_classes=len(names) if names else _positive(config.get("num_classes")),
@@ -137,9 +137,13 @@ def _task(framework: str | None, config: Mapping[str, Any]) -> TaskType | None:
     return task.task_type if task is not None else None
 
 
-def _model_name(config: Mapping[str, Any]) -> str | None:
+def _model_name(framework: str | None, config: Mapping[str, Any]) -> str | None:
     model = config.get("model")
-    return model if isinstance(model, str) and model else None
+    if not isinstance(model, str) or not model:
+        return None
+    # Ultralytics trains from a file, of which it keeps the path: /home/me/yolo11n.pt
+    is_file = framework == "ultralytics"
+    return PurePosixPath(model.replace("\\", "/")).stem if is_file else model
 
 
 def _positive(value: object) -> int | None:

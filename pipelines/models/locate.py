@@ -15,6 +15,7 @@ from snellen.adapters.text_files import read_class_names
 from snellen.adapters.types import AdapterSpec, TaskType
 from snellen.pipelines.config.base import EVALUATION, Preset
 from snellen.pipelines.config.sections import CommonConfig, ModelConfig, PreprocessConfig
+from snellen.pipelines.models.job_class_names import names_for_checkpoints
 from snellen.pipelines.models.training_jobs import checkpoint_of, find_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
@@ -166,7 +167,7 @@ def _class_names(model: ModelConfig, job: JobView | None) -> tuple[str, ...] | N
     if names == "dataset":
         return None
     if names == "auto":
-        return tuple(job.class_names) if job is not None and job.class_names else None
+        return names_for_checkpoints(job)
     check_not_remote(names, "model.class_names")
     file = Path(names).expanduser()
     if not file.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from snellen.adapters.errors import InputError
 from snellen.adapters.registry import adapter_for_file, load_adapter_class
 from snellen.adapters.runtime.inspect import inspect_model
 from snellen.adapters.types import AdapterSpec, ModelInfo
+from snellen.pipelines.models.job_class_names import GIVEN, keeps_given_names, with_checkpoint_names
 from snellen.store.jobs import (
     TrainingJobRecord,
     delete_training_job,
@@ -48,7 +49,8 @@ def register_directory(
     Args:
         db: the open database.
         path: a timm or an Ultralytics run directory, or one with a ``checkpoints`` folder; or a
-            folder with a ``config.json``, whose weights are loaded once.
+            folder with a ``config.json``. Its weights, or a checkpoint that stores the class
+            names, are loaded once.
         name: name of the job; default: the name of the directory.
         class_names: names in output order, if the directory does not contain them.
 
@@ -60,7 +62,10 @@ def register_directory(
     weights = weights_of(Path(path).expanduser())
     if weights is not None:
         return register_file(db, weights, name=name, class_names=class_names)
-    return register_run(db, read_run_directory(path), name=name, class_names=class_names)
+    found = read_run_directory(path)
+    if class_names is None:
+        found = with_checkpoint_names(found)
+    return register_run(db, found, name=name, class_names=class_names)
 
 
 def register_run(
@@ -75,7 +80,13 @@ def register_run(
     Raises:
         InputError: RUN_DIRECTORY_UNKNOWN, its framework or task is unknown; JOB_NAME_TAKEN.
     """
-    job = upsert_training_job(db, _record_of(found, name, class_names))
+    known = training_job_of(db, str(found.path))
+    if class_names is None and known is not None and keeps_given_names(known, found):
+        class_names = known.class_names
+    record = _record_of(found, name, class_names)
+    if record.class_names is None and known is not None and known.class_names:
+        record = replace(record, config={**(known.config or {}), "args": found.config})
+    job = upsert_training_job(db, record)
     replace_validation_results(db, job.id, [asdict(epoch) for epoch in found.epochs])
     return job
 
@@ -115,7 +126,7 @@ def _record_of(
 
 
 def _config(found: RunDirectory, *, given: bool) -> dict[str, Any]:
-    source = "given at registration" if given else found.class_names_source
+    source = GIVEN if given else found.class_names_source
     return {"args": found.config, "class_names_source": source}
 
 
@@ -250,8 +261,12 @@ def find_job(db: Database, reference: str | int, *, register: bool = True) -> Jo
     if isinstance(reference, str):
         check_not_remote(reference, "model.job")
         if names_run_directory(reference):
-            found = register_directory if register else job_of_directory
-            return found(db, reference)
+            weights = weights_of(Path(reference).expanduser())
+            if register and weights is not None:
+                return register_file(db, weights)
+            # No checkpoint is loaded here: what is done with the job loads it.
+            found = read_run_directory(reference)
+            return register_run(db, found) if register else job_of_directory(db, reference)
     return get_training_job(db, reference)
 
 

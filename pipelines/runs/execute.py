@@ -14,6 +14,7 @@ from snellen.pipelines.execution.inline import InlineEngine
 from snellen.pipelines.execution.retry_failed import units_to_retry
 from snellen.pipelines.execution.worker.spec import Retry
 from snellen.pipelines.execution.worker.unit_worker import UnitWorker
+from snellen.pipelines.models.job_class_names import complete_job
 from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, register_checkpoint
 from snellen.pipelines.planning.fingerprint import (
     Fingerprint,
@@ -190,6 +191,8 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
         names = model.class_names if class_map is None else class_map.checkpoint_names
         job = register_checkpoint(context.db, info, names)
         columns["training_job_id"] = job.id
+    else:
+        complete_job(context.db, model.job, info)
     owned.update(**columns)
     if columns.get("training_job_id", run.training_job_id) != run.training_job_id:
         drop_unused_checkpoint(context.db, run.training_job_id)

@@ -10,6 +10,7 @@ from fastapi import Path as PathParameter
 from starlette.concurrency import run_in_threadpool
 
 from snellen.adapters.checkpoints.run_directory import read_run_directory
+from snellen.pipelines.models.job_class_names import with_checkpoint_names
 from snellen.pipelines.models.training_jobs import describe_job, register_run
 from snellen.serve.api.allowed_roots import (
     InsideRoots,
@@ -112,6 +113,7 @@ async def register(
         run = read_run_directory(folder, inside)
         if names is None:
             check_class_names(run, inside)
+            run = with_checkpoint_names(run)
         job = register_run(state.db, run, name=body.name, class_names=names)
         return _job(job)
 

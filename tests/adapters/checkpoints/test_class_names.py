@@ -80,6 +80,47 @@ def test_the_folders_of_a_run_are_no_class_names_without_an_order(tmp_path: Path
     assert find_class_names(run, {"data_dir": str(data)}) == (("a", "A", "b"), "class_names.txt")
 
 
+@pytest.mark.parametrize("above", range(4))
+def test_a_relative_folder_is_looked_up_beside_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: int
+) -> None:
+    run = tmp_path / "work" / "output" / "train" / "20260101-resnet18"
+    run.mkdir(parents=True)
+    place = (run, *run.parents)[above]
+    folders(place / "data" / "train", "cat", "dog")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    arguments = {"data_dir": "data"}
+    expected = (("cat", "dog"), f"folders of {place / 'data' / 'train'}")
+    assert find_class_names(run, arguments) == expected
+    asked: list[Path] = []
+
+    def readable(path: Path) -> bool:
+        asked.append(path)
+        return False
+
+    names, _ = find_class_names(run, arguments, readable)
+    assert names is None
+    assert place / "data" in asked
+    (place / "data" / "map.txt").write_text("dog\ncat\n")
+    by_map = {**arguments, "class_map": "map.txt"}
+    expected = (("dog", "cat"), f"class map {place / 'data' / 'map.txt'}")
+    assert find_class_names(run, by_map) == expected
+
+
+def test_a_relative_folder_that_is_nowhere_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "a" / "b" / "c" / "d" / "run"
+    run.mkdir(parents=True)
+    folders(tmp_path / "data", "cat", "dog")  # five folders above the run
+    monkeypatch.chdir(run)
+    names, source = find_class_names(run, {"data_dir": "data"})
+    assert names is None
+    assert (source or "").startswith("ignored data_dir 'data': it is relative, and neither")
+    assert find_class_names(run, {"data_dir": "/nowhere"}) == (None, None)
+
+
 def test_a_file_in_doubt_gives_no_names_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("a\n\nb\n")
     names, source = find_class_names(tmp_path, {})

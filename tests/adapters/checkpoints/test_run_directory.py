@@ -80,7 +80,7 @@ def test_an_ultralytics_run_counts_its_checkpoints_from_0(detect_run: Path) -> N
     run = read_run_directory(detect_run)
     assert run.framework == "ultralytics"
     assert run.task_type is TaskType.OBJECT_DETECTION
-    assert run.model_name == "yolo11n.pt"
+    assert run.model_name == "yolo11n"
     assert [row.epoch for row in run.epochs] == [0, 1]
     assert run.epochs[0].primary_metric_name == "ultralytics_mAP50-95"
     assert run.epochs[0].primary_metric_value == 0.3
@@ -88,6 +88,31 @@ def test_an_ultralytics_run_counts_its_checkpoints_from_0(detect_run: Path) -> N
     assert run.epochs[0].metrics["metrics/mAP50(B)"] == 0.5
     found = {entry.name: entry.metric for entry in run.checkpoints}
     assert found == {"best": 0.4, "last": 0.4, "0": 0.3, "1": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("/home/me/weights/yolo11n.pt", "yolo11n"),
+        ("yolo11n-seg.yaml", "yolo11n-seg"),
+        ("D:\\\\models\\\\yolov8x.pt", "yolov8x"),
+        ("runs/detect/train/weights/best.pt", "best"),
+        ("yolo11n", "yolo11n"),
+        ("''", None),
+    ],
+)
+def test_the_name_of_a_yolo_model_is_no_path(
+    detect_run: Path, model: str, name: str | None
+) -> None:
+    quoted = model if model == "''" else f'"{model}"'
+    (detect_run / "args.yaml").write_text(f"task: detect\nmodel: {quoted}\n")
+    assert read_run_directory(detect_run).model_name == name
+
+
+@pytest.mark.parametrize("model", ["vit_base_patch16_224.augreg_in21k", "hf-hub:timm/resnet18.a1"])
+def test_the_name_of_a_timm_model_is_kept(timm_run: Path, model: str) -> None:
+    (timm_run / "args.yaml").write_text(f"model: {model}\ndata_dir: /nowhere\n")
+    assert read_run_directory(timm_run).model_name == model
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import snellen
+from examples.shapes.make_dataset import make
 from snellen.adapters.errors import InputError
+from snellen.pipelines.models.job_class_names import names_for_checkpoints
 from snellen.pipelines.models.training_jobs import (
     checkpoint_of,
     describe_job,
@@ -16,6 +19,9 @@ from snellen.pipelines.models.training_jobs import (
 )
 from snellen.store.jobs import list_training_jobs, validation_results
 from snellen.store.sql.database import Database
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SHAPES = ["circle", "square", "triangle"]
 
 
 @pytest.fixture
@@ -78,6 +84,63 @@ def test_an_ultralytics_run_whose_table_counts_from_1(db: Database, ultralytics_
     metrics = {entry["name"]: entry["metric"] for entry in describe_job(job)["checkpoints"]}
     assert metrics == {"best": 0.4, "last": 0.4, "0": 0.3, "1": 0.4}
     assert checkpoint_of(job, "0") == ultralytics_run / "weights" / "epoch0.pt"
+
+
+@pytest.fixture
+def shapes_run(ultralytics_run: Path) -> Path:
+    """The Ultralytics run with real checkpoints of three classes."""
+    for file in (ultralytics_run / "weights").iterdir():
+        file.write_bytes((FIXTURES / "tiny-detect.pt").read_bytes())
+    (ultralytics_run / "args.yaml").write_text("task: detect\nmodel: /home/me/yolo11n.pt\n")
+    return ultralytics_run
+
+
+def test_an_ultralytics_job_knows_the_names_of_its_checkpoint(
+    db: Database, shapes_run: Path
+) -> None:
+    job = register_directory(db, shapes_run)
+    assert (job.class_names, job.num_classes) == (SHAPES, 3)
+    assert (job.config or {})["class_names_source"] == "checkpoint best.pt"
+    assert job.model_name == "yolo11n"
+    assert names_for_checkpoints(job) is None  # other checkpoints have names of their own
+    again = find_job(db, str(shapes_run))
+    assert (again.class_names, again.config) == (job.class_names, job.config)
+
+
+def test_names_that_were_given_apply_to_every_checkpoint(db: Database, shapes_run: Path) -> None:
+    job = register_directory(db, shapes_run, class_names=["a", "b", "c"])
+    assert names_for_checkpoints(job) == ("a", "b", "c")
+    for again in (find_job(db, str(shapes_run)), register_directory(db, shapes_run)):
+        assert names_for_checkpoints(again) == ("a", "b", "c")
+        assert (again.config or {})["class_names_source"] == "given at registration"
+
+
+def test_a_checkpoint_that_cannot_be_loaded_gives_no_names(db: Database, shapes_run: Path) -> None:
+    best = shapes_run / "weights" / "best.pt"
+    best.write_bytes(best.read_bytes()[:200_000])
+    job = register_directory(db, shapes_run)
+    assert job.class_names is None
+    source = (job.config or {})["class_names_source"]
+    assert source is None or source.startswith("ignored best.pt: ")
+
+
+def test_a_job_that_an_evaluation_registers_learns_the_names(
+    db: Database, shapes_run: Path, tmp_path: Path
+) -> None:
+    make(tmp_path / "shapes", counts={"test": 2, "val": 1}, seed=5)
+    run = snellen.evaluate(
+        {
+            "model": {"job": str(shapes_run), "checkpoint": "last"},
+            "dataset": {"path": str(tmp_path / "shapes" / "detect" / "data.yaml")},
+            "run": {"engine": "inline"},
+            "metrics": {"bootstrap": 0},
+            "output": {"dir": str(tmp_path / "out")},
+            "database": str(db.url),
+        }
+    )
+    job = find_job(db, run.row.training_job_id)
+    assert job.class_names == SHAPES
+    assert (job.config or {})["class_names_source"] == "checkpoint last.pt"
 
 
 def test_registering_again_updates_the_same_job(db: Database, timm_run: Path) -> None:
