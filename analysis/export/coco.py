@@ -20,7 +20,7 @@ from typing import IO, Any
 import polars as pl
 
 from snellen.adapters.types import ImageStatus, TaskType
-from snellen.analysis.export.columnar import tables
+from snellen.analysis.export.columnar import rows_of
 from snellen.analysis.export.exporter import Exported, ExportRequest, spoken
 from snellen.pipelines.tasks.registry import task_of
 
@@ -51,7 +51,7 @@ class CocoExporter:
         left_out: Counter[str] = Counter()
         images = 0
         with _files(request, target) as files:
-            for row in (row for table in tables(request) for row in table.to_pylist()):
+            for row in rows_of(request):
                 if row["status"] != ImageStatus.OK:
                     left_out["failed_images"] += 1
                     continue

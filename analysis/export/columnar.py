@@ -18,31 +18,25 @@ from snellen.store.parquet.results import json_safe
 from snellen.store.parquet.schema import RESULT_SCHEMA
 
 ALL_TASKS = frozenset(TaskType)
+_BATCH = 64
 _FORMULA = r"^([=+\-@\t\r\n])"
 """Start of a cell that a spreadsheet program takes for a formula."""
 
 
 def tables(request: ExportRequest) -> Iterator[pa.Table]:
-    """Yield the chosen rows of each unit, at least one table, all of one schema.
-
-    Files of older versions lack a column, which is null in all of their rows.
-    """
-    schema: pa.Schema | None = None
+    """Yield the chosen rows of each unit: at least one table, all of one schema."""
+    table: pa.Table | None = None
     for table in request.units():
-        schema = schema or table.schema
-        yield table if table.schema.equals(schema) else _as(table, schema)
-    if schema is None:
+        yield table
+    if table is None:
         yield RESULT_SCHEMA.empty_table()
 
 
-def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        table[field.name].cast(field.type)
-        if field.name in table.schema.names
-        else pa.nulls(table.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+def rows_of(request: ExportRequest) -> Iterator[dict[str, Any]]:
+    """Yield the chosen rows one by one; only some of a unit are Python objects at a time."""
+    for table in request.units():
+        for batch in table.to_batches(max_chunksize=_BATCH):
+            yield from batch.to_pylist()
 
 
 def write_parquet(request: ExportRequest, file: Path | IO[bytes]) -> int:
@@ -78,16 +72,14 @@ def flat_frame(table: pa.Table) -> pl.DataFrame:
 
 def _flat(column: pa.ChunkedArray) -> pl.Series:
     kind = column.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if pa.types.is_nested(kind) or "binary" in str(kind):
         return pl.Series([_json(value) for value in column.to_pylist()], dtype=pl.String)
     series = pl.Series(column)
     if series.dtype.is_float():
         return series.fill_nan(None).replace([float("inf"), float("-inf")], None)
-    return (
-        series
-        if series.dtype.is_numeric() or series.dtype == pl.Boolean
-        else series.cast(pl.String)
-    )
+    if series.dtype.is_numeric() or series.dtype == pl.Boolean:
+        return series
+    return series.dt.to_string("iso") if series.dtype == pl.Duration else series.cast(pl.String)
 
 
 def _json(value: Any) -> str | None:

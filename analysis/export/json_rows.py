@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from snellen.analysis.export.columnar import ALL_TASKS, tables
+from snellen.analysis.export.columnar import ALL_TASKS, rows_of
 from snellen.analysis.export.exporter import Exported, ExportRequest
 from snellen.store.parquet.results import json_safe
 
@@ -16,9 +16,8 @@ def json_lines(request: ExportRequest) -> Iterator[str]:
 
     Masks are text; numbers that are not finite are null; dates are text.
     """
-    for table in tables(request):
-        for row in table.to_pylist():
-            yield json.dumps(json_safe(row), ensure_ascii=False, allow_nan=False)
+    for row in rows_of(request):
+        yield json.dumps(json_safe(row), ensure_ascii=False, allow_nan=False)
 
 
 class NdjsonExporter:

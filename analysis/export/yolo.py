@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from snellen.adapters.types import ImageStatus, TaskType
-from snellen.analysis.export.columnar import tables
+from snellen.analysis.export.columnar import rows_of
 from snellen.analysis.export.exporter import Exported, ExportRequest
 from snellen.analysis.export.safe_names import UniqueNames, safe_name
 
@@ -37,7 +37,7 @@ class YoloExporter:
         names = UniqueNames()
         images = 0
         data: dict[str, Any] = {"names": dict(enumerate(request.class_names))}
-        for row in (row for table in tables(request) for row in table.to_pylist()):
+        for row in rows_of(request):
             if row["status"] != ImageStatus.OK:
                 left_out["failed_images"] += 1
                 continue

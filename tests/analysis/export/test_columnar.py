@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
+import io
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -103,9 +105,35 @@ def test_formulas_in_names_of_images(greys: Exportable, tmp_path: Path) -> None:
     assert {"'=1+1.png", "'+a.png", "'-a.png", "'@a.png", "a,b.png", 'a"b.png'} <= set(shown)
 
 
-def test_dates_and_special_numbers_are_cells() -> None:
-    times = pl.Series([None, 0], dtype=pl.Datetime("us")).to_arrow()
-    table = pa.table({"meta_t": times, "meta_f": [float("nan"), float("inf")]})
-    frame = flat_frame(table)
-    assert frame["meta_t"].to_list() == [None, "1970-01-01 00:00:00.000000"]
-    assert frame["meta_f"].to_list() == [None, None]
+DAY = dt.datetime(2026, 1, 2, 3, 4, 5)
+COLUMNS = {
+    "date": ([DAY.date()], "2026-01-02"),
+    "time": ([DAY.time()], "03:04:05"),
+    "timestamp": ([DAY], "2026-01-02 03:04:05.000000"),
+    "duration": ([dt.timedelta(hours=1, seconds=3)], "PT1H3S"),
+    "decimal": ([Decimal("-1.50")], "-1.50"),
+    "bytes": ([b"=ab"], '"=ab"'),
+    "not a number": ([float("nan")], ""),
+    "infinite": ([float("-inf")], ""),
+    "dictionary": (pa.array(["=a"]).dictionary_encode(), "'=a"),
+    "large text": (pa.array(["@a"], pa.large_string()), "'@a"),
+    "null": (pa.nulls(1), ""),
+    "fixed bytes": (pa.array([b"\xff\x00"], pa.binary(2)), '"\\\\xff\\u0000"'),
+}
+"""Metadata columns of one row, and their cells."""
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_metadata_of_every_type_is_a_cell(name: str) -> None:
+    values, expected = COLUMNS[name]
+    text = flat_frame(pa.table({"meta_a": values, "meta_b": [1]})).write_csv()
+    assert list(csv.DictReader(io.StringIO(text))) == [{"meta_a": expected, "meta_b": "1"}]
+
+
+def test_no_image_is_a_header(boxes: Exportable, tmp_path: Path) -> None:
+    for name in ("csv", "parquet"):
+        path = tmp_path / f"rows.{name}"
+        assert boxes.export(name, path, status="failed")["images"] == 0
+        read = pd.read_csv if name == "csv" else pd.read_parquet
+        assert list(read(path).columns) == boxes.results.frame().columns
+        assert len(read(path)) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from snellen.analysis.export.registry import EXPORTERS
 from snellen.analysis.export.run_export import atomic_folder
 from snellen.analysis.rescore import rescore_run
 from snellen.pipelines.progress import Reporter
+from snellen.store.views import AnyRun, InferenceJobView
 from tests.analysis.detected import CORRECT, COUNTS, Detected
 from tests.contracts.exporter_contract import Exportable, names
 
@@ -52,6 +54,21 @@ def test_a_run_that_is_not_completed(status: str, greys: Exportable, tmp_path: P
     assert caught.value.code == "RUN_NOT_COMPLETED"
 
 
+def test_a_job_without_files(greys: Exportable, tmp_path: Path) -> None:
+    """A recorded HTTP request has a row in the run tables only."""
+    shared = {name: getattr(greys.run, name) for name in AnyRun.columns()}
+    request = InferenceJobView(
+        **shared | {"results_dir": None},
+        inference_type="single",
+        input_data=None,
+        total_inference_time_ms=1.0,
+        avg_inference_time_ms=1.0,
+    )
+    with pytest.raises(InputError, match="has no result files") as caught:
+        Exportable(greys.db, request).export("csv", tmp_path / "rows.csv")
+    assert caught.value.code == "EXPORT_EMPTY"
+
+
 def test_the_folder_of_the_run_is_not_a_target(greys: Exportable) -> None:
     manifest = greys.results.results_dir / "manifest.parquet"
     before = manifest.read_bytes()
@@ -77,6 +94,10 @@ def test_matches_are_those_of_the_operating_point(detected: Detected, tmp_path: 
         correct = [n for n, right in enumerate(CORRECT[confidence]) if right]
         assert found["image_index"].to_list() == correct
         assert found.select("tp", "fp", "fn").rows() == [COUNTS[confidence][n] for n in correct]
+        folder = tmp_path / f"coco-{run.id}"
+        Exportable(detected.db, run).export("coco", folder, correct=True)
+        images = json.loads((folder / "ground_truth.json").read_text())["images"]
+        assert [image["file_name"] for image in images] == found["image_id"].to_list()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
