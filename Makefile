@@ -40,13 +40,17 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	@$(SNELLEN) register "$$(ls -d $(DATA)/digits/runs/*/ | tail -n 1)" --name digits
 	@echo; echo "== snellen eval configs/digits.yaml"
 	@$(SNELLEN) eval configs/digits.yaml
+	@echo; echo "== snellen eval configs/digits.yaml, the checkpoint of epoch 3"
+	@$(SNELLEN) eval configs/digits.yaml model.checkpoint=3 name=digits-epoch-3
+	@echo; echo "== snellen compare digits-epoch-3 digits"
+	@$(SNELLEN) compare digits-epoch-3 digits
 	@echo; echo "== snellen eval configs/photographs.yaml"
 	@$(SNELLEN) eval configs/photographs.yaml
 	@echo
 	@echo "Results: runs/ (one folder per run; the run tables are in runs/snellen.db)"
 	@echo "Images:  $(DATA)/digits/test and $(DATA)/photographs/images"
 	@# Ids, not names: a second demo creates further runs with the same names.
-	@id=$$($(SNELLEN) runs --limit 2 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)[1]["id"])'); \
+	@id=$$($(SNELLEN) runs --limit 3 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)[2]["id"])'); \
 	echo "Next steps:"; \
 	echo "  . $(BIN)/activate"; \
 	echo "  snellen images $$id --incorrect --sort confidence --desc   # the most confident mistakes"; \
