@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 import snellen
+from examples.shapes.make_dataset import make
+from snellen.cli.main import run as command
 from snellen.pipelines.models.training_jobs import register_file
 from snellen.store.sql.database import Database
 from tests.pipelines.making import write_image
@@ -19,7 +21,14 @@ from tests.pipelines.pixel_adapter import NAME
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
-PAGES = ("README.md", "docs/results.md", "docs/runs.md", "docs/predict.md", "docs/serve.md")
+PAGES = (
+    "README.md",
+    "docs/results.md",
+    "docs/runs.md",
+    "docs/predict.md",
+    "docs/exports.md",
+    "docs/serve.md",
+)
 
 
 def examples(page: str) -> list[str]:
@@ -81,6 +90,9 @@ def _fill(tmp_path: Path) -> None:
     for name, file in (("digits", "tiny-classify"), ("shapes", "tiny-detect")):
         register_file(db, FIXTURES / f"{file}.pt", name=name)
     db.close()
+    make(tmp_path / "shapes", counts={"test": 2, "val": 1}, seed=5)
+    run = snellen.evaluate(checkpoint="best.pt", dataset="shapes/detect/data.yaml")
+    assert command(["export", str(run.id), "--format", "coco", "-o", "out"]) == 0
     snellen.evaluate("mine.yaml")
 
 
