@@ -19,7 +19,7 @@ _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):[0-9]{1,5}")
 
 def is_host_port(text: str) -> bool:
     """Return True for ``host:port``; an IPv6 address is in brackets."""
-    return _HOST_PORT.fullmatch(text) is not None
+    return _HOST_PORT.fullmatch(text) is not None and 0 < int(text.rpartition(":")[2]) < 2**16
 
 
 def _head_node(address: str | None) -> str | None:

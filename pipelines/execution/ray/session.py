@@ -42,6 +42,7 @@ class RaySession:
         self._address: str | None = None
         self._runtime_env: dict[str, Any] = {}
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._checked = threading.Event()
         self._connected = threading.Event()
         self._leaving = threading.Event()
 
@@ -67,7 +68,19 @@ class RaySession:
         """
         if self._thread is None:
             self.start()
-        while not self._connected.wait(0.2):
+        self._wait(self._connected)
+        return _available()
+
+    def check(self) -> None:
+        """Wait until it is known if the cluster can be joined; Ray itself takes seconds more.
+
+        Raises:
+            RunError: RAY_START, with the reason and what to do.
+        """
+        self._wait(self._checked)
+
+    def _wait(self, event: threading.Event) -> None:
+        while not event.wait(0.2):
             pass  # short waits leave room for Ctrl-C
         if isinstance(self._error, SnellenError):
             text = f"{self._error.message} {self._instead}".rstrip()
@@ -78,7 +91,6 @@ class RaySession:
                 "RAY_START",
                 f"could not start or join {where}: {self._error}. {self._instead}".rstrip(),
             ) from self._error
-        return _available()
 
     def stop(self) -> None:
         """Leave Ray; an embedded one stops with all its processes."""
@@ -112,6 +124,7 @@ class RaySession:
             if not ray.is_initialized():
                 if self._config.address is not None:
                     self._address = self._prepare_to_join(self._config.address)
+                self._checked.set()
                 ray.init(**self._arguments())
                 self._owned = True
                 if self._config.address is None:
@@ -125,6 +138,7 @@ class RaySession:
             _configure_data(self._config)
         except BaseException as error:
             self._error = error
+        self._checked.set()
         self._connected.set()
         self._leaving.wait()
 

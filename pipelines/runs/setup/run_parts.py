@@ -61,6 +61,7 @@ def resolve_model(context: RunContext, stack: ExitStack, *, inspect_only: bool =
 
     Raises:
         ConfigError, InputError: what is wrong with the model or the path of the images.
+        RunError: RAY_START, the cluster cannot be joined.
     """
     if context.adapter is not None:
         return Loaded(wrap_adapter(context.adapter), "inline")
@@ -77,7 +78,9 @@ def resolve_model(context: RunContext, stack: ExitStack, *, inspect_only: bool =
         context.reporter.status("Loading checkpoint")
         return Loaded(load_model(located, None), engine, why=why)
     session = _start_ray(context, stack, " and loading checkpoint")
-    return Loaded(load_model(located, None), engine, session, why)
+    model = load_model(located, None)
+    session.check()  # before a large dataset is listed
+    return Loaded(model, engine, session, why)
 
 
 def _known_engine(context: RunContext) -> tuple[EngineName | None, str]:

@@ -17,7 +17,18 @@ def test_addresses_of_a_head_node(address: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["10.0.0.1", "local", "http://10.0.0.1:8265", "a:b", "fd00::1:6379", ":6379", ""]
+    "address",
+    [
+        "10.0.0.1",
+        "local",
+        "http://10.0.0.1:8265",
+        "a:b",
+        "fd00::1:6379",
+        ":6379",
+        "",
+        "a:0",
+        "a:65536",
+    ],
 )
 def test_other_addresses_are_rejected(address: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -17,7 +17,9 @@ from snellen.pipelines.execution.ray.cluster import (
     cluster_address,
     ignored_cluster,
 )
+from snellen.pipelines.progress import Reporter
 from tests.pipelines.execution.ray.fake_head import fake_head
+from tests.pipelines.place import Place
 
 RIGHT, WRONG = "a" * 64, "b" * 64
 _AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USE_TLS")
@@ -141,6 +143,19 @@ def test_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None:
     message = failure(cluster_address(dead))
     assert message.startswith(f"could not start or join {dead} (ray.address): Connection refused.")
     assert f"`ray start --head --port={dead.split(':')[1]}`" in message
+
+
+def test_a_run_with_a_dead_address_lists_no_images(tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Heard(Reporter):
+        def status(self, text: str) -> None:
+            heard.append(text)
+
+    place = Place(tmp_path)
+    with pytest.raises(RunError, match="Connection refused"):
+        place.run(Heard(), run={"engine": "ray"}, ray={"address": _dead_address()})
+    assert heard[-1].startswith("Starting Ray (127.0.0.1:")
 
 
 def test_a_dead_address_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
