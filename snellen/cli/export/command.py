@@ -43,7 +43,7 @@ def export_command(
     ],
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Id, tag or name of a test run, or 'latest'."),
+        typer.Argument(metavar="RUN", help="Id, tag or name of a test run, or 'latest'."),
     ] = None,
     inference: Annotated[
         str | None,
