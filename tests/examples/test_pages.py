@@ -26,7 +26,7 @@ PAGES = (
     "docs/results.md",
     "docs/runs.md",
     "docs/predict.md",
-    "docs/exports.md",
+    "docs/export-results.md",
     "docs/serve.md",
 )
 
