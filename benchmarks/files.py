@@ -107,7 +107,15 @@ def main() -> int:
         for number in range(arguments.rounds):
             console.print(f"round {number + 1}: snellen eval ...")
             found = watch(
-                [sys.executable, "-m", "snellen", "eval", "config.yaml", "--json"],
+                [
+                    sys.executable,
+                    "-m",
+                    "snellen",
+                    "eval",
+                    "config.yaml",
+                    "run.engine=ray",
+                    "--json",
+                ],
                 cwd=folder,
                 database=folder / f"{number}.db",
             )

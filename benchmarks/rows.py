@@ -40,7 +40,7 @@ def run_rows(folder: Path, rows: int) -> Watched:
         f"output: {{dir: {folder / 'out'}}}\n"
     )
     return watch(
-        [sys.executable, "-m", "snellen", "eval", "config.yaml", "--json"],
+        [sys.executable, "-m", "snellen", "eval", "config.yaml", "run.engine=ray", "--json"],
         cwd=folder,
         database=folder / f"{rows}.db",
     )
