@@ -126,7 +126,10 @@ def test_what_is_not_yaml_names_the_line(text: str, tmp_path: Path) -> None:
         ({"run": {"batch_size": 0}}, "run.batch_size: "),
         ({"run": {"batch_size": "8"}}, "run.batch_size: input should be 'auto'"),
         ({"run": {"batch_size": True}}, "run.batch_size: "),
-        ({"run": {"engine": "dask"}}, "run.engine: input should be 'auto', 'ray' or 'inline', not 'dask'"),
+        (
+            {"run": {"engine": "dask"}},
+            "run.engine: input should be 'auto', 'ray' or 'inline', not 'dask'",
+        ),
         ({"run": {"max_failed": 1.5}}, "run.max_failed: "),
         ({"run": {"max_failed": -1}}, "run.max_failed: "),
         ({"run": {"precision": "int8"}}, "run.precision: "),
