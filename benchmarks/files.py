@@ -48,6 +48,8 @@ with torch.inference_mode():
 print(seen / (time.monotonic() - begin), correct)
 """
 
+_COMMAND = (sys.executable, "-m", "snellen", "eval", "config.yaml", "run.engine=ray", "--json")
+
 
 def make_images(folder: Path, count: int) -> None:
     """Write ``count`` JPEG files of typical size, cropped from real photographs."""
@@ -107,15 +109,7 @@ def main() -> int:
         for number in range(arguments.rounds):
             console.print(f"round {number + 1}: snellen eval ...")
             found = watch(
-                [
-                    sys.executable,
-                    "-m",
-                    "snellen",
-                    "eval",
-                    "config.yaml",
-                    "run.engine=ray",
-                    "--json",
-                ],
+                list(_COMMAND),
                 cwd=folder,
                 database=folder / f"{number}.db",
             )
