@@ -55,7 +55,7 @@ class RayEngine(Engine):
                     self._lost.tell()
                     for packed in batch["outcome"]:
                         yield pickle.loads(packed)
-                self._lost.tell()
+                self._lost.tell(at_end=True)
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except Exception as error:

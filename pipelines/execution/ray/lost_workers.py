@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -17,6 +18,7 @@ from snellen.pipelines.progress import Reporter
 _LOGGER = "ray.data._internal.execution.streaming_executor_state"
 _IGNORED = "Ignoring this exception with remaining max_errored_blocks"
 _REACH_S = 2.0
+_LOOK_S = 10.0
 
 
 class LostWorkers(logging.Filter):
@@ -30,6 +32,7 @@ class LostWorkers(logging.Filter):
         super().__init__()
         self._reporter = reporter
         self._lost_tasks = 0
+        self._looked = 0.0
         self._told_worker = False
         self._nodes: dict[str, dict[str, Any]] = {}
         self._told_nodes: set[str] = set()
@@ -45,6 +48,7 @@ class LostWorkers(logging.Filter):
     def watch(self) -> Iterator[None]:
         """Watch a pass over the units."""
         self._told_worker = False
+        self._looked = time.monotonic()
         self._nodes |= _living_nodes()
         logger = logging.getLogger(_LOGGER)
         logger.addFilter(self)
@@ -53,13 +57,18 @@ class LostWorkers(logging.Filter):
         finally:
             logger.removeFilter(self)
 
-    def tell(self) -> None:
-        """Note what was lost since the last call; costs nothing if no task was."""
-        if not self._lost_tasks:
+    def tell(self, *, at_end: bool = False) -> None:
+        """Note what was lost since the last call.
+
+        Ray retries the tasks of a node that it declares dead, which then are not lost; so the
+        nodes are looked at every few seconds, and ``at_end`` of a pass, without a lost task, too.
+        """
+        tasks, self._lost_tasks = self._lost_tasks, 0
+        if not tasks and not at_end and time.monotonic() - self._looked < _LOOK_S:
             return
-        self._lost_tasks = 0
+        self._looked = time.monotonic()
         left = _living_nodes()
-        lost = {i for i in self._nodes if i not in left or not _is_reachable(left[i])}
+        lost = {i for i in self._nodes if i not in left or (tasks and not _is_reachable(left[i]))}
         for node in sorted(lost - self._told_nodes):
             found = self._nodes[node]
             self._reporter.note(
@@ -67,7 +76,7 @@ class LostWorkers(logging.Filter):
                 f"{len(self._nodes) - len(lost)} of {len(self._nodes)} nodes are left. Its units "
                 "are scored again"
             )
-        if not lost and not self._told_worker:
+        if tasks and not lost and not self._told_worker:
             self._reporter.note("Lost a worker process. Its units are scored again")
             self._told_worker = True
         self._told_nodes |= lost

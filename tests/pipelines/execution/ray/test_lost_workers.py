@@ -106,6 +106,21 @@ def test_a_lost_node_is_named_once(
     assert logged == []
 
 
+def test_a_node_whose_tasks_ray_has_retried_is_named_too(nodes: Nodes) -> None:
+    """A machine that no longer answers: no task is lost, and the run only takes longer."""
+    notes = Notes()
+    lost = LostWorkers(notes)
+    with lost.watch():
+        nodes.living.remove("b")
+        lost.tell()  # it was looked at a moment ago
+        assert notes.lines == []
+        lost.tell(at_end=True)
+        lost.tell(at_end=True)
+    assert notes.lines == [
+        "Lost node 127.0.0.1 (host-b), 1 of 2 nodes are left. Its units are scored again"
+    ]
+
+
 def test_a_worker_that_died_on_a_living_node(nodes: Nodes) -> None:
     """An image that kills its worker does so in each pass."""
     notes = Notes()
