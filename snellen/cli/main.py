@@ -6,6 +6,7 @@ configuration or input; 3 a gate failed; 4 a gate is inconclusive; 130 interrupt
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -25,12 +26,13 @@ def main(arguments: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     words = sys.argv[1:] if arguments is None else arguments
     code = run(words)
-    if code or words[:1] == ["serve"]:
-        # An interrupted run can leave C++ threads behind that sometimes abort the interpreter's
-        # own shutdown. Everything that we opened is closed and written at this point.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    # Everything that we opened is closed and written at this point. The interpreter's own shutdown
+    # takes more than a second with torch, and an interrupted run can leave C++ threads behind that
+    # sometimes abort it.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run(words: list[str]) -> int:
