@@ -18,7 +18,7 @@ _MATCHED = ("matches", "true_boxes", "predicted_boxes")
 
 @dataclass(frozen=True, eq=False)
 class Flips:
-    """What changes from A to B, one row per image or object.
+    """Changes from A to B, one row per image or object.
 
     Attributes:
         images: ``kind`` (fixed, broken, both_correct, both_incorrect), ``image_id``, ``index_a``,

@@ -1,4 +1,4 @@
-"""What a run records of the images that it read, and which images it takes as unchanged."""
+"""The record of the images that a run has read, and the images that it takes as unchanged."""
 
 from __future__ import annotations
 

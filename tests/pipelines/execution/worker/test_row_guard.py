@@ -1,4 +1,4 @@
-"""What is wrong with one image's labels stays in its row, and the other rows are untouched."""
+"""Invalid labels of an image stay in its row; the other rows are untouched."""
 
 from __future__ import annotations
 
