@@ -68,7 +68,7 @@ class ClassMap:
         Raises:
             ImageError: LABEL_MISSING, LABEL_INVALID or LABEL_RANGE, at stage ``label``.
         """
-        if label is None or label == "":
+        if label is None or (label == "" and label not in self.ids):
             raise _label_error(ErrorCode.LABEL_MISSING, "the image has no label")
         if self.mode == "ids":
             try:

@@ -218,7 +218,8 @@ class ManifestSource(Source):
             return None, False
         distinct: set[str] = set()
         for batch in table.batches([column]):
-            distinct.update(v for v in pc.unique(self._labels(batch, column)).to_pylist() if v)
+            found = pc.unique(self._labels(batch, column)).drop_null()
+            distinct.update(found.to_pylist())
         kind = value_type(table.schema.field(column).type)
         are_ids = pa.types.is_integer(kind) or pa.types.is_floating(kind)
         key = sort_key("natural" if are_ids else self.config.class_order)

@@ -12,6 +12,10 @@ import pyarrow as pa
 import pytest
 
 from snellen.adapters.errors import InputError
+from snellen.pipelines.config.dataset import DatasetConfig
+from snellen.pipelines.data.class_map import align_classes
+from snellen.pipelines.data.sources.registry import open_source
+from tests.contracts.source_contract import collected
 from tests.pipelines.data.listed import Listed
 from tests.pipelines.making import write_image
 
@@ -88,8 +92,8 @@ def test_cells_are_those_that_pandas_reads(
 
 def test_only_an_empty_cell_is_a_missing_label(root: Path) -> None:
     found = Listed(written(root, 'path,label\n0.png,NA\n1.png,\n2.png,""\n3.png, cat \n'))
-    assert found.info.classes == ("cat", "NA")
-    assert [label or None for label in found.column("label")] == ["NA", None, None, "cat"]
+    assert found.info.classes == ("", "cat", "NA")
+    assert found.column("label") == ["NA", None, "", "cat"]
 
 
 @pytest.mark.parametrize(
@@ -236,3 +240,16 @@ def test_two_spellings_of_a_path_are_duplicates(root: Path) -> None:
     path = written(root, "path,label\n./0.png,a\n0.png,b\n")
     assert rejection(path)[0] == "DATASET_DUPLICATE_IDS"
     assert Listed(written(root, "path,label\n./0.png,a\n././1.png,b\n")).ids == ["0.png", "1.png"]
+
+
+def test_a_quoted_empty_label_is_a_class_name(tmp_path: Path) -> None:
+    """O: only an empty cell without quotes has no label."""
+    file = tmp_path / "set.csv"
+    file.write_text('path,label\na.png,""\nb.png,x\nc.png,\n')
+    for name in "abc":
+        write_image(tmp_path / f"{name}.png")
+    source = open_source(DatasetConfig(path=str(file)))
+    info = source.describe()
+    assert info.classes == ("", "x")
+    assert collected(source, info)["label"] == ["", "x", None]
+    assert align_classes(info.classes, ("x", "")).class_id("") == 1

@@ -104,13 +104,13 @@ def test_labels_of_any_type_are_text(root: Path) -> None:
         assert collected(source, info)["label"] == ["10", "2", "2", "1", "1", None]
     dictionary = pa.array(["b", "a", "a", "b", "", None]).dictionary_encode()
     source = opened(written(root, pa.table({"path": path, "label": dictionary})))
-    assert source.describe().classes == ("a", "b")
+    assert source.describe().classes == ("", "a", "b")
 
 
 def test_csv_labels_are_text_whatever_they_look_like(root: Path) -> None:
     data = {"path": columns(root)["path"], "label": ["007", "7", "1e3", "true", "", "x"]}
     source = opened(written(root, pa.table(data), "set.csv"))
-    assert set(source.describe().classes or ()) == {"007", "7", "1e3", "true", "x"}
+    assert set(source.describe().classes or ()) == {"007", "7", "1e3", "true", "", "x"}
 
 
 def test_paths_are_relative_to_the_root_or_absolute(root: Path, tmp_path: Path) -> None:
