@@ -49,7 +49,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"S-{case.replace(' ', '-')}")
 def test_large_or_broken_metadata_does_not_cost_the_image(case: str, before: bytes) -> None:
     if case == "unknown compression of a profile" and before == b"IEND":
         return  # a profile comes before the pixels

@@ -74,7 +74,7 @@ def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
 
-@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile], ids=["same time", "new time"])
+@pytest.mark.parametrize("copy", [shutil.copy2, shutil.copyfile], ids=["R-same-time", "R-new-time"])
 def test_restored_images_give_the_rows_of_an_intact_run(
     place: Place, tmp_path: Path, copy: Callable[[Path, Path], Any]
 ) -> None:
@@ -176,7 +176,7 @@ def test_a_run_in_which_every_image_failed_can_be_retried(place: Place) -> None:
     assert (run.status, run.failed_images, run.error_message) == ("completed", 0, None)
 
 
-@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("after", [1, 2], ids=["R-stopped-after-1", "R-stopped-after-2"])
 def test_a_retry_that_is_stopped_leaves_each_unit_old_or_new(
     place: Place, tmp_path: Path, after: int
 ) -> None:

@@ -205,11 +205,18 @@ def test_auto_finds_the_cluster_of_this_machine(
         assert cluster_address("auto").address == chosen
 
 
-def test_an_address_that_is_not_joined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "address",
+    ["203.0.113.7:1", "nonsense", "auto"],
+    ids=["Q-unreachable", "Q-nonsense", "Q-any-cluster"],
+)
+def test_an_address_that_is_not_joined_is_named(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     assert ignored_cluster(RayConfig()) is None
-    monkeypatch.setenv("RAY_ADDRESS", "203.0.113.7:1")
+    monkeypatch.setenv("RAY_ADDRESS", address)
     assert ignored_cluster(RayConfig(address="auto")) is None
     assert ignored_cluster(RayConfig()) == (
-        "Starting a Ray of its own; RAY_ADDRESS=203.0.113.7:1 is ignored. Set ray.address=auto to "
+        f"Starting a Ray of its own; RAY_ADDRESS={address} is ignored. Set ray.address=auto to "
         "use it"
     )
