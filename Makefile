@@ -62,13 +62,14 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	echo "  snellen serve configs/serve.yaml                          # predictions over HTTP"
 
 COVER := --cov --cov-report=
-FAST := not ray and not slow and not browser
+PARALLEL := not ray and not browser
+FAST := $(PARALLEL) and not slow
 
-# Fast tests in parallel, Ray and slow tests serially; the coverage of both together is gated.
+# Run the tests that start Ray or a browser serially, the others in parallel; the coverage of both together is gated.
 test: $(READY)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(COVER) --cov-fail-under=0 -m "$(FAST)"
-	@$(BIN)/python -m pytest -q $(COVER) --cov-append -m "not ($(FAST))"
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(COVER) --cov-fail-under=0 -m "$(PARALLEL)"
+	@$(BIN)/python -m pytest -q $(COVER) --cov-append -m "not ($(PARALLEL))"
 
 test-fast: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "$(FAST)"

@@ -186,6 +186,7 @@ def test_restricting_a_detector_is_rejected(root: Path, tmp_path: Path) -> None:
     assert caught.value.code == "OPTION_INVALID"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detect", "segment", "pose"])
 def test_merged_classes_of_a_detector(task: str, root: Path, tmp_path: Path) -> None:
     base = detected(tmp_path, root, task=task, nms_iou=0.5).results().to_dicts()

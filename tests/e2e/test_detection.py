@@ -129,6 +129,7 @@ def test_every_number_is_pycocotools(
     assert 0.1 < run.metrics["mAP50"] < 0.99  # neither hopeless nor perfect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_ultralytics_own_evaluation_agrees(
     task: str, root: Path, runs: Callable[[str, str], snellen.TestRun], tmp_path: Path
@@ -158,6 +159,7 @@ def test_ultralytics_own_evaluation_agrees(
         assert ours[f"{prefix}mAP50-95"] == pytest.approx(float(numbers.map), abs=ULTRALYTICS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_form_of_the_set_does_not_matter(
     task: str, runs: Callable[[str, str], snellen.TestRun]
@@ -217,6 +219,7 @@ def test_label_faults_are_failed_rows(root: Path, tmp_path: Path) -> None:
     assert run.metrics["mAP50-95"] == pytest.approx(theirs.stats[0], abs=EXACT)
 
 
+@pytest.mark.slow
 def test_a_coco_fault_is_a_failed_row_too(root: Path, tmp_path: Path) -> None:
     document = json.loads((root / "test.json").read_text())
     faulty = document["annotations"][0]

@@ -81,6 +81,7 @@ def evaluated_coco(folder: Path, document: Document, **keys: Any) -> snellen.Tes
     return evaluated("segment", folder, dataset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["upright", "stored"])
 def test_images_that_are_stored_sideways(
     root: Path, plain: snellen.TestRun, tmp_path: Path, labels: str
@@ -109,6 +110,7 @@ def test_images_that_were_resized_after_labelling(root: Path, tmp_path: Path) ->
     assert not list((tmp_path / "out").glob("*/*.parquet"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [("area",), ("width", "height"), ("iscrowd",), ("bbox",)], ids=str)
 def test_what_the_file_leaves_out(
     root: Path, plain: snellen.TestRun, tmp_path: Path, keys: tuple[str, ...]

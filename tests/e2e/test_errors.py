@@ -80,6 +80,7 @@ def check_all(instances: list[Instance], rows: list[dict[str, Any]]) -> None:
         check(one.predicted, row["predicted_boxes"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_every_cell_lists_what_it_counts(task: str, run: Callable[[str], snellen.TestRun]) -> None:
     tested = run(task)

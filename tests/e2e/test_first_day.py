@@ -31,6 +31,7 @@ def printed(cli: Cli, *words: str) -> str:
     return out + err
 
 
+@pytest.mark.slow
 def test_a_first_day(cli: Cli) -> None:
     data, weights = "shapes/detect/data.yaml", "runs/detect/train/weights"
 

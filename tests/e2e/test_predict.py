@@ -64,6 +64,7 @@ def assert_same(row: dict[str, Any], result: InferenceResult) -> None:
                 assert a["v"] == pytest.approx(b["v"], abs=CONFIDENCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_single_batch_and_job_agree(task: str, images: list[Path], tmp_path: Path) -> None:
     adapter = snellen.load_adapter("ultralytics", checkpoint=FIXTURES / f"tiny-{task}.pt")

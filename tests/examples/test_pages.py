@@ -21,6 +21,8 @@ from tests.pipelines.pixel_adapter import NAME
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
+pytestmark = pytest.mark.slow
+
 PAGES = (
     "README.md",
     "docs/results.md",

@@ -64,6 +64,7 @@ def test_of_twenty_threads_one_gets_the_run(db: Database, run_id: int) -> None:
     assert get_test_run(db, run_id).lease_token == winner.token
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_gets_the_run(db: Database, run_id: int) -> None:
     code = """
 import sys, time

@@ -60,6 +60,7 @@ def test_the_order_is_total(names: tuple[str, ...], expected: list[str]) -> None
         assert sorted(order, key=natural_key) == expected
 
 
+@pytest.mark.slow
 def test_names_that_timm_does_not_order(tmp_path: Path) -> None:
     root = folders(tmp_path, *(f"{letter}{n}" for n in range(4) for letter in "aA"))
     # timm's own order of them depends on the hash seed of the process.

@@ -38,6 +38,7 @@ def trusted(path: Path, **options: Any) -> Any:
     return load("torchscript", path, trust=True, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classify", "detect", "segment", "pose", "pose-26"])
 def test_a_yolo_export_gives_the_answers_of_its_checkpoint(
     name: str, files: Callable[[str], Path]

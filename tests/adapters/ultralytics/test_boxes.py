@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 DETECTIONS, WIDTH, HEIGHT = 60, 4000, 3000
 MAX_MB = 600
@@ -41,6 +43,7 @@ print(json.dumps(dict(masks=len(masks), grown=grown)))
 """
 
 
+@pytest.mark.slow
 def test_many_masks_of_12_megapixels_do_not_need_gigabytes() -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=False

@@ -73,6 +73,7 @@ def test_preprocessing_of_classifiers_does_not_apply() -> None:
     assert caught.value.code == "PREPROCESS_INVALID"
 
 
+@pytest.mark.slow
 def test_suppression_is_torchvisions_in_every_process() -> None:
     """Ultralytics takes a slow loop, with another order of ties, unless torchvision is imported."""
     code = (

@@ -173,6 +173,7 @@ def test_addresses_and_names_are_not_fetched(tmp_path: Path) -> None:
     assert "Expected .pt; Ultralytics reads" in rejected(tmp_path / "model.onnx").message
 
 
+@pytest.mark.slow
 def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:
     code = (
         "from PIL import Image; import os; before = Image.open\n"
@@ -193,6 +194,7 @@ def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:
     assert Image.open.__module__ == "PIL.Image"
 
 
+@pytest.mark.slow
 def test_folders_of_killed_processes_are_swept(tmp_path: Path) -> None:
     code = (
         "import os, tempfile; tempfile.tempdir = {folder!r}\n"

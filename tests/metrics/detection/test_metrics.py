@@ -98,6 +98,7 @@ def test_per_class_numbers() -> None:
     assert result.intervals["recall"] == wilson(1, 3)
 
 
+@pytest.mark.slow
 def test_best_f1_is_the_best_of_all_limits() -> None:
     for seed in range(10):
         rows = draw(seed, "bbox", images=8)

@@ -59,6 +59,7 @@ def wait_for_a_commit(database: Path, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("nothing was committed in time")
 
 
+@pytest.mark.slow
 def test_a_killed_job_is_resumed_to_the_same_rows(
     jobs: Jobs, tmp_path: Path, importable: None
 ) -> None:

@@ -55,6 +55,7 @@ class Heard(Reporter):
         self.rows += rows
 
 
+@pytest.mark.slow
 def test_an_export_is_equivalent_to_its_checkpoint(
     shapes: Path, exported: Path, database: str, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_torchscript_needs_trust(shapes: Path, database: str, tmp_path: Path) ->
         snellen.evaluate({**config, "model": {"checkpoint": str(source), "trust": True}})
 
 
+@pytest.mark.slow
 def test_real_weights_on_real_photographs(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

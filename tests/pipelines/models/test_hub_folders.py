@@ -49,6 +49,7 @@ def test_it_is_located_and_no_job_is_made(name: str, folder: Path, db: Database)
         resolve_reference(str(folder / name), checkpoint="best")
 
 
+@pytest.mark.slow
 def test_it_is_registered_as_a_job(folder: Path, db: Database) -> None:
     job = find_job(db, str(folder))
     assert (job.name, job.framework, job.model_name) == ("hub", "timm", "test_resnet")

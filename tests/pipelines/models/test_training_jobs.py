@@ -95,6 +95,7 @@ def shapes_run(ultralytics_run: Path) -> Path:
     return ultralytics_run
 
 
+@pytest.mark.slow
 def test_an_ultralytics_job_knows_the_names_of_its_checkpoint(
     db: Database, shapes_run: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_an_ultralytics_job_knows_the_names_of_its_checkpoint(
     assert (again.class_names, again.config) == (job.class_names, job.config)
 
 
+@pytest.mark.slow
 def test_names_that_were_given_apply_to_every_checkpoint(db: Database, shapes_run: Path) -> None:
     job = register_directory(db, shapes_run, class_names=["a", "b", "c"])
     assert names_for_checkpoints(job) == ("a", "b", "c")
@@ -115,6 +117,7 @@ def test_names_that_were_given_apply_to_every_checkpoint(db: Database, shapes_ru
         assert (again.config or {})["class_names_source"] == "given at registration"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_loaded_gives_no_names(db: Database, shapes_run: Path) -> None:
     best = shapes_run / "weights" / "best.pt"
     best.write_bytes(best.read_bytes()[:200_000])

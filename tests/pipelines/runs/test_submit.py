@@ -129,6 +129,7 @@ class Cancelling(Reporter):
 SLOW = {"model": {"adapter": NAME, "options": {"sleep_ms": 3000}}}
 
 
+@pytest.mark.slow
 def test_a_running_run_stops_in_the_middle_of_a_unit(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_running_run_stops_in_the_middle_of_a_unit(
     assert threading.active_count() < 20
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_is_resumed_to_the_same_result(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

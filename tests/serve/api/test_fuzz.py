@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.serve.fuzz.images import MAX_DRIFT, attack, judge
 from tests.serve.fuzz.mutations import seeds
 from tests.serve.fuzz.portal import CLASSIFY, portal
@@ -19,6 +21,7 @@ def test_every_seed_is_read(tmp_path: Path) -> None:
             assert response.status_code == 200, response.text
 
 
+@pytest.mark.slow
 def test_damaged_uploads_get_responses_and_leave_no_memory(tmp_path: Path) -> None:
     with portal(tmp_path) as service:
         outcome = attack(service, REQUESTS, seed=7)
@@ -30,6 +33,7 @@ def test_damaged_uploads_get_responses_and_leave_no_memory(tmp_path: Path) -> No
     assert {"200", "422 TRUNCATED", "415 UNSUPPORTED", "400 MULTIPART", "413 PIXEL_LIMIT"} <= kinds
 
 
+@pytest.mark.slow
 def test_a_leak_of_uploads_is_detected(tmp_path: Path) -> None:
     """Control: the same check fails if every upload is kept."""
     with portal(tmp_path) as service:

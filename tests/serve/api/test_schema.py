@@ -33,6 +33,7 @@ def document(service: Portal) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_responses_conform_to_the_document(service: Portal) -> None:
     conformance = Conformance.of(service)
     for _, strategy in conformance.strategies():

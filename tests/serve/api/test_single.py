@@ -208,6 +208,7 @@ async def test_identical_requests_are_served_from_the_cache(
     assert other.status_code == 200
 
 
+@pytest.mark.slow
 async def test_an_overwritten_checkpoint_is_another_model(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:

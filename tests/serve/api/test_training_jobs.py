@@ -40,6 +40,7 @@ async def test_training_jobs_are_listed_newest_first(
     assert wrong.status_code == 422
 
 
+@pytest.mark.slow
 async def test_a_directory_inside_the_roots_is_registered_and_used(
     db: Database, tmp_path: Path
 ) -> None:
@@ -72,6 +73,7 @@ async def test_a_directory_inside_the_roots_is_registered_and_used(
         assert missing.status_code == 404
 
 
+@pytest.mark.slow
 async def test_a_job_keeps_its_name_and_a_taken_one_is_an_error(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "detect"
 
 
+@pytest.mark.slow
 def test_export_and_compare(cli: Command, tmp_path: Path, images: Path) -> None:
     source, file = FIXTURES / "tiny-detect.pt", tmp_path / "tiny.onnx"
     code, out, err = cli("export-model", source, "--format", "onnx", "-o", file, "--json")
@@ -60,6 +61,7 @@ def test_export_and_compare(cli: Command, tmp_path: Path, images: Path) -> None:
     assert cli(*other, "--json")[0] == 1
 
 
+@pytest.mark.slow
 def test_the_table_of_an_export(cli: Command, tmp_path: Path) -> None:
     file = tmp_path / "c.onnx"
     code, out, _ = cli(

@@ -250,6 +250,7 @@ def test_a_job_without_a_good_image_fails(cli: PredictCli) -> None:
     assert cli.json("predictions", "1")["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_an_image_needs_no_ray(cli: PredictCli, importable: None) -> None:
     script = (
         "import sys; from snellen.cli.main import run; "

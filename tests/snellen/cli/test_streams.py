@@ -10,6 +10,8 @@ import sys
 import time
 from typing import Any
 
+import pytest
+
 from tests.snellen.command_line import Cli
 
 
@@ -39,6 +41,7 @@ def start(cli: Cli, *words: str, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_output_starts_soon_and_help_imports_nothing_heavy(cli: Cli, importable: None) -> None:
     process = start(cli, "eval", cli.config())
     began = time.monotonic()

@@ -86,6 +86,7 @@ def test_the_known_revisions_are_those_of_the_folder() -> None:
     assert [revision.revision for revision in script.walk_revisions()] == list(REVISIONS)[::-1]
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_database_together_all_succeed(url: str) -> None:
     code = "import sys; from snellen.store.sql.database import Database; Database.open(sys.argv[1])"
     processes = [

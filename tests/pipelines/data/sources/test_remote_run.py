@@ -192,6 +192,7 @@ def test_rays_workers_read_it_too(s3: S3Server, tmp_path: Path, importable: None
     assert spread.row.failed_images == 0
 
 
+@pytest.mark.slow
 def test_the_images_of_a_unit_are_read_side_by_side(s3: S3Server, tmp_path: Path) -> None:
     address = put(s3, grey_folder(tmp_path / "data", CLASSES, 8))
     s3.delay = 0.05

@@ -40,6 +40,7 @@ def ended(process: psutil.Process, seconds: float = 15.0) -> bool:
     return bool(gone) or process.status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_processes_of_a_killed_owner_are_ended(owner: subprocess.Popen[str]) -> None:
     assert owner.stdout is not None
     daemon, other = (psutil.Process(int(pid)) for pid in owner.stdout.readline().split())

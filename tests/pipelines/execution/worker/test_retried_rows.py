@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from snellen.pipelines.execution.ray.stages import GpuWorker, PrepareStage, WriteStage
 from snellen.pipelines.execution.worker.retried_rows import rows_to_score
@@ -18,6 +19,7 @@ from snellen.pipelines.planning.units import Unit
 from tests.pipelines.making import TIMES, grey_folder, scoring_spec
 
 
+@pytest.mark.slow
 def test_the_stages_of_gpu_nodes_retry_the_same_images(tmp_path: Path) -> None:
     data = grey_folder(tmp_path / "data", ("0", "1"), 4)
     spec = scoring_spec(data, tmp_path / "run", batch_size=3)
