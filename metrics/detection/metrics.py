@@ -6,6 +6,7 @@
 - At the operating point, over all classes together and by the task's own overlap (boxes, masks
   or poses): precision, recall, f1, and best_f1 with its confidence, see
   `snellen.metrics.detection.operating_point`. The number of predictions is not limited there.
+  Every class is counted at its own threshold; best_f1 has one confidence for all classes.
 - The confusion matrix has K + 1 rows (true) and columns (predicted), the last one for the
   background: see `snellen.metrics.detection.confusion`.
 - details: ``pr_curve`` (precision at recalls 0, .01, ... 1 at an overlap of .5), ``f1_curve``
@@ -17,14 +18,15 @@
   anything is matched, as pycocotools does with ``params.catIds``; per-class tables list these
   classes alone, and ``details["classes"]`` counts the objects that were excluded.
 
-Intervals are Wilson's for precision and recall, and the bootstrap's over images for the mAPs, see
-`snellen.metrics.statistics.bootstrap`.
+Intervals are those of the bootstrap over images, or over groups of images with the option
+``group``: of the mAPs, see `snellen.metrics.statistics.bootstrap`; of precision, recall and f1, also
+by class, see `snellen.metrics.statistics.count_intervals`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -37,11 +39,16 @@ from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
-from snellen.metrics.detection.state import DetectionState
+from snellen.metrics.detection.state import DetectionState, OverlapState
 from snellen.metrics.matching.instances import instance_columns
 from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.object_differences import compare_objects
 from snellen.metrics.record import MetricsRecord
+from snellen.metrics.statistics.bootstrap import resampled
+from snellen.metrics.statistics.count_intervals import count_intervals
+
+Counts = tuple[int, int, int]
+"""True positives, false positives and missed objects."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,11 @@ def compute(
     own = parts[options.own]
     whole, classes = ranked_classes(own.detections, own.by_class("counted", state.num_classes))
     names = unique_names(class_names)
-    metrics, intervals = _whole_scores(whole, options)
+    counts = [
+        ranked.counts(options.thresholds.of_class(number)) for number, ranked in enumerate(classes)
+    ]
+    of_counts = _count_intervals(own, state.num_classes, options)
+    metrics, intervals = _whole_scores(whole, counts), dict(of_counts[-1])
     for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
@@ -116,7 +127,12 @@ def compute(
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,
-        per_class=_per_class(names, numbers, classes, options),
+        per_class={
+            name: values | _suffixed(of_counts[values["class_id"]])
+            for name, values in _per_class(
+                names, numbers, list(zip(classes, counts, strict=True)), options
+            ).items()
+        },
         confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
         details=charts,
         primary_metric_name=primary,
@@ -131,14 +147,14 @@ def compute(
 def _per_class(
     names: Sequence[str],
     numbers: Mapping[Kind, KindNumbers],
-    classes: Sequence[Ranked],
+    classes: Sequence[tuple[Ranked, Counts]],
     options: DetectionOptions,
 ) -> dict[str, dict[str, Any]]:
     scored = range(len(names)) if options.class_ids is None else options.class_ids
     return {
         names[number]: {"class_id": number}
         | class_numbers(numbers, number)
-        | scores(classes[number], options.operating_confidence, options.confidence_level)
+        | scores(*classes[number])
         for number in scored
     }
 
@@ -165,15 +181,24 @@ def _check(
         )
 
 
-def _whole_scores(
-    whole: Ranked, options: DetectionOptions
-) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
-    values = scores(whole, options.operating_confidence, options.confidence_level)
+def _count_intervals(
+    own: OverlapState, num_classes: int, options: DetectionOptions
+) -> list[dict[str, list[float] | None]]:
+    """Return the intervals of precision, recall and F1 by class, the whole set last."""
+    found, sampling = own.detections, options.sampling
+    included = options.thresholds.reached(found["class_id"], found["confidence"])
+    return count_intervals(own, num_classes, included, resampled(own, sampling), sampling)
+
+
+def _suffixed(intervals: Mapping[str, list[float] | None]) -> dict[str, list[float] | None]:
+    return {f"{key}_interval": found for key, found in intervals.items()}
+
+
+def _whole_scores(whole: Ranked, counts: Sequence[Counts]) -> dict[str, float | None]:
+    tp, fp, fn = (sum(column) for column in zip(*counts, strict=True))
+    values = scores(whole, (tp, fp, fn))
     keys = ("precision", "recall", "f1", "best_f1", "best_f1_confidence")
-    return (
-        {key: values[key] for key in keys},
-        {key: values[f"{key}_interval"] for key in ("precision", "recall")},
-    )
+    return {key: values[key] for key in keys}
 
 
 class DetectionMetrics:
@@ -189,8 +214,11 @@ class DetectionMetrics:
         Raises:
             ValueError: an option out of range.
         """
-        self._options, self._classes = options_of(kinds, **options), options.get("classes")
-        self.columns: Sequence[str] = instance_columns(self._options.kinds)
+        self._options = options_of(kinds, **options)
+        self._kinds, self._configured = tuple(kinds), options
+        group = self._options.group
+        grouped = () if group is None else ("image_id", group)
+        self.columns: Sequence[str] = (*instance_columns(self._options.kinds), *grouped)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
         """Count one part; see `snellen.metrics.detection.counting.count`."""
@@ -218,7 +246,9 @@ class DetectionMetrics:
         )
 
     def _chosen(self, class_names: Sequence[str]) -> DetectionOptions:
-        return replace(self._options, class_ids=class_ids(self._classes, class_names))
+        chosen = class_ids(self._configured.get("classes"), class_names)
+        given = {**self._configured, "class_ids": chosen, "class_names": class_names}
+        return options_of(self._kinds, **given)
 
 
 def _record(*kinds: Kind) -> MetricsRecord:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import IGNORED, RIGHT
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Bools, Floats
-from snellen.metrics.statistics.intervals import wilson
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
 
@@ -25,11 +26,30 @@ class OperatingPoint:
         overlap: minimum IoU (OKS for keypoints) of a match, in (0, 1].
         sigmas: falloff of each keypoint; None takes the defaults, see
             `snellen.metrics.matching.overlaps.keypoint_sigmas`.
+        class_confidences: class ids, rising, with confidences of their own.
     """
 
     confidence: float
     overlap: float
     sigmas: tuple[float, ...] | None = None
+    class_confidences: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def of_stored(cls, stored: Mapping[str, Any]) -> OperatingPoint:
+        """Restore an operating point from the JSON of its attributes."""
+        sigmas = stored["sigmas"]
+        of_classes = stored.get("class_confidences") or ()
+        return cls(
+            stored["confidence"],
+            stored["overlap"],
+            tuple(sigmas) if sigmas else None,
+            tuple((int(number), float(value)) for number, value in of_classes),
+        )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The minimum confidence of the predictions of each class."""
+        return Thresholds(self.confidence, self.class_confidences)
 
 
 @dataclass(frozen=True)
@@ -92,24 +112,23 @@ class Ranked:
         return float(values[best]), float(self.confidence[last[best]])
 
 
-def scores(ranked: Ranked, confidence: float, level: float) -> dict[str, Any]:
-    """Compute counts, precision, recall and F1 at a confidence, and the best F1.
+def scores(ranked: Ranked, counts: tuple[int, int, int]) -> dict[str, Any]:
+    """Compute precision, recall and F1 of counts, and the best F1 at any one confidence.
 
     Precision is tp / (tp + fp), 0 without predictions; recall tp / (tp + fn); F1
-    2 tp / (2 tp + fp + fn). Without truths all are None. Intervals are Wilson's.
+    2 tp / (2 tp + fp + fn). Without truths all are None.
 
     Args:
         ranked: predictions of a class or of the whole set.
-        confidence: predictions below it are ignored.
-        level: of the intervals, two-sided.
+        counts: (tp, fp, fn) at the operating point.
 
     Example:
         >>> ranked = Ranked(np.array([0.9, 0.6], np.float32), np.array([True, False]), support=2)
-        >>> found = scores(ranked, 0.5, 0.95)
+        >>> found = scores(ranked, ranked.counts(0.5))
         >>> found["precision"], found["recall"], found["f1"]
         (0.5, 0.5, 0.5)
     """
-    tp, fp, fn = ranked.counts(confidence)
+    tp, fp, fn = counts
     present = ranked.support > 0
     best, at = ranked.best_f1()
     return {
@@ -120,8 +139,6 @@ def scores(ranked: Ranked, confidence: float, level: float) -> dict[str, Any]:
         "precision": (tp / (tp + fp) if tp + fp else 0.0) if present else None,
         "recall": tp / ranked.support if present else None,
         "f1": 2 * tp / (2 * tp + fp + fn) if present else None,
-        "precision_interval": wilson(tp, tp + fp, level) if present else None,
-        "recall_interval": wilson(tp, ranked.support, level),
         "best_f1": best,
         "best_f1_confidence": at,
     }
