@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from snellen.adapters.errors import ConfigError
 from snellen.analysis.comparison.classified import read_classified
+from snellen.analysis.plots.class_curves import SCORE_COLUMNS, class_curves, read_scores
+from snellen.analysis.plots.curves import RunCurves
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.errors.classified import CLASSIFIED_COLUMNS, classified
@@ -70,6 +72,13 @@ class ClassificationErrors:
         """List the images that the confusion matrix counts."""
         for table in self._files.results.iter_units(CLASSIFIED_COLUMNS):
             yield table, classified(table, self._class_ids)
+
+    def curves(self) -> RunCurves:
+        """Compute the data of the charts, from the stored scores."""
+        names = self._files.names
+        parts = self._files.results.iter_units(SCORE_COLUMNS)
+        scores = read_scores(parts, len(names), self._class_ids)
+        return class_curves(self._files.run.details or {}, names, scores)
 
 
 CLASSIFICATION = AnalysisRecord(

@@ -8,10 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from snellen.analysis.comparison.detected import read_detected
+from snellen.analysis.plots.curves import RunCurves
+from snellen.analysis.plots.object_curves import object_curves
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.counting import error_state
 from snellen.metrics.detection.curves import tide_of
+from snellen.metrics.detection.operating_point import ranked_classes
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.rules import Matched
 from snellen.metrics.detection.state import OverlapState
@@ -26,6 +29,7 @@ from snellen.metrics.errors.listing import (
 from snellen.metrics.tasks import task_of
 from snellen.pipelines.config.loader import build_config
 
+from snellen.pipelines.runs.reading.operating import operating_point
 
 class DetectionErrors:
     """The errors of a run with objects; see `snellen.analysis.record.RunErrors`.
@@ -72,6 +76,19 @@ class DetectionErrors:
             yield table, confident_matches(table, count, self._options, limit)
 
     def _least(self, min_confidence: float | None) -> float:
+    def curves(self) -> RunCurves:
+        """Compute the data of the charts, from every stored prediction."""
+        run, names, own = self._files.run, self._files.names, self._options.own
+        states = [
+            error_state(matched, own, len(names), self._options)
+            for _, matched in self._matched(0.0)
+        ]
+        state = OverlapState.merge_all(states).by_image()
+        whole, _ = ranked_classes(state.detections, state.by_class("counted", len(names)))
+        point = operating_point(run)
+        confidence = None if point is None else point.confidence
+        return object_curves(run.details or {}, names, whole, (self._options, confidence))
+
         return self._options.operating_confidence if min_confidence is None else min_confidence
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
+from snellen.analysis.plots.curves import RunCurves
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.analysis.record import Parts, RunFiles
 from snellen.analysis.tasks import task_of
@@ -98,6 +99,10 @@ class ErrorAnalysis:
             )
         parts = self._bucket(query) if query.bucket is not None else self._cell(query)
         return self._page(parts, query)
+
+    def curves(self) -> RunCurves:
+        """Compute the data of the charts, see `snellen.analysis.plots.charts`."""
+        return self._errors.curves()
 
     def _bucket(self, query: InstanceQuery) -> Parts:
         name = query.bucket or ""

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from snellen.analysis.comparison.pairing import Pair
 from snellen.analysis.comparison.rows import Row
+from snellen.analysis.plots.curves import RunCurves
 from snellen.metrics.comparison.draws import Blocks
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.instance_views import Listed
@@ -58,6 +59,9 @@ class RunErrors(Protocol):
 
     def cells(self) -> Parts:
         """List what the confusion matrix counts."""
+
+    def curves(self) -> RunCurves:
+        """Compute the data of the charts, from every stored prediction."""
 
 
 class Compared(Protocol):

@@ -110,7 +110,7 @@ def confused_pairs(matrix: Any, names: Sequence[str], limit: int) -> list[Confus
         >>> pair.true, pair.predicted, pair.count, pair.share
         ('cat', 'dog', 1, 0.5)
     """
-    true, predicted, counts = _cells(matrix)
+    true, predicted, counts = matrix_cells(matrix)
     support = np.zeros(len(names), dtype=np.int64)
     np.add.at(support, true, counts)
     wrong = np.flatnonzero((true != predicted) & (counts > 0))
@@ -119,7 +119,19 @@ def confused_pairs(matrix: Any, names: Sequence[str], limit: int) -> list[Confus
     return [ConfusedPair(names[t], names[p], t, p, n, n / int(support[t])) for t, p, n in found]
 
 
-def _cells(matrix: Any) -> tuple[Ints, Ints, Ints]:
+def matrix_cells(matrix: Any) -> tuple[Ints, Ints, Ints]:
+    """Return the cells of a stored confusion matrix that are not zero: rows, columns and counts.
+
+    Args:
+        matrix: dense or sparse, see `snellen.metrics.classification.confusion.matrix`.
+
+    Returns:
+        int64, (n,) each.
+
+    Example:
+        >>> [values.tolist() for values in matrix_cells([[5, 0], [0, 7]])]
+        [[0, 1], [0, 1], [5, 7]]
+    """
     if isinstance(matrix, Mapping):
         rows, columns, counts = (
             np.asarray(matrix[key], dtype=np.int64) for key in ("rows", "cols", "counts")

@@ -14,6 +14,7 @@ from snellen.cli.manage import command as manage
 from snellen.cli.models import command as models
 from snellen.cli.options import RetryCommand
 from snellen.cli.predict import command as predict
+from snellen.cli.report import command as report
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
@@ -42,6 +43,7 @@ app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
 app.command("export")(export.export_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
+app.command("plots")(report.plots_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)
 app.command("slices")(results.slices_command)
