@@ -18,6 +18,7 @@ from snellen.metrics.detection.operating_point import ranked_classes
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.rules import Matched
 from snellen.metrics.detection.state import OverlapState
+from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts, BucketSummary
 from snellen.metrics.errors.listing import (
@@ -28,8 +29,8 @@ from snellen.metrics.errors.listing import (
 )
 from snellen.metrics.tasks import task_of
 from snellen.pipelines.config.loader import build_config
-
 from snellen.pipelines.runs.reading.operating import operating_point
+
 
 class DetectionErrors:
     """The errors of a run with objects; see `snellen.analysis.record.RunErrors`.
@@ -44,8 +45,11 @@ class DetectionErrors:
         self._files = files
         overlaps = task_of(files.owner.task_type).overlaps
         metrics = build_config(files.run.config).metrics
-        chosen = class_ids(metrics.classes, files.owner.class_names or ())
-        self._options = options_of(overlaps, class_ids=chosen, **metrics.model_dump())
+        names = files.owner.class_names or ()
+        chosen = class_ids(metrics.classes, names)
+        self._options = options_of(
+            overlaps, class_ids=chosen, class_names=names, **metrics.model_dump()
+        )
 
     def summary(self, min_confidence: float | None, top: int) -> BucketSummary:
         """Count the errors of each bucket and the gain of AP; ``top`` does not apply."""
@@ -54,8 +58,10 @@ class DetectionErrors:
             counts.add(errors_of(matched))
             states.append(error_state(matched, self._options.own, classes, self._options))
         tide = tide_of(OverlapState.merge_all(states).by_image(), classes)
-        limit = self._least(min_confidence)
-        return BucketSummary(tide["ap"], limit, counts.buckets(tide["delta_ap"]))
+        limits = self._least(min_confidence)
+        buckets = counts.buckets(tide["delta_ap"])
+        named = limits.named(self._files.names)
+        return BucketSummary(tide["ap"], limits.default, named, buckets)
 
     def bucket(self, name: str, min_confidence: float | None) -> Parts:
         """List the errors of one bucket."""
@@ -70,12 +76,6 @@ class DetectionErrors:
         for table in self._files.results.iter_units(listing_columns(self._options)):
             yield table, confusion_listing(table, count, self._options)
 
-    def _matched(self, min_confidence: float | None) -> Iterator[tuple[pa.Table, Matched]]:
-        count, limit = len(self._files.names), self._least(min_confidence)
-        for table in self._files.results.iter_units(listing_columns(self._options)):
-            yield table, confident_matches(table, count, self._options, limit)
-
-    def _least(self, min_confidence: float | None) -> float:
     def curves(self) -> RunCurves:
         """Compute the data of the charts, from every stored prediction."""
         run, names, own = self._files.run, self._files.names, self._options.own
@@ -89,7 +89,15 @@ class DetectionErrors:
         confidence = None if point is None else point.confidence
         return object_curves(run.details or {}, names, whole, (self._options, confidence))
 
-        return self._options.operating_confidence if min_confidence is None else min_confidence
+    def _matched(self, min_confidence: float | None) -> Iterator[tuple[pa.Table, Matched]]:
+        count, limits = len(self._files.names), self._least(min_confidence)
+        for table in self._files.results.iter_units(listing_columns(self._options)):
+            yield table, confident_matches(table, count, self._options, limits)
+
+    def _least(self, min_confidence: float | None) -> Thresholds:
+        if min_confidence is None:
+            return self._options.thresholds
+        return Thresholds(min_confidence)
 
 
 DETECTION = AnalysisRecord(errors=DetectionErrors, compare=read_detected, worst_first="fn")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from snellen.adapters.errors import InputError
 from snellen.analysis.reader import completed_owner, open_results
+from snellen.pipelines.config.base import EVALUATION
 from snellen.pipelines.config.loader import apply_overrides, build_config
 from snellen.pipelines.config.stored import stored_config
 from snellen.pipelines.planning.fingerprint import snellen_version
@@ -48,7 +50,7 @@ def rescore_run(
                 f"{', '.join(_OTHER_KEYS)}. Start a new run to change it.",
             )
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
-    results = open_results(db, run)
+    results = open_results(db, replace(run, config=stored_config(config)))
     check_metric_settings(config.metrics, measured_of(owner))
     check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
     columns = measure_run(owner, results, config, reporter)
@@ -75,7 +77,14 @@ def measured_of(owner: RunView) -> Measured:
         frozenset(number for number in ids if number is not None),
         frozenset(number for number, group in enumerate(outputs) if not group),
         resolved.get("keypoints"),
+        min_confidence=_min_confidence(owner),
     )
+
+
+def _min_confidence(owner: RunView) -> float | None:
+    """Return the minimum confidence of the stored detections; None where it is not known."""
+    written = ((owner.config or {}).get("model") or {}).get("min_confidence", "auto")
+    return EVALUATION.min_confidence if written == "auto" else float(written)
 
 
 def _copied(owner: RunView, config: dict[str, Any], run: RunView) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def confusion_cells(matched: Matched, num_classes: int, options: DetectionOption
         [0, 3, 7]
     """
     truths, found = matched.candidates.images.truths, matched.candidates.images.predictions
-    included = found.confidence >= np.float32(options.operating_confidence)
+    included = options.thresholds.reached(found.class_id, found.confidence)
     pairs = confuse(matched, included, options.operating_iou)
     true = np.append(truths.class_id, num_classes)[pairs.true]
     return np.concatenate(

@@ -127,9 +127,9 @@ def _by_overlap(table: pa.Table, kind: Kind) -> Iterator[tuple[Kind, pa.Table]]:
 
 
 def _match(images: Images, kind: Kind, operating: OperatingPoint) -> ImageMatches:
-    # float32, as result files store it: the metrics of a run see the same predictions
-    included = images.predictions.confidence >= np.float32(operating.confidence)
-    images = images.with_predictions(images.predictions.take(np.flatnonzero(included)))
+    found = images.predictions
+    included = operating.thresholds.reached(found.class_id, found.confidence)
+    images = images.with_predictions(found.take(np.flatnonzero(included)))
     truths, found = images.truths, images.predictions
     threshold = np.array([operating.overlap])
     floor = float(reachable(threshold)[0])

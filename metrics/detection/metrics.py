@@ -18,9 +18,8 @@
   anything is matched, as pycocotools does with ``params.catIds``; per-class tables list these
   classes alone, and ``details["classes"]`` counts the objects that were excluded.
 
-Intervals are those of the bootstrap over images, or over groups of images with the option
-``group``: of the mAPs, see `snellen.metrics.statistics.bootstrap`; of precision, recall and f1, also
-by class, see `snellen.metrics.statistics.count_intervals`.
+Intervals are Wilson's for precision and recall, and the bootstrap's over images for the mAPs, see
+`snellen.metrics.statistics.bootstrap`.
 """
 
 from __future__ import annotations
@@ -39,13 +38,12 @@ from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
-from snellen.metrics.detection.state import DetectionState, OverlapState
+from snellen.metrics.detection.state import DetectionState
 from snellen.metrics.matching.instances import instance_columns
 from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.object_differences import compare_objects
 from snellen.metrics.record import MetricsRecord
-from snellen.metrics.statistics.bootstrap import resampled
-from snellen.metrics.statistics.count_intervals import count_intervals
+
 
 Counts = tuple[int, int, int]
 """True positives, false positives and missed objects."""
@@ -113,8 +111,7 @@ def compute(
     counts = [
         ranked.counts(options.thresholds.of_class(number)) for number, ranked in enumerate(classes)
     ]
-    of_counts = _count_intervals(own, state.num_classes, options)
-    metrics, intervals = _whole_scores(whole, counts), dict(of_counts[-1])
+    metrics, intervals = _whole_scores(whole, counts, options)
     for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
@@ -127,12 +124,7 @@ def compute(
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,
-        per_class={
-            name: values | _suffixed(of_counts[values["class_id"]])
-            for name, values in _per_class(
-                names, numbers, list(zip(classes, counts, strict=True)), options
-            ).items()
-        },
+        per_class=_per_class(names, numbers, list(zip(classes, counts, strict=True)), options),
         confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
         details=charts,
         primary_metric_name=primary,
@@ -154,7 +146,7 @@ def _per_class(
     return {
         names[number]: {"class_id": number}
         | class_numbers(numbers, number)
-        | scores(*classes[number])
+        | scores(*classes[number], options.confidence_level)
         for number in scored
     }
 
@@ -181,24 +173,16 @@ def _check(
         )
 
 
-def _count_intervals(
-    own: OverlapState, num_classes: int, options: DetectionOptions
-) -> list[dict[str, list[float] | None]]:
-    """Return the intervals of precision, recall and F1 by class, the whole set last."""
-    found, sampling = own.detections, options.sampling
-    included = options.thresholds.reached(found["class_id"], found["confidence"])
-    return count_intervals(own, num_classes, included, resampled(own, sampling), sampling)
-
-
-def _suffixed(intervals: Mapping[str, list[float] | None]) -> dict[str, list[float] | None]:
-    return {f"{key}_interval": found for key, found in intervals.items()}
-
-
-def _whole_scores(whole: Ranked, counts: Sequence[Counts]) -> dict[str, float | None]:
-    tp, fp, fn = (sum(column) for column in zip(*counts, strict=True))
-    values = scores(whole, (tp, fp, fn))
+def _whole_scores(
+    whole: Ranked, classes: Sequence[Counts], options: DetectionOptions
+) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
+    tp, fp, fn = (sum(counts) for counts in zip(*classes, strict=True))
+    values = scores(whole, (tp, fp, fn), options.confidence_level)
     keys = ("precision", "recall", "f1", "best_f1", "best_f1_confidence")
-    return {key: values[key] for key in keys}
+    return (
+        {key: values[key] for key in keys},
+        {key: values[f"{key}_interval"] for key in ("precision", "recall")},
+    )
 
 
 class DetectionMetrics:
@@ -216,9 +200,7 @@ class DetectionMetrics:
         """
         self._options = options_of(kinds, **options)
         self._kinds, self._configured = tuple(kinds), options
-        group = self._options.group
-        grouped = () if group is None else ("image_id", group)
-        self.columns: Sequence[str] = (*instance_columns(self._options.kinds), *grouped)
+        self.columns: Sequence[str] = instance_columns(self._options.kinds)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
         """Count one part; see `snellen.metrics.detection.counting.count`."""

@@ -149,11 +149,13 @@ class BucketSummary:
     Attributes:
         ap: at the overlap of the operating point, of these predictions; None without objects.
         min_confidence: less confident predictions are ignored.
+        class_confidences: minimum confidences of classes that have their own.
         buckets: in the order of `snellen.metrics.detection.tide.BUCKETS`.
     """
 
     ap: float | None
     min_confidence: float
+    class_confidences: dict[str, float]
     buckets: list[Bucket]
 
 

@@ -13,6 +13,7 @@ from snellen.adapters.finite import finite_or_none
 from snellen.metrics.detection.confusion import confuse
 from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.detection.rules import Matched, match
+from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
 from snellen.metrics.matching.assignment import Ints
@@ -111,14 +112,14 @@ def tide_listing(
         >>> [BUCKETS[bucket] for bucket in listing.bucket]
         ['Cls', 'Bkg']
     """
-    return errors_of(confident_matches(table, num_classes, options, confidence))
+    return errors_of(confident_matches(table, num_classes, options, Thresholds(confidence)))
 
 
 def confident_matches(
-    table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
+    table: pa.Table, num_classes: int, options: DetectionOptions, thresholds: Thresholds
 ) -> Matched:
-    """Match the predictions of a part that have at least a confidence; see `tide_listing`."""
-    return match(_confident(table, num_classes, options, confidence), options.own, options)
+    """Match the predictions of a part that reach the threshold of their class."""
+    return match(_confident(table, num_classes, options, thresholds), options.own, options)
 
 
 def errors_of(matched: Matched) -> Listing:
@@ -153,7 +154,7 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
         >>> listing.true_class.tolist(), listing.predicted_class.tolist()
         ([0, 1, -1], [0, 0, 1])
     """
-    images = _confident(table, num_classes, options, options.operating_confidence)
+    images = _confident(table, num_classes, options, options.thresholds)
     matched = match(images, options.own, options)
     every = np.ones(len(images.predictions), dtype=np.bool_)
     pairs = confuse(matched, every, options.operating_iou)
@@ -163,12 +164,12 @@ def confusion_listing(table: pa.Table, num_classes: int, options: DetectionOptio
 
 
 def _confident(
-    table: pa.Table, num_classes: int, options: DetectionOptions, confidence: float
+    table: pa.Table, num_classes: int, options: DetectionOptions, thresholds: Thresholds
 ) -> Images:
     images = read_images(table, options.own, num_classes).of_classes(options.class_ids)
-    # float32, as result files store it: the same predictions as everywhere else
-    kept = np.flatnonzero(images.predictions.confidence >= np.float32(confidence))
-    return images.with_predictions(images.predictions.take(kept))
+    found = images.predictions
+    kept = np.flatnonzero(thresholds.reached(found.class_id, found.confidence))
+    return images.with_predictions(found.take(kept))
 
 
 def _listing(

@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Discriminator, Field, FiniteFloat, StrictInt, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    StrictInt,
+    Tag,
+)
 
 from snellen.metrics.detection.options import COCO_LIMITS
+from snellen.metrics.detection.thresholds import DEFAULT_CONFIDENCE
 from snellen.pipelines.config.base import Fraction, PositiveInt, Section
 
 
@@ -30,6 +39,28 @@ def _rising_limits(limits: tuple[int, ...]) -> tuple[int, ...]:
     if list(limits) != sorted(set(limits)):
         raise ValueError("expected rising numbers such as [1, 10, 100]")
     return limits
+
+
+def _threshold_form(value: Any) -> str:
+    """Return the form of a threshold, so that an error names only that form."""
+    return "classes" if isinstance(value, Mapping) else "number"
+
+
+def _names_as_text(value: Any) -> Any:
+    """Convert class names that YAML reads as numbers (0, 1, 2) to text."""
+    if not isinstance(value, Mapping):
+        return value
+    return {str(key) if type(key) is int else key: item for key, item in value.items()}
+
+
+OperatingConfidence = Annotated[
+    Annotated[Fraction, Tag("number")]
+    | Annotated[
+        dict[str, Fraction], BeforeValidator(_names_as_text), Field(min_length=1), Tag("classes")
+    ],
+    Discriminator(_threshold_form),
+]
+"""A threshold for all classes, or thresholds by class name, ``default`` for the others."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +91,11 @@ class MetricsConfig(Section):
     ece_bins: Annotated[StrictInt, Field(ge=2, le=1000)] = Field(
         15, description="Number of bins of the expected calibration error."
     )
-    operating_confidence: Fraction = Field(
-        0.25,
+    operating_confidence: OperatingConfidence = Field(
+        DEFAULT_CONFIDENCE,
         description="Confidence threshold of the operating point: detections below it do not count "
-        "in matches, precision, recall and the confusion matrix.",
+        "in matches, precision, recall and the confusion matrix. {default: 0.25, person: 0.4}: one "
+        "per class.",
     )
     operating_iou: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         0.5, description="Minimum overlap of a match: IoU, or OKS for poses."

@@ -13,7 +13,11 @@ from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.runs.kinds import Columns, RunKind, Scoring, Wording
 from snellen.pipelines.runs.measure import measure_run
 from snellen.pipelines.runs.slices import MetricsSpec, check_slices
-from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
+from snellen.pipelines.tasks.metric_settings import (
+    Measured,
+    check_metric_settings,
+    operating_point_of,
+)
 from snellen.pipelines.tasks.registry import task_of
 from snellen.store.kinds import TEST_RUN
 from snellen.store.parquet.schema import result_schema
@@ -61,6 +65,7 @@ def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDatase
         frozenset(number for number, group in enumerate(class_map.groups) if not group),
         info.keypoints,
         dataset.info.keypoints,
+        model.spec.min_confidence,
     )
     check_metric_settings(config.metrics, measured)
     spec = MetricsSpec(info.task_type, (), config.metrics)
@@ -73,12 +78,8 @@ def _scoring(config: EvaluateConfig, model: ResolvedModel, run: RunView, total: 
         return Scoring()
     stored = (run.resolved or {}).get("operating")
     if stored:
-        sigmas = tuple(stored["sigmas"]) if stored["sigmas"] else None
-        return Scoring(OperatingPoint(stored["confidence"], stored["overlap"], sigmas))
-    metrics = config.metrics
-    return Scoring(
-        OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
-    )
+        return Scoring(OperatingPoint.of_stored(stored))
+    return Scoring(operating_point_of(config.metrics, run.class_names or ()))
 
 
 def _check_resumable(run: RunView) -> None:

@@ -44,7 +44,7 @@ def finish_run(owned: OwnedRun) -> AnyRun:
     run = owned.row()
     records = committed_units(context.db, lease.kind, lease.run_id)
     check_complete(records, run.total_images or 0)
-    results = Results(results_folder(run), records)
+    results = operating_results(results_folder(run), records, (run, run))
     columns = dict(context.kind.measure(run, results, context.config, context.reporter))
     if not columns["scored_images"]:
         error = _all_failed(context, run.id, failure_reasons(results))
@@ -59,8 +59,7 @@ def finish_run(owned: OwnedRun) -> AnyRun:
             f"{failed:,} of {total:,} images failed: {reasons}. List them: {listed}"
         )
     context.reporter.status("Writing run tables")
-    matched = operating_results(results.results_dir, records, (run, run))
-    rows = sql_rows(matched, run, context.config.output)
+    rows = sql_rows(results, run, context.config.output)
     complete_run(context.db, lease, columns=columns, image_rows=rows)
     sweep_units(results.results_dir, {record.file for record in records})
     for folder in context.kind.folders:
@@ -83,16 +82,19 @@ def results_folder(run: AnyRun) -> Path:
 def sql_rows(results: Results, run: AnyRun, output: OutputConfig) -> Iterator[dict[str, Any]]:
     """Yield the rows for the per-image SQL table; none for a run above the limit.
 
-    Their predicted objects reach down to `Results.box_confidence`: of a test run down to the
+    Their predicted objects reach down to `Results.least_confidence`: of a test run down to the
     operating point, as the many less confident ones serve average precision alone.
     """
     if (run.total_images or 0) > output.sql_rows_limit:
         return
-    least = np.float32(results.box_confidence)  # as result files store it
     for table in results.iter_units():
         for row in table.to_pylist():
             boxes = row["predicted_boxes"] or ()
-            kept = [box["confidence"] >= least for box in boxes]
+            # float32, as result files store it
+            kept = [
+                box["confidence"] >= np.float32(results.least_confidence(box["class_id"]))
+                for box in boxes
+            ]
             parallel = {name: list(compress(row[name], kept)) for name in _PREDICTED if row[name]}
             yield row | parallel
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from snellen.adapters.types import TaskType
 from snellen.metrics.accumulator import Accumulator
@@ -18,7 +17,7 @@ from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.data.report import unread_images
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.slices import MetricsSpec, measure_slices
-from snellen.store.parquet.results import Results
+from snellen.store.parquet.results import ReadUnit, Results
 from snellen.store.views import RunView
 
 _STATUS_AND_TIME = ("status", "inference_time_ms")
@@ -52,7 +51,7 @@ def measure_run(
 
     Args:
         run: the run whose images they are.
-        results: its files, in unit order.
+        results: its rows at the operating point of ``config``, in unit order.
         config: the sections ``metrics`` and ``run`` count.
         reporter: told about progress.
     """
@@ -107,7 +106,7 @@ def measure(
     """
     options = spec.options
     metrics = load(spec.task, **options)
-    count = partial(count_files, spec.task, options, spec.class_names)
+    count = partial(count_files, spec.task, options, spec.class_names, results.read)
     states = Accumulator(metrics.merge, every=_MERGE_EVERY)
     failed, milliseconds = 0, 0.0
     for counted in spread(count, _parts(results, total)):
@@ -138,6 +137,7 @@ def count_files(
     task: TaskType | str,
     options: dict[str, Any],
     class_names: tuple[str, ...],
+    read: ReadUnit,
     paths: Sequence[Path],
 ) -> Counted:
     """Count the rows of some result files; runs in a worker, too.
@@ -146,6 +146,7 @@ def count_files(
         task: decides which metrics there are.
         options: see `MetricsSpec.options`.
         class_names: the checkpoint's names.
+        read: reads a file.
         paths: files of the run, in unit order; at least one.
     """
     metrics = load(task, **options)
@@ -153,8 +154,7 @@ def count_files(
     states: list[Any] = []
     failed, milliseconds = 0, 0.0
     for path in paths:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=columns)
+        table = read(path, columns)
         states.append(metrics.state(table, class_names))
         failed += pc.sum(pc.equal(table["status"], "failed")).as_py() or 0
         milliseconds += pc.sum(table["inference_time_ms"].cast("float64")).as_py() or 0.0

@@ -5,13 +5,14 @@ The files are those of the ledger's records, not those in the folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from polars.io.plugins import register_io_source
 
 from snellen.adapters.errors import ConfigError, RunError
 from snellen.adapters.finite import finite_or_none
@@ -52,7 +53,7 @@ class RowFilter(TypedDict, total=False):
     Attributes:
         true_class: class id or label of the ground truth; for detection the id of any true box.
         predicted_class: the same for the prediction; for detection the id of any predicted box
-            at or above `Results.box_confidence`.
+            at or above `Results.least_confidence`.
         correct: value of ``is_correct``; images without ground truth have none.
         min_confidence, max_confidence: inclusive bounds of the confidence of the top-1 class, or
             of the most confident box.
@@ -69,6 +70,16 @@ class RowFilter(TypedDict, total=False):
     error_code: str | None
 
 
+def read_unit(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the rows of a result file; ``columns`` None selects all."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+ReadUnit = Callable[[Path, Sequence[str] | None], pa.Table]
+"""Reads the rows of a result file, as `read_unit` does; it can be sent to another process."""
+
+
 class Results:
     """The result rows of one run.
 
@@ -76,14 +87,24 @@ class Results:
         results_dir: folder of the files.
         records: those of the ledger, in unit order.
         box_confidence: predicted boxes below it do not count as predictions of their class.
+        class_confidences: the same for class ids that have their own.
+        read: reads a file; `read_unit`, or one that replaces some columns.
     """
 
     def __init__(
-        self, results_dir: Path, records: Iterable[UnitRecord], *, box_confidence: float = 0.0
+        self,
+        results_dir: Path,
+        records: Iterable[UnitRecord],
+        *,
+        box_confidence: float = 0.0,
+        class_confidences: Mapping[int, float] | None = None,
+        read: ReadUnit = read_unit,
     ) -> None:
         """Read the committed records of a run, given in any order, from its results directory."""
         self.results_dir = Path(results_dir)
         self.box_confidence = box_confidence
+        self.class_confidences = dict(class_confidences or {})
+        self.read = read
         self.records = sorted(records, key=lambda record: record.unit_id)
 
     @property
@@ -104,10 +125,16 @@ class Results:
             )
         return paths
 
+    def least_confidence(self, class_id: int) -> float:
+        """Return the confidence from which a predicted box counts as one of its class."""
+        return self.class_confidences.get(class_id, self.box_confidence)
+
     def lazy(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
         """Return all rows in image order, read on collection; ``columns`` None selects all."""
         paths = self.paths
-        if paths:
+        if paths and self.read is not read_unit:
+            frame = register_io_source(self._frames, schema=pl.read_parquet_schema(paths[0]))
+        elif paths:
             frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
         else:
             empty = pl.from_arrow(RESULT_SCHEMA.empty_table())
@@ -142,8 +169,9 @@ class Results:
         return [known[key](value) for key, value in conditions.items() if value is not None]
 
     def _predicted(self, wanted: int | str) -> pl.Expr:
+        least = self.box_confidence if isinstance(wanted, str) else self.least_confidence(wanted)
         # float32, as result files store it: the boxes that the metrics count
-        limit = pl.lit(self.box_confidence, pl.Float32)
+        limit = pl.lit(least, pl.Float32)
         counted = pl.element().struct.field("confidence") >= limit
         return _has_class("predicted", wanted, counted)
 
@@ -188,8 +216,25 @@ class Results:
     def iter_units(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows of each unit as an Arrow table, in unit order, one file in memory."""
         for path in self.paths:
-            with pq.ParquetFile(path) as file:
-                yield file.read(columns=None if columns is None else list(columns))
+            yield self.read(path, columns)
+
+    def _frames(
+        self,
+        columns: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        batch_size: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        """Read one file after another, as polars asks of a source."""
+        left = n_rows
+        for table in self.iter_units(columns):
+            frame = pl.DataFrame(table)
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            yield frame if predicate is None else frame.filter(predicate)
+            if left == 0:
+                return
 
 
 def _confidence() -> pl.Expr:

@@ -7,20 +7,20 @@ matched again while they are read, one result file at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
-from polars.io.plugins import register_io_source
 
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.matching.instances import instance_columns
 from snellen.metrics.tasks import task_of as metrics_of
 from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.tasks.metric_settings import operating_point_of
 from snellen.pipelines.tasks.registry import task_of
-from snellen.store.parquet.results import Results
+from snellen.store.parquet.results import Results, read_unit
 from snellen.store.parquet.schema import RESULT_SCHEMA
 from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.views import AnyRun, RunView
@@ -28,25 +28,24 @@ from snellen.store.views import AnyRun, RunView
 MATCH_COLUMNS = ("matches", "tp", "fp", "fn", "is_correct", "iou", "oks")
 """Columns of a result row that depend on the operating point."""
 
-Match = Callable[[pa.Table], dict[str, pa.Array]]
-"""From rows to the columns of `MATCH_COLUMNS` that their task has."""
-
 
 def operating_point(run: AnyRun) -> OperatingPoint | None:
     """Return the operating point of a run's metrics; None for a run without matches."""
     if not isinstance(run, RunView) or not task_of(run.task_type).has_operating_point:
         return None
-    metrics = build_config(run.config).metrics
-    return OperatingPoint(metrics.operating_confidence, metrics.operating_iou, metrics.kpt_sigmas)
+    return operating_point_of(build_config(run.config).metrics, run.class_names or ())
 
 
 def stored_operating_point(owner: AnyRun) -> OperatingPoint | None:
     """Return the operating point of the matches in the files of a run."""
     stored = (owner.resolved or {}).get("operating")
-    if not stored:
-        return operating_point(owner)
-    sigmas = tuple(stored["sigmas"]) if stored["sigmas"] else None
-    return OperatingPoint(stored["confidence"], stored["overlap"], sigmas)
+    return OperatingPoint.of_stored(stored) if stored else operating_point(owner)
+
+
+def operating_text(operating: OperatingPoint, class_names: Sequence[str]) -> str:
+    """Return the confidence thresholds in words: ``0.25, person 0.4``."""
+    named = operating.thresholds.named(class_names)
+    return ", ".join([f"{operating.confidence:g}", *(f"{k} {v:g}" for k, v in named.items())])
 
 
 def counts_as_stored(run: AnyRun) -> bool:
@@ -75,66 +74,42 @@ def operating_results(
     operating = operating_point(run)
     if operating is None:
         return Results(folder, records)
-    if operating == stored_operating_point(owner):
-        return Results(folder, records, box_confidence=operating.confidence)
-    return MatchedResults(folder, records, run.task_type, operating)
+    same = operating == stored_operating_point(owner)
+    return Results(
+        folder,
+        records,
+        box_confidence=operating.confidence,
+        class_confidences=dict(operating.class_confidences),
+        read=read_unit if same else MatchedRows(run.task_type, operating),
+    )
 
 
-class MatchedResults(Results):
-    """Result rows that are matched at another operating point than the stored one."""
+@dataclass(frozen=True, slots=True)
+class MatchedRows:
+    """Reader of result files with the matches at another operating point than the stored one.
 
-    def __init__(
-        self,
-        results_dir: Path,
-        records: Iterable[UnitRecord],
-        task_type: str,
-        operating: OperatingPoint,
-    ) -> None:
-        """Read the committed records of a run whose task has matches."""
-        super().__init__(results_dir, records, box_confidence=operating.confidence)
-        match = task_of(task_type).match_columns
-        assert match is not None
-        self._match: Match = lambda table: match(table, operating)
-        self._needed = instance_columns(metrics_of(task_type).overlaps)
+    Attributes:
+        task_type: the task.
+        operating: the operating point.
+    """
 
-    def lazy(self, columns: Sequence[str] | None = None) -> pl.LazyFrame:
-        """Return all rows in image order; see `Results.lazy`."""
-        paths = self.paths
-        if not paths:
-            return super().lazy(columns)
-        frame = register_io_source(self._frames, schema=pl.read_parquet_schema(paths[0]))
-        return frame if columns is None else frame.select(list(columns))
+    task_type: str
+    operating: OperatingPoint
 
-    def iter_units(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Yield the rows of each unit; see `Results.iter_units`."""
-        for path in self.paths:
-            yield self._read(path, columns)
+    def __call__(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of a file; see `snellen.store.parquet.results.read_unit`."""
+        if columns is not None and not set(columns) & set(MATCH_COLUMNS):
+            return read_unit(path, columns)
+        needed = instance_columns(metrics_of(self.task_type).overlaps)
+        asked = None if columns is None else list(dict.fromkeys((*columns, *needed)))
+        table = self.matched(read_unit(path, asked))
+        return table if columns is None else table.select(list(columns))
 
-    def _frames(
-        self,
-        columns: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        batch_size: int | None,
-    ) -> Iterator[pl.DataFrame]:
-        """Read one file after another, as polars asks of a source."""
-        left = n_rows
-        for table in self.iter_units(columns):
-            frame = pl.DataFrame(table)
-            if left is not None:
-                frame = frame.head(left)
-                left -= frame.height
-            yield frame if predicate is None else frame.filter(predicate)
-            if left == 0:
-                return
-
-    def _read(self, path: Path, columns: Sequence[str] | None) -> pa.Table:
-        with pq.ParquetFile(path) as file:
-            if columns is not None and not set(columns) & set(MATCH_COLUMNS):
-                return file.read(columns=list(columns))
-            asked = None if columns is None else list(dict.fromkeys((*columns, *self._needed)))
-            table = file.read(columns=asked)
-        found = self._match(table)
+    def matched(self, table: pa.Table) -> pa.Table:
+        """Return the rows with the columns of `MATCH_COLUMNS` at the operating point."""
+        match = task_of(self.task_type).match_columns
+        assert match is not None, "a task with an operating point has matches"
+        found: dict[str, Any] = match(table, self.operating)
         for name in MATCH_COLUMNS:
             position = table.schema.get_field_index(name)
             if position >= 0:
@@ -142,4 +117,4 @@ class MatchedResults(Results):
                 values = found.get(name)
                 column = pa.nulls(table.num_rows) if values is None else values
                 table = table.set_column(position, field, column.cast(field.type))
-        return table if columns is None else table.select(list(columns))
+        return table

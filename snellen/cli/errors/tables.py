@@ -26,7 +26,10 @@ def errors_tables(document: dict[str, Any]) -> Iterator[Table]:
 
 def _buckets(document: dict[str, Any]) -> Table:
     least = document["min_confidence"]
-    counted = f"predictions with confidence >= {least:g}" if least else "all stored predictions"
+    own = "".join(f", {name} {value:g}" for name, value in document["class_confidences"].items())
+    counted = f"predictions with confidence >= {least:g}{escape(own)}"
+    if not least and not own:
+        counted = "all stored predictions"
     caption = (
         f"{counted}; dAP: gain in their AP at the operating overlap ({number(document['ap'])}) "
         "if these errors were fixed"

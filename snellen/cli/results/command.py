@@ -187,7 +187,7 @@ def images_command(
 
     show(
         images_document(page),
-        lambda: [images_table(page, offset, operating_point(found))],
+        lambda: [images_table(page, offset, operating_point(found), names)],
         as_json=as_json,
     )
 

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from snellen.cli.results.tables import number
+from snellen.pipelines.runs.reading.operating import operating_text
 from snellen.store.parquet.results import Page
 
 if TYPE_CHECKING:
     from snellen.metrics.detection.operating_point import OperatingPoint
 
 
-def images_table(page: Page, offset: int, operating: OperatingPoint | None) -> Table:
+def images_table(
+    page: Page, offset: int, operating: OperatingPoint | None, names: Sequence[str]
+) -> Table:
     """Build the table of one page of images.
 
     Args:
         page: the images.
         offset: number of images before the page.
         operating: the point at which objects are matched; None for a task without matches.
+        names: class names of the run.
     """
     shown = f"{offset + 1:,}-{offset + len(page.rows):,} of" if page.rows else "0 of"
     counts = f"{page.correct:,} correct, {page.incorrect:,} incorrect"
-    table = Table(caption=f"{shown} {page.total:,} images: {counts}{_at(page, operating)}")
-    names = ("true", "predicted", "confidence", "loss")
+    table = Table(caption=f"{shown} {page.total:,} images: {counts}{_at(page, operating, names)}")
+    columns = ("true", "predicted", "confidence", "loss")
     if operating is not None:
-        names = ("tp", "fp", "fn", "overlap")
-    for name in ("index", "image", *names, "result"):
+        columns = ("tp", "fp", "fn", "overlap")
+    for name in ("index", "image", *columns, "result"):
         right = name not in {"image", "true", "predicted", "result"}
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in page.rows:
@@ -46,8 +51,9 @@ def images_table(page: Page, offset: int, operating: OperatingPoint | None) -> T
     return table
 
 
-def _at(page: Page, operating: OperatingPoint | None) -> str:
+def _at(page: Page, operating: OperatingPoint | None, names: Sequence[str]) -> str:
     if operating is None:
         return ""
     overlap = "OKS" if any(row["true_keypoints"] is not None for row in page.rows) else "IoU"
-    return f", at confidence {operating.confidence:g}, {overlap} {operating.overlap:g}"
+    confidence = operating_text(operating, names)
+    return f", at confidence {confidence}, {overlap} {operating.overlap:g}"
