@@ -9,8 +9,10 @@ import pytest
 
 from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.matching.overlaps import Kind
-from tests.metrics.detection.test_image_matches import CLASSES, KINDS, TASK, draw, report
+from tests.metrics.detection.examples import TASK, draw, report
 
+CLASSES = 3
+KINDS: tuple[Kind, ...] = get_args(Kind)
 NAMES = [f"class-{number}" for number in range(CLASSES)]
 LIMITS = {"default": 0.4, "class-1": 0.7}
 
@@ -48,4 +50,3 @@ def test_equal_thresholds_are_equal_objects() -> None:
     names = ["cat", "dog"]
     assert Thresholds.of({"default": 0.5, "dog": 0.5}, names) == Thresholds.of(0.5, names)
     assert Thresholds.of({"dog": 0.5}, names) == Thresholds(0.25, ((1, 0.5),))
-    assert set(get_args(Kind)) == set(KINDS)

@@ -18,6 +18,7 @@ from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.analysis.export.run_export import ExportTarget, export_run
 from snellen.analysis.reader import open_results
 from snellen.analysis.rescore import rescore_run
+from snellen.metrics.errors.counts import BucketSummary
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.reading.operating import operating_point, operating_text
@@ -108,8 +109,7 @@ def sql_boxes(detected: Detected, run: RunView) -> list[tuple[bool | None, list[
         query = select(TestImageResult).where(TestImageResult.test_run_id == run.id)
         rows = session.execute(query.order_by(TestImageResult.image_index)).scalars().all()
         return [
-            (row.is_correct, [box["class_id"] for box in row.predicted_boxes or []])
-            for row in rows
+            (row.is_correct, [box["class_id"] for box in row.predicted_boxes or []]) for row in rows
         ]
 
 
@@ -130,6 +130,7 @@ def test_lists_follow(detected: Detected, strict: RunView) -> None:
     ):  # fmt: skip
         assert analysis.instances(InstanceQuery(true=true, predicted=predicted)).total == count
     summary = analysis.summary()
+    assert isinstance(summary, BucketSummary)
     assert {one.bucket: one.count for one in summary.buckets if one.count} == {"Miss": 3, "Bkg": 5}
     assert (summary.min_confidence, summary.class_confidences) == (0.25, {"cat": 0.95, "dog": 0.05})
     opened = snellen.open_run(strict.id, database=detected.url)
@@ -167,7 +168,7 @@ def test_thresholds_are_named_in_words(detected: Detected, strict: RunView) -> N
 @pytest.mark.parametrize(
     ("thresholds", "code", "says"),
     [
-        ("{cats: 0.5}", "CLASS_UNKNOWN", r"metrics.operating_confidence cats: .*did you mean cat\?"),
+        ("{cats: 0.5}", "CLASS_UNKNOWN", r"operating_confidence cats: .*did you mean cat\?"),
         ("{cat: 1.5}", "CONFIG_INVALID", "metrics.operating_confidence: .*less than or equal to 1"),
         ("{}", "CONFIG_INVALID", "metrics.operating_confidence: .*at least 1 item"),
         ("high", "CONFIG_INVALID", "metrics.operating_confidence: .*not .high."),
