@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from snellen.adapters.errors import InputError
 from snellen.store import results_path
 from snellen.store.image_rows import insert_image_rows
+from snellen.store.job_queue import remove_from_queue
 from snellen.store.kinds import (
     INFERENCE_JOB,
     TEST_RUN,
@@ -244,4 +245,5 @@ def delete_run(db: Database, run_id: int, *, kind: str = TEST_RUN) -> None:
             raise busy(kind, run_id, row, now)
         session.execute(delete(RunUnit).where(RunUnit.run_kind == kind, RunUnit.run_id == run_id))
         session.execute(delete(Tag).where(Tag.run_kind == kind, Tag.run_id == run_id))
+        remove_from_queue(session, kind, run_id)
         session.execute(delete(table).where(table.c.id == run_id))

@@ -114,6 +114,8 @@ class RunContext:
         reporter: told about progress.
         adapter: a model that is loaded already and runs in this process; None loads the one
             that the configuration names.
+        ray_address: Ray that is joined where the run uses Ray and its configuration names no
+            cluster.
     """
 
     kind: RunKind
@@ -121,6 +123,7 @@ class RunContext:
     db: Database
     reporter: Reporter
     adapter: Adapter | None = None
+    ray_address: str | None = None
 
     def row(self, run_id: int) -> AnyRun:
         """Read the run's row."""

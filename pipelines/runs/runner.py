@@ -22,6 +22,7 @@ from snellen.pipelines.runs.kinds import RunContext, RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.setup.dry_run import dry_run
 from snellen.pipelines.runs.submit import submit
+from snellen.store.job_queue import dequeue, enqueue
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView, RunView
 
@@ -77,6 +78,7 @@ class _Runner:
             RunInterrupted, RunCancelled: it can be resumed.
         """
         with self._stored(run_id) as (context, run):
+            dequeue(context.db, self.kind.name, run.id)
             return execute(context, run.id)
 
     def resume(
@@ -203,13 +205,14 @@ class TestRunner(_Runner):
         """Validate the test and store it as a pending run, without loading a model.
 
         Returns:
-            The id of the run; `execute` runs it, in this process or in another one.
+            The id of the run; `execute` runs it, in this process or in another one, and so does
+            a worker (``snellen worker``, ``snellen serve``) on the same run tables.
 
         Raises:
             ConfigError, InputError: nothing is stored.
         """
         with self._opened(self._images(dataset_path, split)) as context:
-            return submit(context)
+            return _queued(context, submit(context))
 
     def plan_test(
         self, dataset_path: str | Path | None = None, split: str | None = None
@@ -256,18 +259,24 @@ class InferenceRunner(_Runner):
         """Validate the job and store it as pending, without loading a model.
 
         Returns:
-            The id of the job; `execute` runs it, in this process or in another one.
+            The id of the job; `execute` runs it, in this process or in another one, and so does
+            a worker.
 
         Raises:
             ConfigError, InputError: nothing is stored.
         """
         with self._opened(_path(images)) as context:
-            return submit(context)
+            return _queued(context, submit(context))
 
     def plan_inference(self, images: Images | None = None) -> dict[str, Any]:
         """Plan an inference job without starting it; see `dry_run.dry_run`."""
         with self._only_looking(_path(images)) as context:
             return dry_run(context)
+
+
+def _queued(context: RunContext, run_id: int) -> int:
+    enqueue(context.db, context.kind.name, run_id)
+    return run_id
 
 
 def _path(images: Images | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from snellen.cli.report import command as report
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
+from snellen.cli.worker import command as worker
 
 app = typer.Typer(
     name="snellen",
@@ -35,15 +36,16 @@ app.command("eval", context_settings=_SETTINGS)(run.eval_command)
 app.command("resume", cls=RetryCommand, context_settings=_SETTINGS)(run.resume_command)
 app.command("plan", context_settings=_SETTINGS)(run.plan_command)
 app.command("serve", context_settings=_SETTINGS)(serve.serve_command)
+app.command("worker")(worker.worker_command)
 app.command("predict", cls=RetryCommand, context_settings=_SETTINGS)(predict.predict_command)
 app.command("predictions")(predict.predictions_command)
 app.command("runs")(results.runs_command)
 app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
+app.command("plots")(report.plots_command)
 app.command("export")(export.export_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
-app.command("plots")(report.plots_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)
 app.command("slices")(results.slices_command)

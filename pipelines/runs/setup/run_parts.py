@@ -97,12 +97,14 @@ def _start_ray(context: RunContext, stack: ExitStack, also: str = "") -> RaySess
     from snellen.pipelines.execution.ray.cluster import ignored_cluster
     from snellen.pipelines.execution.ray.session import RaySession
 
-    config = context.config
-    if (note := ignored_cluster(config.ray)) is not None:
+    ray = context.config.ray
+    if ray.address is None and context.ray_address is not None:
+        ray = ray.model_copy(update={"address": context.ray_address})
+    if (note := ignored_cluster(ray)) is not None:
         context.reporter.note(note)
-    where = config.ray.address or "on this machine"
+    where = ray.address or "on this machine"
     context.reporter.status(f"Starting Ray ({where}){also}")
-    return stack.enter_context(RaySession(config.ray)).start()
+    return stack.enter_context(RaySession(ray)).start()
 
 
 def choose(

@@ -1,0 +1,1 @@
+"""Command that executes queued jobs."""
