@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import polars as pl
 
 from snellen.adapters.errors import InputError
+from snellen.adapters.types import DecodedImage
 from snellen.analysis.reader import open_results, owner_of
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_as
@@ -22,6 +26,50 @@ from snellen.pipelines.storage.remote_path import place_of
 from snellen.pipelines.visualization.canvas import MAX_SIDE, Pixels
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, RunView
+
+
+class RunImages:
+    """The images of a run, read again from where its manifest says they are."""
+
+    def __init__(self, db: Database, run: AnyRun) -> None:
+        """Open the manifest of a test run, also a rescored one, or of an inference job."""
+        owner = owner_of(db, run)
+        self.class_names = run.class_names
+        self._manifest = ManifestReader(results_folder(owner) / MANIFEST_NAME)
+        kind: type[EvaluateConfig] | type[PredictConfig] = (
+            EvaluateConfig if isinstance(run, RunView) else PredictConfig
+        )
+        config = build_as(kind, owner.config)
+        root = place_of(self._manifest.root, frozen_options(config.dataset.storage_options))
+        self._access = ImageAccess.of(config.dataset, root, config.images)
+
+    def data(self, row: Mapping[str, Any]) -> bytes:
+        """Read the bytes of the image of a result row.
+
+        Args:
+            row: ``image_index``, and ``content_hash`` of the bytes that were scored, if known.
+
+        Raises:
+            ImageError: the image cannot be read, or has changed since.
+        """
+        index = row["image_index"]
+        (place,) = manifest_rows(self._manifest.read(index, index + 1))
+        file = ImageFile.of(place).known_as(row.get("content_hash"))
+        return read_image(file, self._access)
+
+    def decode(self, row: Mapping[str, Any]) -> DecodedImage:
+        """Read and decode the image of a result row.
+
+        Raises:
+            ImageError: the image cannot be read or decoded, or has changed since.
+        """
+        return self._access.decode(self.data(row))
+
+    def draw(self, row: Mapping[str, Any], *, max_side: int = MAX_SIDE) -> Pixels:
+        """Draw a result row on its image; see `draw_image`."""
+        from snellen.pipelines.tasks.render import draw_row
+
+        return draw_row(self.decode(row).pixels, row, self.class_names, max_side=max_side)
 
 
 def draw_image(db: Database, run: AnyRun, image_index: int, *, max_side: int = MAX_SIDE) -> Pixels:
@@ -43,8 +91,6 @@ def draw_image(db: Database, run: AnyRun, image_index: int, *, max_side: int = M
         InputError: IMAGE_NOT_FOUND, the run has no such row.
         ImageError: the image cannot be read or decoded, or has changed since.
     """
-    from snellen.pipelines.tasks.render import draw_row
-
     rows = open_results(db, run).lazy().filter(pl.col("image_index") == image_index)
     found = rows.collect().to_dicts()
     if not found:
@@ -53,15 +99,4 @@ def draw_image(db: Database, run: AnyRun, image_index: int, *, max_side: int = M
             f"run {run.id} has no row for image {image_index}. Expected an index below "
             f"{run.total_images or 0}, the number of its images.",
         )
-    owner = owner_of(db, run)
-    reader = ManifestReader(results_folder(owner) / MANIFEST_NAME)
-    kind: type[EvaluateConfig] | type[PredictConfig] = (
-        EvaluateConfig if isinstance(run, RunView) else PredictConfig
-    )
-    config = build_as(kind, owner.config)
-    root = place_of(reader.root, frozen_options(config.dataset.storage_options))
-    (row,) = manifest_rows(reader.read(image_index, image_index + 1))
-    access = ImageAccess.of(config.dataset, root, config.images)
-    file = ImageFile.of(row).known_as(found[0].get("content_hash"))
-    pixels = access.decode(read_image(file, access)).pixels
-    return draw_row(pixels, found[0], run.class_names, max_side=max_side)
+    return RunImages(db, run).draw(found[0], max_side=max_side)

@@ -15,7 +15,8 @@ _GROUND: Colour = (28, 30, 34)
 _TRACK: Colour = (58, 62, 70)
 _QUIET: Colour = (190, 194, 202)
 _ALARM: Colour = (214, 48, 58)
-_RIGHT: Colour = (24, 138, 74)
+_RIGHT: Colour = (0, 121, 95)
+_WRONG: Colour = (176, 68, 0)
 _LEAST_WIDTH = 280
 
 
@@ -32,12 +33,13 @@ def _with_band(canvas: Canvas, height: int, colour: Colour) -> ImageDraw.ImageDr
 
 
 def draw_truth(canvas: Canvas, label: str, *, correct: bool) -> None:
-    """Add a row with the ground truth, green where the prediction is correct, else red."""
+    """Add a row with the ground truth, and whether the prediction is correct."""
     ascent, descent = canvas.font.getmetrics()
     pad = max(4, canvas.line * 2)
     top = canvas.image.height
-    pen = _with_band(canvas, ascent + descent + 2 * pad, _RIGHT if correct else _ALARM)
-    text = f"ground truth: {printable(label, '?')}"
+    pen = _with_band(canvas, ascent + descent + 2 * pad, _RIGHT if correct else _WRONG)
+    verdict = "correct" if correct else "wrong"
+    text = f"{verdict}, ground truth: {printable(label, '?')}"
     text = shortened(text, canvas.font, canvas.image.width - 2 * pad)
     middle = top + pad + (ascent + descent) / 2
     pen.text((pad, middle), text, font=canvas.font, fill=WHITE, anchor="lm")

@@ -77,7 +77,8 @@ class Stored(ABC, Generic[View]):
     def draw(self, image_index: int, *, max_side: int = 1600) -> npt.NDArray[np.uint8]:
         """Draw the predictions on a copy of an image; in a test run beside the ground truth.
 
-        True positives of a test run are green, false positives red, missed objects orange.
+        In a test run, true positives are solid with their ground truth dashed, false positives have
+        a filled corner, missed objects are dashed and ignored ones dotted.
 
         Args:
             image_index: index of the image in the run.

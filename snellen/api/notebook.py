@@ -8,12 +8,10 @@ from contextlib import suppress
 from html import escape
 from typing import Any
 
-import polars as pl
-
 from snellen.adapters.errors import ImageError, SnellenError
-from snellen.analysis.drawing import draw_image
+from snellen.analysis.drawing import RunImages
+from snellen.analysis.picture_files import worst_images
 from snellen.analysis.reader import open_results
-from snellen.analysis.tasks import task_of
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
@@ -55,14 +53,10 @@ def _rows(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> Iterator[
 def _pictures(db: Database, run: RunView) -> Iterator[str]:
     from snellen.pipelines.visualization.encode import encode_jpeg
 
-    results = open_results(db, run)
-    wrong = results.lazy().filter(pl.col("is_correct").eq(False))
-    worst = results.page(
-        wrong, sort=task_of(run.task_type).worst_first, descending=True, limit=_PICTURES
-    )
-    for row in worst.rows:
+    images = RunImages(db, run)
+    for row in worst_images(open_results(db, run), run, _PICTURES):
         with suppress(ImageError, SnellenError):  # the images may lie on another machine
-            picture = encode_jpeg(draw_image(db, run, row["image_index"], max_side=_SIDE))
+            picture = encode_jpeg(images.draw(row, max_side=_SIDE))
             data = base64.b64encode(picture).decode()
             name = escape(str(row["image_id"]), quote=True)
             yield (

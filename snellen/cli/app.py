@@ -6,6 +6,7 @@ import typer
 
 from snellen.cli.compare import command as compare
 from snellen.cli.datasets.command import datasets
+from snellen.cli.draw import command as draw
 from snellen.cli.errors import command as errors
 from snellen.cli.export import command as export
 from snellen.cli.gate import command as gate
@@ -44,6 +45,7 @@ app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
 app.command("plots")(report.plots_command)
+app.command("draw")(draw.draw_command)
 app.command("export")(export.export_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)

@@ -7,8 +7,6 @@ unit that is repeated replaces its pictures, each atomically.
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -104,8 +102,8 @@ def _write(spec: ScoringSpec, folder: str, name: str, data: bytes) -> str:
 
 
 def _name(pictures: PictureSpec, row: dict[str, Any]) -> str:
+    from snellen.pipelines.visualization.encode import picture_name
+
     index = row["image_index"]
-    stem = PurePosixPath(row["image_name"]).stem
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:60]
-    name = f"{index:06d}-{safe}" if safe else f"{index:06d}"
+    name = picture_name(index, row["image_name"])
     return name if pictures.total <= _FLAT else f"{index // _PER_FOLDER:06d}/{name}"

@@ -20,6 +20,18 @@ from snellen.cli.options import (
 )
 from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
+from snellen.cli.selection import (
+    CorrectOption,
+    DescOption,
+    ErrorCodeOption,
+    ImageSelection,
+    ImageStatusOption,
+    MaxConfidenceOption,
+    MinConfidenceOption,
+    PredictedOption,
+    SortOption,
+    TrueClassOption,
+)
 from snellen.cli.verified import print_verified
 
 if TYPE_CHECKING:
@@ -30,12 +42,6 @@ def _run_statuses() -> tuple[str, ...]:
     from snellen.store.sql.models import STATUSES
 
     return STATUSES
-
-
-def _image_statuses() -> tuple[str, ...]:
-    from snellen.adapters.types import ImageStatus
-
-    return tuple(ImageStatus)
 
 
 def runs_command(
@@ -128,29 +134,15 @@ def show_command(
 
 def images_command(
     run: RunArgument,
-    true_class: Annotated[
-        str | None, typer.Option("--class", help="Name of the true class.")
-    ] = None,
-    predicted: Annotated[str | None, typer.Option(help="Name of the predicted class.")] = None,
-    correct: Annotated[
-        bool | None,
-        typer.Option("--correct/--incorrect", help="Only correct or only incorrect images."),
-    ] = None,
-    min_confidence: Annotated[
-        float | None, typer.Option(help="Minimum confidence, inclusive, from 0 to 1.")
-    ] = None,
-    max_confidence: Annotated[
-        float | None, typer.Option(help="Maximum confidence, inclusive, from 0 to 1.")
-    ] = None,
-    status: Annotated[
-        str | None,
-        typer.Option(callback=one_of(_image_statuses), help="Status of the images: ok or failed."),
-    ] = None,
-    error_code: Annotated[
-        str | None, typer.Option(help="Error code of failed images, such as TRUNCATED.")
-    ] = None,
-    sort: Annotated[str, typer.Option(help="Column to sort by.")] = "image_index",
-    desc: Annotated[bool, typer.Option("--desc", help="Sort in descending order.")] = False,
+    true_class: TrueClassOption = None,
+    predicted: PredictedOption = None,
+    correct: CorrectOption = None,
+    min_confidence: MinConfidenceOption = None,
+    max_confidence: MaxConfidenceOption = None,
+    status: ImageStatusOption = None,
+    error_code: ErrorCodeOption = None,
+    sort: SortOption = "image_index",
+    desc: DescOption = False,
     limit: LimitOption = 20,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
@@ -163,31 +155,20 @@ def images_command(
     """
     from snellen.analysis.documents import images_document
     from snellen.analysis.reader import open_results
-    from snellen.metrics.class_filter import choose_class
     from snellen.pipelines.runs.reading.operating import operating_point
 
+    selection = ImageSelection(
+        true_class, predicted, correct, min_confidence, max_confidence, status, error_code
+    )
     db, found = open_run(database, run)
     results = open_results(db, found)
-    names = found.class_names or []
-
-    def class_id(name: str | None, option: str) -> int | None:
-        return None if name is None else choose_class(name, names, where=option)
-
-    selection = results.filter(
-        true_class=class_id(true_class, "--class"),
-        predicted_class=class_id(predicted, "--predicted"),
-        correct=correct,
-        min_confidence=min_confidence,
-        max_confidence=max_confidence,
-        status=status,
-        error_code=error_code,
-    )
-    page = results.page(selection, sort=sort, descending=desc, offset=offset, limit=limit)
+    rows = results.filter(**selection.filter(found))
+    page = results.page(rows, sort=sort, descending=desc, offset=offset, limit=limit)
     from snellen.cli.results.image_list import images_table
 
     show(
         images_document(page),
-        lambda: [images_table(page, offset, operating_point(found), names)],
+        lambda: [images_table(page, offset, operating_point(found), found.class_names or [])],
         as_json=as_json,
     )
 

@@ -262,6 +262,30 @@ def test_objects_of_a_test_run_have_the_colour_of_their_match() -> None:
     assert not changed(grey(), drawn)[300:380, 400:480].any(), "below the operating point"
 
 
+def test_kinds_of_matches_differ_in_their_lines() -> None:
+    """In grey, too: solid, a filled corner, dashed, dotted."""
+    from snellen.pipelines.visualization import matches
+
+    ignored = {"kind": "IGNORED", "true_index": 2, "predicted_index": None, "overlap": None}
+    row = matched_row()
+    row["true_boxes"].append({"class_id": 1, "x1": 300, "y1": 220, "x2": 380, "y2": 290})
+    row["matches"].append(ignored)
+    drawn = draw_row(grey(), row, NAMES)
+
+    def share(line: npt.NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
+        return float((line == colour).all(axis=1).mean())
+
+    assert share(drawn[184, 104:184], matches.TRUE_POSITIVE) == 1
+    assert 0.4 < share(drawn[101:179, 100], matches.TRUE_POSITIVE) < 0.7  # its ground truth
+    assert share(drawn[380, 100:180], matches.FALSE_POSITIVE) == 1
+    assert 0.4 < share(drawn[180, 300:380], matches.MISSED) < 0.7
+    assert 0.2 < share(drawn[290, 300:380], matches.IGNORED) < 0.45
+    corner = drawn[303:306, 172:177].reshape(-1, 3)
+    assert share(corner, matches.FALSE_POSITIVE) == 1
+    assert share(drawn[303:306, 103:110].reshape(-1, 3), matches.FALSE_POSITIVE) < 0.1
+    assert tuple(drawn[340, 99]) < (GREY, GREY, GREY)  # a casing around every line
+
+
 def test_masks_of_a_test_run_are_filled_by_their_match() -> None:
     from snellen.pipelines.visualization import matches
 
@@ -289,5 +313,5 @@ def test_the_ground_truth_of_a_classified_image_stands_below_it() -> None:
     wrong = draw_row(grey(), plain | {"true_label": "dog", "is_correct": False}, NAMES)
     assert right.shape == wrong.shape
     assert right.shape[0] > unlabelled.shape[0]
-    assert tuple(right[405, 490]) == (24, 138, 74)
-    assert tuple(wrong[405, 490]) == (214, 48, 58)
+    assert tuple(right[405, 490]) == (0, 121, 95)
+    assert tuple(wrong[405, 490]) == (176, 68, 0)

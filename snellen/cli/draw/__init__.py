@@ -1,0 +1,1 @@
+"""The command that draws images of a run."""
