@@ -92,11 +92,13 @@ def _suppressed(boxes: Sequence[Box], ids: Sequence[int], classes: OutputClasses
 
 def _suppressed_class(boxes: Sequence[Box], places: Sequence[int], iou: float) -> list[int]:
     import torch
-    from torchvision.ops import nms
+
+    from snellen.adapters.runtime.torchvision_operators import suppression
 
     corners = [[boxes[place][side] for side in ("x1", "y1", "x2", "y2")] for place in places]
     confidences = [boxes[place]["confidence"] for place in places]
-    remaining: list[int] = nms(torch.tensor(corners), torch.tensor(confidences), iou).tolist()
+    kept = suppression()(torch.tensor(corners), torch.tensor(confidences), iou)
+    remaining: list[int] = kept.tolist()
     return [places[position] for position in remaining]
 
 

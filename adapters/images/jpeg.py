@@ -7,12 +7,13 @@ and get the same pixels.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+_RGB = 3  # torchvision.io.ImageReadMode.RGB
 
 Decoder = Callable[[bytes], npt.NDArray[np.uint8]]
 
@@ -27,19 +28,17 @@ def jpeg_decoder() -> Decoder | None:
     """
     try:
         import torch
-        from torchvision.io import ImageReadMode, decode_jpeg
+
+        from snellen.adapters.runtime.torchvision_operators import jpeg_decoding
+
+        decode_jpeg = jpeg_decoding()
     except ImportError:
         return None
-
-    # Its deprecation does not concern the user.
-    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=FutureWarning)
-    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", message=".*decode_jpeg.*", category=UserWarning)
 
     def decode(data: bytes) -> npt.NDArray[np.uint8]:
         # frombuffer warns about read-only memory, so the compressed bytes are copied once.
         source = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        pixels = decode_jpeg(source, mode=ImageReadMode.RGB, apply_exif_orientation=True)
+        pixels = decode_jpeg(source, _RGB, True)
         array: npt.NDArray[np.uint8] = pixels.permute(1, 2, 0).contiguous().numpy()
         return array
 

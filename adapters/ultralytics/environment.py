@@ -21,6 +21,7 @@ from types import ModuleType
 
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.plugins import missing_library
+from snellen.adapters.runtime.torchvision_operators import suppression
 
 _SWITCHES = {
     "ULTRALYTICS_SAFE_LOAD": "1",
@@ -46,21 +47,22 @@ def import_ultralytics() -> ModuleType:
         if first:
             os.environ.update(_SWITCHES)
             os.environ.setdefault("YOLO_CONFIG_DIR", _config_folder())
-        # Ultralytics' suppression runs in torchvision if something has imported it, else in a loop
-        # that is twenty times slower and orders equal confidences differently. Always the first.
-        import torchvision  # noqa: F401
         from PIL import Image
 
         pillow_open = Image.open
         try:
             import ultralytics
             from ultralytics.nn import tasks
+            from ultralytics.utils import nms
         except ModuleNotFoundError as error:
             library = (error.name or "ultralytics").split(".")[0]
             raise missing_library("the adapter ultralytics", library) from error
         if first:
             # Its import replaces PIL.Image.open with one that pip-installs a decoder on bad bytes.
             Image.open = pillow_open
+            # Where nothing has imported torchvision, Ultralytics suppresses boxes in a loop that is
+            # twenty times slower and orders equal confidences differently.
+            nms.TorchNMS.nms = staticmethod(suppression())
     if not tasks.SAFE_LOAD:
         raise ConfigError(
             "ULTRALYTICS_UNSAFE",

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.types import AdapterSpec, TaskType
@@ -152,14 +154,19 @@ def test_one_image_is_the_element_of_its_batch(task: str, images: list[Pixels]) 
 
 @pytest.mark.parametrize("task", TASK)
 def test_the_checkpoint_tells_what_it_is(task: str) -> None:
-    info = loaded(checkpoint(task)).info
+    adapter = loaded(checkpoint(task))
+    info = adapter.info
     assert (info.framework, info.architecture) == ("ultralytics", f"tiny-{task}")
     assert info.task_type is TASK[task]
     assert info.class_names == ("circle", "square", "triangle")
     assert info.class_names_source == "checkpoint"
     side = 64 if task == "classify" else 160
     assert info.input_shape == (3, side, side)
-    assert info.flops_per_image is not None
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        adapter._model(torch.zeros(1, 3, side, side))
+    assert info.flops_per_image == pytest.approx(counter.get_total_flops(), rel=0.01)
+    names = [name for name, _ in adapter._model.named_buffers()]
+    assert not [name for name in names if "total" in name]  # what the counter adds to the layers
     assert set(info.versions) == {"torch", "ultralytics"}
 
 

@@ -77,10 +77,20 @@ def test_preprocessing_of_classifiers_does_not_apply() -> None:
 def test_suppression_is_torchvisions_in_every_process() -> None:
     """Ultralytics takes a slow loop, with another order of ties, unless torchvision is imported."""
     code = (
-        "import sys\n"
+        "import sys, torch\n"
         "from snellen.adapters.ultralytics.environment import import_ultralytics\n"
         "import_ultralytics()\n"
-        "print('torchvision' in sys.modules)"
+        "from ultralytics.utils.nms import TorchNMS, non_max_suppression\n"
+        "torch.manual_seed(0)\n"
+        "outputs = torch.rand(2, 7, 400)\n"
+        "outputs[:, :4] *= 60\n"
+        "outputs[:, 4:] = (outputs[:, 4:] * 8).round() / 8  # many equal confidences\n"
+        "mine = non_max_suppression(outputs.clone(), 0.1, 0.5, multi_label=True)\n"
+        "print([name in sys.modules for name in ('torchvision', 'torch._dynamo')])\n"
+        "import torchvision\n"
+        "theirs = non_max_suppression(outputs.clone(), 0.1, 0.5, multi_label=True)\n"
+        "print(TorchNMS.nms is torchvision.ops.nms, len(mine[0]) > 50)\n"
+        "print(all(torch.equal(a, b) for a, b in zip(mine, theirs)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout == "True\n"
+    assert shown.stdout == "[False, False]\nFalse True\nTrue\n"
