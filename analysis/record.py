@@ -11,9 +11,9 @@ import pyarrow as pa
 from snellen.analysis.comparison.pairing import Pair
 from snellen.analysis.comparison.rows import Row
 from snellen.analysis.plots.curves import RunCurves
-from snellen.metrics.comparison.draws import Blocks
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
 from snellen.metrics.errors.instance_views import Listed
+from snellen.metrics.statistics.draws import Blocks
 from snellen.store.parquet.results import Results
 from snellen.store.views import RunView
 

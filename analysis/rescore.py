@@ -15,7 +15,12 @@ from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.finish import sql_rows
 from snellen.pipelines.runs.measure import measure_run
-from snellen.pipelines.runs.slices import MetricsSpec, check_slices, results_schema
+from snellen.pipelines.runs.slices import (
+    MetricsSpec,
+    check_group,
+    check_slices,
+    results_schema,
+)
 from snellen.pipelines.tasks.metric_settings import Measured, check_metric_settings
 from snellen.store.kinds import TEST_RUN
 from snellen.store.leases import acquire, release
@@ -52,7 +57,9 @@ def rescore_run(
     config = build_config(apply_overrides(dict(run.config or {}), overrides))
     results = open_results(db, replace(run, config=stored_config(config)))
     check_metric_settings(config.metrics, measured_of(owner))
-    check_slices(MetricsSpec(owner.task_type, (), config.metrics), results_schema(results))
+    schema = results_schema(results)
+    check_group(config.metrics, schema)
+    check_slices(MetricsSpec(owner.task_type, (), config.metrics), schema)
     columns = measure_run(owner, results, config, reporter)
     new_id = create_test_run(db, **_copied(owner, stored_config(config), run))
     lease = acquire(db, TEST_RUN, new_id)

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from snellen.analysis.comparison.classified import Classified, Predictions
 from snellen.analysis.comparison.rows import Judgement, Row, judged
-from snellen.metrics.comparison.draws import blocks_of
 from snellen.metrics.comparison.verdict import Verdict, images_needed
+from snellen.metrics.statistics.draws import blocks_of
 
 CLASSES = 5
 CALLED = (Verdict.BETTER, Verdict.WORSE)

@@ -10,10 +10,10 @@ import polars as pl
 
 from snellen.analysis.comparison.pairing import Pair, Side
 from snellen.analysis.comparison.rows import Row
-from snellen.metrics.comparison.draws import Blocks
 from snellen.metrics.comparison.paired_draws import difference_of_draws, sign_flip_test
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
 from snellen.metrics.comparison.verdict import Difference
+from snellen.metrics.statistics.draws import Blocks
 
 Floats = npt.NDArray[np.float64]
 _BINS = 15

@@ -12,7 +12,7 @@ from snellen.analysis.comparison.flips import Flips, find_flips
 from snellen.analysis.comparison.pairing import Pair, pair_runs
 from snellen.analysis.comparison.rows import Judgement, Row, judged
 from snellen.analysis.tasks import task_of
-from snellen.metrics.comparison.draws import blocks_of
+from snellen.metrics.statistics.draws import blocks_of
 from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
@@ -27,7 +27,8 @@ class CompareSettings:
 
     Attributes:
         tolerance: loss of a metric that is accepted, at least 0.
-        group: metadata column whose images are dependent (``meta_patient``).
+        group: metadata column whose images are dependent (``meta_patient``); None for the
+            ``metrics.group`` that both runs name.
         seed: of the draws.
         slices: slices whose primary metric is compared: columns, or image_size, object_size and
             object_count.
@@ -91,7 +92,7 @@ def _compare(
         "slices": [row.to_json() for row in slices],
         "images": _listed(counts["images"], written, "images"),
         "objects": _listed(counts["objects"], written, "objects"),
-        "group": settings.group,
+        "group": pair.group,
         "method": _method(pair, metrics[0], blocks.groups),
     }
 

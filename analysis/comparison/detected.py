@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 from snellen.analysis.comparison.pairing import Pair, Side
 from snellen.analysis.comparison.rows import Row
-from snellen.metrics.comparison.draws import Blocks
 from snellen.metrics.comparison.paired_draws import difference_of_draws
 from snellen.metrics.detection.options import PREFIX
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.statistics.block_bootstrap import class_precision
+from snellen.metrics.statistics.draws import Blocks
 from snellen.metrics.tasks import load
 from snellen.metrics.tasks import task_of as metrics_of
 from snellen.pipelines.config.loader import build_config
@@ -144,7 +144,7 @@ def read_detected(pair: Pair, blocks: Blocks) -> Detected:
 
 def _detections(side: Side, pair: Pair, indices: npt.NDArray[np.int64]) -> Detections:
     options = build_config(side.run.config).metrics.model_dump()
-    metrics = load(side.run.task_type, **{**options, "bootstrap": 0, "extra": ()})
+    metrics = load(side.run.task_type, **{**options, "bootstrap": 0, "group": None, "extra": ()})
     columns = list(dict.fromkeys((*metrics.columns, "image_index", *_COUNTS)))
     order = np.argsort(indices)
     counts = {name: np.zeros(len(indices)) for name in _COUNTS}

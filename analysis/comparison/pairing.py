@@ -44,7 +44,7 @@ class Pair:
         images: the common images in the order of A: ``image_id``, ``index_a``, ``index_b``,
             ``group``.
         left_out: number of images that are not compared, by reason.
-        grouped: images are grouped by a column.
+        group: metadata column whose images are dependent; None for none.
     """
 
     a: Side
@@ -52,7 +52,12 @@ class Pair:
     names: tuple[str, ...]
     images: pl.DataFrame
     left_out: Mapping[str, int] = field(default_factory=dict)
-    grouped: bool = False
+    group: str | None = None
+
+    @property
+    def grouped(self) -> bool:
+        """True if images are grouped by a column."""
+        return self.group is not None
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -97,7 +102,8 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
     Args:
         db: the open database.
         runs: A and B, of the same task.
-        group: metadata column (``meta_patient``) whose images are dependent; None for none.
+        group: metadata column (``meta_patient``) whose images are dependent; None for the
+            ``metrics.group`` of the runs if both name the same one, else for none.
 
     Raises:
         InputError: RUN_NOT_COMPLETED; COMPARE_TASK, runs of different tasks; COMPARE_NOTHING, no
@@ -109,6 +115,7 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
             "COMPARE_TASK",
             f"run {a.id} is for {a.task_type} and run {b.id} for {b.task_type}. Expected one task.",
         )
+    group = group or _common_group(runs)
     names = list(dict.fromkeys([*(a.class_names or ()), *(b.class_names or ())]))
     position = {name: number for number, name in enumerate(names)}
     sides, frames = [], []
@@ -135,7 +142,13 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
         "index_b",
         (pl.col("group") if group else pl.col("image_id")).alias("group"),
     )
-    return Pair(sides[0], sides[1], tuple(names), images, left_out, group is not None)
+    return Pair(sides[0], sides[1], tuple(names), images, left_out, group)
+
+
+def _common_group(runs: Sequence[RunView]) -> str | None:
+    """Return the ``metrics.group`` that all runs name."""
+    named = {(run.config or {}).get("metrics", {}).get("group") for run in runs}
+    return named.pop() if len(named) == 1 else None
 
 
 def _identities(
@@ -152,11 +165,7 @@ def _identities(
             f"{', '.join(columns) or 'the metadata columns of the dataset: it has none'}.",
         )
     content = pl.col("content_hash") if "content_hash" in known else pl.lit(None, pl.String)
-    extra = (
-        [pl.col(group).cast(pl.String).fill_null(pl.col("image_id")).alias("group")]
-        if group
-        else []
-    )
+    extra = [] if group is None else [_group_of_image(pl.col(group), frame)]
     return frame.select(
         "image_id",
         pl.col("image_index").alias(f"index_{side}"),
@@ -165,6 +174,15 @@ def _identities(
         content.alias(f"content_{side}"),
         *extra,
     ).collect()
+
+
+def _group_of_image(column: pl.Expr, frame: pl.LazyFrame) -> pl.Expr:
+    """Return the name of the group of each row, as `snellen.metrics.statistics.groups` has it."""
+    name = column.meta.output_name()
+    if frame.collect_schema()[name].is_float():
+        column = column.fill_nan(None)
+    own = pl.lit("image ") + pl.col("image_id")
+    return (pl.lit("group ") + column.cast(pl.String)).fill_null(own).alias("group")
 
 
 def _truth(class_ids: Mapping[int, int]) -> list[pl.Expr]:

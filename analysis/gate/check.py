@@ -12,12 +12,13 @@ from snellen.analysis.comparison.compare import rows_of
 from snellen.analysis.comparison.pairing import Pair, pair_runs
 from snellen.analysis.comparison.rows import Judgement, Row, judged
 from snellen.analysis.gate.outcome import GateOutcome, GateVerdict, RuleOutcome
+from snellen.analysis.gate.regroup import regrouped
 from snellen.analysis.gate.rules import Rule
 from snellen.analysis.reader import completed_owner
 from snellen.analysis.slices import slice_run
 from snellen.analysis.tasks import task_of
-from snellen.metrics.comparison.draws import blocks_of
 from snellen.metrics.comparison.verdict import Verdict
+from snellen.metrics.statistics.draws import blocks_of
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
@@ -135,7 +136,7 @@ def check_gate(
         run: the run to check.
         rules: the rules.
         baseline: the run that ``max_drop`` compares with.
-        group: metadata column of dependent images.
+        group: metadata column of dependent images; None for the ``metrics.group`` of the runs.
 
     Raises:
         InputError: RUN_NOT_COMPLETED; GATE_DATASET_CHANGED, the baseline was not measured on the
@@ -143,6 +144,8 @@ def check_gate(
         ConfigError: a rule that does not fit the run; see `Gate.check`.
     """
     completed_owner(db, run)
+    if group is not None and any(rule.confident for rule in rules):
+        run = regrouped(db, run, group)
     pair = None
     if baseline is not None:
         pair = pair_runs(db, (baseline, run), group)

@@ -16,7 +16,9 @@ Definitions, with tp, support (images of a class) and predicted (images predicte
   images that were excluded, and they are no part of the total of coverage.
 
 Intervals are Wilson's for accuracy and top5_accuracy, and normal for loss; other metrics have
-none. Without scored images every metric but coverage is None.
+none. With the option ``group`` all metrics but coverage have intervals from draws of groups, see
+`snellen.metrics.classification.grouped_counts`. Without scored images every metric but coverage
+is None.
 """
 
 from __future__ import annotations
@@ -36,13 +38,16 @@ from snellen.metrics.classification.confusion import (
     most_confused,
     per_class,
 )
+from snellen.metrics.classification.grouped_counts import group_intervals
 from snellen.metrics.classification.state import ECE_BINS, ClassificationState
 from snellen.metrics.classification.tables import CLASSIFICATION_COLUMNS, classification_state
 from snellen.metrics.parity.class_differences import compare_classes
 from snellen.metrics.record import MetricsRecord
+from snellen.metrics.statistics.draws import RESAMPLES, Sampling
 from snellen.metrics.statistics.intervals import mean_interval, wilson
 
 PRIMARY_METRIC = "accuracy"
+_OPTIONS = ("confidence_level", "ece_bins", "group", "seed")
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,22 @@ class ClassificationOptions:
         confidence_level: of the two-sided intervals.
         ece_bins: number of equal bins of the confidence.
         class_ids: the classes whose images are scored, rising; None for all.
+        group: metadata column of dependent images; None for none.
+        resamples: number of draws of groups.
+        seed: of the draws.
     """
 
     confidence_level: float = 0.95
     ece_bins: int = ECE_BINS
     class_ids: tuple[int, ...] | None = None
+    group: str | None = None
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    @property
+    def sampling(self) -> Sampling:
+        """The settings of the draws."""
+        return Sampling(self.resamples, self.confidence_level, self.seed)
 
 
 @dataclass(frozen=True)
@@ -127,14 +143,14 @@ def compute(
         "ece": expected_calibration_error(state),
         "coverage": _ratio(state.scored, total_images - state.excluded),
     }
-    of_class = per_class(state, class_names, options.confidence_level)
+    of_class, intervals = _with_intervals(state, class_names, options)
     classes: dict[str, Any] | None = None
     if options.class_ids is not None:
         of_class = {k: v for k, v in of_class.items() if v["class_id"] in options.class_ids}
         classes = {"names": list(of_class), "excluded_images": state.excluded}
     return ClassificationReport(
         metrics=metrics,
-        intervals=_intervals(state, options.confidence_level),
+        intervals=intervals,
         per_class=of_class,
         confusion_matrix=confusion_matrix(state),
         reliability=reliability_bins(state),
@@ -196,6 +212,17 @@ def _ratio(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def _with_intervals(
+    state: ClassificationState, class_names: Sequence[str], options: ClassificationOptions
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[float] | None]]:
+    """Return the numbers of the classes and the intervals of the metrics."""
+    of_class = per_class(state, class_names, options.confidence_level)
+    if state.grouped is None:
+        return of_class, _intervals(state, options.confidence_level)
+    found = group_intervals(state.grouped, state.num_classes, options.ece_bins, options.sampling)
+    return {name: found.of_class(values) for name, values in of_class.items()}, found.metrics
+
+
 def _intervals(state: ClassificationState, level: float) -> dict[str, list[float] | None]:
     right = int(class_counts(state)[2].sum())
     return {
@@ -210,27 +237,31 @@ def _intervals(state: ClassificationState, level: float) -> dict[str, list[float
 class ClassificationMetrics:
     """The metrics of image classification; see `snellen.metrics.record.TaskMetrics`."""
 
-    columns: Sequence[str] = CLASSIFICATION_COLUMNS
-
-    def __init__(
-        self,
-        *,
-        confidence_level: float = 0.95,
-        ece_bins: int = ECE_BINS,
-        classes: Sequence[str] | None = None,
-        **_: Any,
-    ) -> None:
+    def __init__(self, **options: Any) -> None:
         """Take the options of `ClassificationOptions`, the classes by name.
 
-        Options of other tasks are ignored.
+        ``bootstrap`` is the number of resamples; None for the default. Options of other tasks are
+        ignored.
         """
-        self._options, self._classes = ClassificationOptions(confidence_level, ece_bins), classes
+        self._classes: Sequence[str] | None = options.get("classes")
+        resamples = options.get("bootstrap")
+        known = {key: options[key] for key in _OPTIONS if key in options}
+        self._options = ClassificationOptions(
+            **known, resamples=RESAMPLES if resamples is None else resamples
+        )
+        group = self._options.group
+        grouped = () if group is None else ("image_id", group)
+        self.columns: Sequence[str] = (*CLASSIFICATION_COLUMNS, *grouped)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> ClassificationState:
         """Count one part; see `snellen.metrics.classification.tables.classification_state`."""
         options = self._chosen(class_names)
         return classification_state(
-            table, len(class_names), ece_bins=options.ece_bins, class_ids=options.class_ids
+            table,
+            len(class_names),
+            ece_bins=options.ece_bins,
+            class_ids=options.class_ids,
+            group=options.group,
         )
 
     def merge(self, states: Iterable[ClassificationState]) -> ClassificationState:

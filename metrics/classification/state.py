@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snellen.metrics.classification.grouped_counts import GroupedCounts, ScoredImages
+from snellen.metrics.statistics.groups import Keys
 from snellen.metrics.statistics.sums import Sum
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -36,6 +38,7 @@ class ImageArrays:
         loss: float, (n,), cross-entropy (natural logarithm); NaN excludes the image from the
             mean loss.
         scored: bool, (n,), status ``ok`` and a label.
+        groups: uint64, (n,), of `snellen.metrics.statistics.groups.group_keys`; None without.
     """
 
     true_ids: IntArray
@@ -45,10 +48,12 @@ class ImageArrays:
     true_confidence: FloatArray
     loss: FloatArray
     scored: npt.NDArray[np.bool_]
+    groups: Keys | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes. Raises ValueError where they differ."""
-        lengths = [len(getattr(self, name)) for name in self.__dataclass_fields__]
+        arrays = [getattr(self, name) for name in self.__dataclass_fields__]
+        lengths = [len(array) for array in arrays if array is not None]
         if len(set(lengths)) != 1 or self.top5_ids.ndim != 2:
             raise ValueError(
                 f"arrays have lengths {lengths} and top5_ids {self.top5_ids.ndim} dimensions. "
@@ -72,6 +77,7 @@ class ClassificationState:
         bin_confidence: sum of the confidences, by bin.
         loss_count, loss_sum, loss_squares: number, sum and sum of squares of finite losses.
         excluded: number of images, failed ones included, whose true class is not scored.
+        grouped: the counts by group; None without groups.
     """
 
     num_classes: int
@@ -87,6 +93,7 @@ class ClassificationState:
     loss_sum: Sum
     loss_squares: Sum
     excluded: int = 0
+    grouped: GroupedCounts | None = None
 
     @classmethod
     def empty(cls, num_classes: int, ece_bins: int = ECE_BINS) -> ClassificationState:
@@ -133,21 +140,31 @@ class ClassificationState:
         predicted = _ids("predicted_ids", images.predicted_ids[scored], num_classes)
         best = np.asarray(images.top5_ids)[scored]
         _probabilities("true_confidence", images.true_confidence[scored])
-        bins = _bin(images.confidence[scored], true == predicted, ece_bins)
+        bins, place = _bin(images.confidence[scored], true == predicted, ece_bins)
         cells, counts = np.unique(true * num_classes + predicted, return_counts=True)
-        losses = images.loss[scored].astype(np.float64)
-        losses = losses[np.isfinite(losses)]
+        every_loss = images.loss[scored].astype(np.float64)
+        losses = every_loss[np.isfinite(every_loss)]
+        in_top5 = np.asarray((best == true[:, None]).any(axis=1))
+        listed = np.asarray((best >= 0).any(axis=1))
+        grouped = None
+        if images.groups is not None:
+            confidence = images.confidence[scored].astype(np.float64)
+            grouped = ScoredImages(
+                images.groups[scored], true, predicted, in_top5, listed, every_loss, place,
+                confidence,
+            ).counts()  # fmt: skip
         return cls(
             num_classes,
             len(true),
-            int((best == true[:, None]).any(axis=1).sum()),
-            int((best >= 0).any(axis=1).sum()),
+            int(in_top5.sum()),
+            int(listed.sum()),
             cells,
             counts.astype(np.int64),
             *bins,
             len(losses),
             Sum.of(losses),
             Sum.of(losses**2),
+            grouped=grouped,
         )
 
     def merge(self, other: ClassificationState) -> ClassificationState:
@@ -187,6 +204,7 @@ class ClassificationState:
             Sum.merged(part.loss_sum for part in parts),
             Sum.merged(part.loss_squares for part in parts),
             sum(part.excluded for part in parts),
+            GroupedCounts.merge_all([part.grouped for part in parts]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -205,6 +223,7 @@ class ClassificationState:
             "loss_sum": [self.loss_sum.high, self.loss_sum.low],
             "loss_squares": [self.loss_squares.high, self.loss_squares.low],
             "excluded": self.excluded,
+            "grouped": self.grouped and self.grouped.to_dict(),
         }
 
     @classmethod
@@ -216,7 +235,8 @@ class ClassificationState:
         }
         sums = {name: Sum(*data[name]) for name in ("loss_sum", "loss_squares")}
         bins = tuple(Sum(*pair) for pair in data["bin_confidence"])
-        return cls(**{**data, **arrays, **sums, "bin_confidence": bins})
+        grouped = data["grouped"] and GroupedCounts.from_dict(data["grouped"])
+        return cls(**{**data, **arrays, **sums, "bin_confidence": bins, "grouped": grouped})
 
 
 def _ids(name: str, ids: IntArray, num_classes: int) -> npt.NDArray[np.int64]:
@@ -234,16 +254,23 @@ def _probabilities(name: str, values: FloatArray) -> None:
         raise ValueError(f"{name} of a scored row is {float(wrong[0])}. Expected 0 to 1.")
 
 
+_Bins = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], tuple[Sum, ...]]
+
+
 def _bin(
     confidence: FloatArray, correct: npt.NDArray[np.bool_], bins: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], tuple[Sum, ...]]:
+) -> tuple[_Bins, npt.NDArray[np.int64]]:
+    """Count the images by bin of their confidence, and return the bin of each, -1 for none."""
     _probabilities("confidence", confidence)
     known = np.isfinite(confidence)
     values, right = confidence[known].astype(np.float64), correct[known]
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.minimum(np.searchsorted(edges, values, side="right") - 1, bins - 1)
-    return (
+    of_image = np.full(len(confidence), -1, dtype=np.int64)
+    of_image[known] = place
+    counted = (
         np.bincount(place, minlength=bins).astype(np.int64),
         np.bincount(place[right], minlength=bins).astype(np.int64),
         tuple(Sum.of(values[place == number]) for number in range(bins)),
     )
+    return counted, of_image

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snellen.metrics.classification.state import ECE_BINS, ClassificationState, ImageArrays
+from snellen.metrics.statistics.groups import group_keys
 
 CLASSIFICATION_COLUMNS = (
     "status",
@@ -31,6 +32,7 @@ def classification_state(
     *,
     ece_bins: int = ECE_BINS,
     class_ids: Sequence[int] | None = None,
+    group: str | None = None,
 ) -> ClassificationState:
     """Count result rows; rows with status ``ok``, a label and a prediction are scored.
 
@@ -39,6 +41,7 @@ def classification_state(
         num_classes: K.
         ece_bins: number of equal bins of the confidence.
         class_ids: the classes whose images are scored; None for all.
+        group: column of dependent images; None for none. The table also has ``image_id`` then.
 
     Raises:
         ValueError: a scored row with a class id or probability out of range.
@@ -60,6 +63,7 @@ def classification_state(
         true_confidence=_floats(table["true_confidence"]),
         loss=_floats(table["loss"]),
         scored=ok & (true >= 0) & (predicted >= 0) & chosen,
+        groups=None if group is None else group_keys(table, group),
     )
     state = ClassificationState.from_arrays(num_classes, images, ece_bins=ece_bins)
     return replace(state, excluded=int(((true >= 0) & ~chosen).sum()))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snellen.metrics.comparison.verdict import Difference
+from snellen.metrics.statistics.draws import student_half_width, student_quantile
 
 Floats = npt.NDArray[np.float64]
 FEW_DISCORDANT = 10
@@ -19,10 +20,12 @@ def difference_of_draws(
 ) -> Difference:
     """Return the difference B - A with its interval and its test.
 
-    The interval is value +- t * s with the standard deviation s of the draws and the quantile t
-    of Student's distribution at G - 1 degrees of freedom; p is of value / s. (A share of the draws
-    would have a floor of one draw, which no correction for many tests passes.) With fewer than 10
-    discordant images, or without any variation, p is that of the exact sign test.
+    The interval is value +- t * s with the quantile t of Student's distribution at G - 1 degrees
+    of freedom and the standard error s: the standard deviation of the draws times
+    sqrt(G / (G - 1)), see `snellen.metrics.statistics.draws.student_half_width`. p is of
+    value / s. (A share of the draws would have a floor of one draw, which no correction for many
+    tests passes.) With fewer than 10 discordant images, or without any variation, p is that of the
+    exact sign test.
 
     Args:
         value: the difference on the set.
@@ -35,21 +38,20 @@ def difference_of_draws(
         >>> draws = np.array([0.01, 0.03, 0.02, 0.02])
         >>> found = difference_of_draws(0.02, draws, np.array([1.0] * 15 + [-1.0] * 5))
         >>> round(found.low, 4), round(found.high, 4), round(found.p, 4)
-        (0.0029, 0.0371, 0.0242)
+        (0.0025, 0.0375, 0.0275)
     """
     from scipy.stats import t
 
     units = len(favours_b)
-    known = draws[np.isfinite(draws)]
-    spread = float(known.std(ddof=1)) if len(known) > 1 else 0.0
-    half = float(t.ppf(0.5 + level / 2, units - 1)) * spread if units > 1 else float("inf")
+    half = student_half_width(draws, units, level)
+    spread = 0.0 if half is None else half / student_quantile(level, units - 1)
+    if half is None:
+        half = float("inf") if units < 2 else 0.0
     signs = np.sign(favours_b)
     if spread == 0.0 or np.count_nonzero(signs) < FEW_DISCORDANT:
         p = sign_test(signs)
     else:
         p = float(2 * t.sf(abs(value) / spread, units - 1))
-    if spread == 0.0:
-        half = 0.0
     return Difference(value, value - half, value + half, p)
 
 

@@ -13,7 +13,7 @@ from snellen.metrics.detection.options import PREFIX, DetectionOptions
 from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.ultralytics_ap import ultralytics_ap
 from snellen.metrics.matching.overlaps import Kind
-from snellen.metrics.statistics.bootstrap import bootstrap_intervals
+from snellen.metrics.statistics.bootstrap import bootstrap_intervals, resampled
 
 _ULTRALYTICS_PREFIX: dict[Kind, str] = {
     "bbox": "ultralytics_",
@@ -53,13 +53,8 @@ def kind_numbers(
     """
     coco = read_numbers(part.evaluator, kind, num_classes, options)
     prefix, suffix = PREFIX[kind], options.suffix(kind)
-    intervals = bootstrap_intervals(
-        part,
-        num_classes,
-        resamples=options.resamples,
-        level=options.confidence_level,
-        seed=options.seed,
-    )
+    sampling = options.sampling
+    intervals = bootstrap_intervals(part, num_classes, resampled(part, sampling), sampling)
     return KindNumbers(
         coco,
         {prefix + key: value for key, value in coco.metrics.items()}

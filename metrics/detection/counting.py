@@ -13,16 +13,18 @@ from snellen.metrics.detection.confusion import confusion_cells
 from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.detection.rules import Matched, match
 from snellen.metrics.detection.state import DETECTION, TRUTH, DetectionState, OverlapState
-from snellen.metrics.matching.assignment import IOU_THRESHOLDS
+from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
 from snellen.metrics.matching.instances import read_images
 from snellen.metrics.matching.overlaps import Kind
+from snellen.metrics.statistics.groups import Keys, group_keys
 
 
 def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> DetectionState:
     """Count the rows of one result file that have status ``ok`` and ground truth.
 
     Args:
-        table: with the columns of `snellen.metrics.matching.instances.instance_columns`.
+        table: with the columns of `snellen.metrics.matching.instances.instance_columns`, and with
+            groups also ``image_id`` and the column of the groups.
         num_classes: K.
         options: the settings of the metrics.
 
@@ -42,10 +44,22 @@ def count(table: pa.Table, num_classes: int, options: DetectionOptions) -> Detec
     overlaps = {
         kind: _overlap_state(matched[kind], kind, num_classes, options) for kind in options.kinds
     }
+    if options.group is not None:
+        overlaps = {
+            kind: replace(part, groups=_groups(table, part.images, options.group))
+            for kind, part in overlaps.items()
+        }
     cells = confusion_cells(matched[options.own], num_classes, options)
     values, counts = np.unique(cells, return_counts=True)
     excluded = len(images["bbox"].truths) - len(chosen["bbox"].truths)
     return DetectionState(num_classes, overlaps, values, counts.astype(np.int64), excluded)
+
+
+def _groups(table: pa.Table, images: Ints, column: str) -> Keys:
+    """Return the group of each evaluated image of a part."""
+    index = table["image_index"].to_numpy()
+    order = np.argsort(index)
+    return group_keys(table, column)[order[np.searchsorted(index, images, sorter=order)]]
 
 
 def _overlap_state(

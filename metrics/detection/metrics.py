@@ -18,8 +18,9 @@
   anything is matched, as pycocotools does with ``params.catIds``; per-class tables list these
   classes alone, and ``details["classes"]`` counts the objects that were excluded.
 
-Intervals are Wilson's for precision and recall, and the bootstrap's over images for the mAPs, see
-`snellen.metrics.statistics.bootstrap`.
+Intervals are those of the bootstrap over images, or over groups of images with the option
+``group``: of the mAPs, see `snellen.metrics.statistics.bootstrap`; of precision, recall and f1,
+also by class, see `snellen.metrics.statistics.count_intervals`.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ from snellen.metrics.detection.counting import count
 from snellen.metrics.detection.curves import details
 from snellen.metrics.detection.operating_point import Ranked, ranked_classes, scores
 from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
-from snellen.metrics.detection.state import DetectionState
+from snellen.metrics.detection.state import DetectionState, OverlapState
 from snellen.metrics.matching.instances import instance_columns
 from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.object_differences import compare_objects
 from snellen.metrics.record import MetricsRecord
-
+from snellen.metrics.statistics.bootstrap import resampled
+from snellen.metrics.statistics.count_intervals import Interval, count_intervals
 
 Counts = tuple[int, int, int]
 """True positives, false positives and missed objects."""
@@ -111,7 +113,9 @@ def compute(
     counts = [
         ranked.counts(options.thresholds.of_class(number)) for number, ranked in enumerate(classes)
     ]
-    metrics, intervals = _whole_scores(whole, counts, options)
+    of_classes, intervals = _count_intervals(own, state.num_classes, options)
+    per_class = _per_class(names, numbers, list(zip(classes, counts, strict=True)), options)
+    metrics = _whole_scores(whole, counts)
     for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
@@ -124,7 +128,7 @@ def compute(
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,
-        per_class=_per_class(names, numbers, list(zip(classes, counts, strict=True)), options),
+        per_class={name: row | of_classes[row["class_id"]] for name, row in per_class.items()},
         confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
         details=charts,
         primary_metric_name=primary,
@@ -146,7 +150,7 @@ def _per_class(
     return {
         names[number]: {"class_id": number}
         | class_numbers(numbers, number)
-        | scores(*classes[number], options.confidence_level)
+        | scores(*classes[number])
         for number in scored
     }
 
@@ -173,16 +177,24 @@ def _check(
         )
 
 
-def _whole_scores(
-    whole: Ranked, classes: Sequence[Counts], options: DetectionOptions
-) -> tuple[dict[str, float | None], dict[str, list[float] | None]]:
-    tp, fp, fn = (sum(counts) for counts in zip(*classes, strict=True))
-    values = scores(whole, (tp, fp, fn), options.confidence_level)
+def _count_intervals(
+    own: OverlapState, num_classes: int, options: DetectionOptions
+) -> tuple[list[dict[str, Interval]], dict[str, Interval]]:
+    """Return the intervals of precision, recall and F1 by class, and those of the whole set."""
+    found, sampling = own.detections, options.sampling
+    included = options.thresholds.reached(found["class_id"], found["confidence"])
+    blocks = resampled(own, sampling)
+    *of_classes, whole = count_intervals(own, num_classes, included, blocks, sampling)
+    return [
+        {f"{key}_interval": interval for key, interval in one.items()} for one in of_classes
+    ], whole
+
+
+def _whole_scores(whole: Ranked, counts: Sequence[Counts]) -> dict[str, float | None]:
+    tp, fp, fn = (sum(column) for column in zip(*counts, strict=True))
+    values = scores(whole, (tp, fp, fn))
     keys = ("precision", "recall", "f1", "best_f1", "best_f1_confidence")
-    return (
-        {key: values[key] for key in keys},
-        {key: values[f"{key}_interval"] for key in ("precision", "recall")},
-    )
+    return {key: values[key] for key in keys}
 
 
 class DetectionMetrics:
@@ -200,7 +212,9 @@ class DetectionMetrics:
         """
         self._options = options_of(kinds, **options)
         self._kinds, self._configured = tuple(kinds), options
-        self.columns: Sequence[str] = instance_columns(self._options.kinds)
+        group = self._options.group
+        grouped = () if group is None else ("image_id", group)
+        self.columns: Sequence[str] = (*instance_columns(self._options.kinds), *grouped)
 
     def state(self, table: pa.Table, class_names: Sequence[str]) -> DetectionState:
         """Count one part; see `snellen.metrics.detection.counting.count`."""

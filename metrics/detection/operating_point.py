@@ -13,7 +13,6 @@ from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import IGNORED, RIGHT
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Bools, Floats
-from snellen.metrics.statistics.intervals import wilson
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
 
@@ -113,20 +112,19 @@ class Ranked:
         return float(values[best]), float(self.confidence[last[best]])
 
 
-def scores(ranked: Ranked, counts: tuple[int, int, int], level: float) -> dict[str, Any]:
+def scores(ranked: Ranked, counts: tuple[int, int, int]) -> dict[str, Any]:
     """Compute precision, recall and F1 of counts, and the best F1 at any one confidence.
 
     Precision is tp / (tp + fp), 0 without predictions; recall tp / (tp + fn); F1
-    2 tp / (2 tp + fp + fn). Without truths all are None. Intervals are Wilson's.
+    2 tp / (2 tp + fp + fn). Without truths all are None.
 
     Args:
         ranked: predictions of a class or of the whole set.
         counts: (tp, fp, fn) at the operating point.
-        level: of the intervals, two-sided.
 
     Example:
         >>> ranked = Ranked(np.array([0.9, 0.6], np.float32), np.array([True, False]), support=2)
-        >>> found = scores(ranked, ranked.counts(0.5), 0.95)
+        >>> found = scores(ranked, ranked.counts(0.5))
         >>> found["precision"], found["recall"], found["f1"]
         (0.5, 0.5, 0.5)
     """
@@ -141,8 +139,6 @@ def scores(ranked: Ranked, counts: tuple[int, int, int], level: float) -> dict[s
         "precision": (tp / (tp + fp) if tp + fp else 0.0) if present else None,
         "recall": tp / ranked.support if present else None,
         "f1": 2 * tp / (2 * tp + fp + fn) if present else None,
-        "precision_interval": wilson(tp, tp + fp, level) if present else None,
-        "recall_interval": wilson(tp, ranked.support, level),
         "best_f1": best,
         "best_f1_confidence": at,
     }

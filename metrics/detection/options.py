@@ -12,11 +12,11 @@ from snellen.metrics.detection.thresholds import (
     Thresholds,
 )
 from snellen.metrics.matching.overlaps import Kind
+from snellen.metrics.statistics.draws import RESAMPLES, Sampling
 
 PREFIX: dict[Kind, str] = {"bbox": "", "segm": "mask_", "keypoints": "oks_"}
 """The prefix of a metric's key."""
 
-BOOTSTRAP_RESAMPLES = 200
 COCO_LIMITS = (1, 10, 100)
 """COCO's maximum numbers of detections per image and class."""
 
@@ -34,8 +34,9 @@ class DetectionOptions:
         kpt_sigmas: K values above 0; None is COCO's for 17 keypoints, else 1 / K each.
         max_dets: COCO's limits on predictions per image and class, rising; the last one applies
             to every AP. Poses have COCO's own limit of 20.
-        bootstrap: resamples for the intervals of the APs, 0 for none; None means 200.
+        bootstrap: resamples for the intervals, 0 for none; None means 200.
         seed: of the bootstrap.
+        group: metadata column of dependent images, which are drawn together; None for none.
         class_ids: the classes that are scored, rising; None for all. Objects and predictions of
             other classes are dropped before anything is matched; images without any stay.
     """
@@ -48,6 +49,7 @@ class DetectionOptions:
     max_dets: tuple[int, ...] = COCO_LIMITS
     bootstrap: int | None = None
     seed: int = 0
+    group: str | None = None
     class_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -88,7 +90,12 @@ class DetectionOptions:
     @property
     def resamples(self) -> int:
         """The number of bootstrap resamples."""
-        return BOOTSTRAP_RESAMPLES if self.bootstrap is None else self.bootstrap
+        return RESAMPLES if self.bootstrap is None else self.bootstrap
+
+    @property
+    def sampling(self) -> Sampling:
+        """The settings of the bootstrap."""
+        return Sampling(self.resamples, self.confidence_level, self.seed)
 
 
 def options_of(

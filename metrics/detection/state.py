@@ -15,6 +15,7 @@ import numpy.typing as npt
 from snellen.metrics.detection import coco
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Kind
+from snellen.metrics.statistics.groups import Keys
 
 DETECTION = np.dtype(
     [
@@ -55,21 +56,26 @@ class OverlapState:
         images: int64, (m,), ``image_index`` of the evaluated images.
         detections: `DETECTION`, (n,), grouped by image, by falling confidence.
         truths: `TRUTH`, (t,).
+        groups: uint64, (m,), the group of each image, see
+            `snellen.metrics.statistics.groups.group_keys`; None without groups.
     """
 
     evaluator: bytes | None
     images: Ints
     detections: npt.NDArray[np.void]
     truths: npt.NDArray[np.void]
+    groups: Keys | None = None
 
     @classmethod
     def merge_all(cls, parts: list[OverlapState]) -> OverlapState:
         """Merge the states of parts."""
+        groups = [part.groups for part in parts if part.groups is not None]
         return cls(
             coco.merge(part.evaluator for part in parts),
             np.concatenate([part.images for part in parts]),
             np.concatenate([part.detections for part in parts]),
             np.concatenate([part.truths for part in parts]),
+            None if len(groups) < len(parts) else np.concatenate(groups),
         )
 
     def by_image(self) -> OverlapState:
@@ -78,7 +84,8 @@ class OverlapState:
         Raises:
             ValueError: an image was counted twice.
         """
-        images = np.sort(self.images)
+        order = np.argsort(self.images, kind="stable")
+        images = self.images[order]
         twice = images[1:][images[1:] == images[:-1]]
         if len(twice):
             raise ValueError(f"image_index {int(twice[0])} was counted twice. Expected once.")
@@ -87,6 +94,7 @@ class OverlapState:
             images,
             self.detections[np.argsort(self.detections["image"], kind="stable")],
             self.truths[np.argsort(self.truths["image"], kind="stable")],
+            None if self.groups is None else self.groups[order],
         )
 
     def by_class(self, field: str, num_classes: int) -> Ints:

@@ -1,7 +1,6 @@
 """The bootstrap of large sets: blocks of images are drawn, and AP is computed from histograms.
 
-Images are assigned to up to `BLOCKS` blocks at random, so that the order of the set does not
-matter. The predictions are counted once by class, block and bin of confidence, and the correct ones
+The predictions are counted once by class, block and bin of confidence, and the correct ones
 at each threshold. A draw gives the blocks weights; its AP is a product of matrices and a pass
 along the bins. The cost of a draw does not grow with the set. A bin holds 1/512 of a class's
 predictions, so AP is slightly coarse; only its variation over the draws is used.
@@ -20,42 +19,11 @@ from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
 from snellen.metrics.matching.overlaps import Floats
 
-BLOCKS = 200
 _BINS = 512
 _TINY = np.spacing(1)
 _BITS = np.arange(len(IOU_THRESHOLDS))
 
 Histogram = npt.NDArray[np.float32]
-
-
-def block_draws(
-    state: OverlapState, num_classes: int, *, resamples: int, seed: int, blocks: int = BLOCKS
-) -> Floats:
-    """Compute AP at the ten thresholds in each draw, the mean over classes that have truths in it.
-
-    Args:
-        state: of the whole set, ordered by image.
-        num_classes: K.
-        resamples: number of draws, R.
-        seed: of the blocks and the draws.
-        blocks: maximum number of blocks; there are no more blocks than images.
-
-    Returns:
-        float64, (R, 10); NaN where no class has truths.
-
-    Example:
-        >>> from snellen.metrics.detection.counting import count
-        >>> from snellen.metrics.detection.options import options_of
-        >>> from snellen.metrics.examples import detection_rows
-        >>> state = count(detection_rows(), 2, options_of(["bbox"])).overlaps["bbox"]
-        >>> block_draws(state, 2, resamples=3, seed=0).shape
-        (3, 10)
-    """
-    random = np.random.default_rng(seed)
-    count = min(blocks, len(state.images))
-    block_of = random.permutation(len(state.images)) % count
-    weights = random.multinomial(count, np.full(count, 1 / count), resamples).astype(np.float32)
-    return mean_precision(state, num_classes, block_of, weights)
 
 
 def mean_precision(

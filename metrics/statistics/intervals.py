@@ -26,14 +26,14 @@ def normal_quantile(confidence_level: float) -> float:
     return float(ndtri(0.5 + confidence_level / 2))
 
 
-def wilson(successes: int, trials: int, confidence_level: float = 0.95) -> list[float] | None:
+def wilson(successes: float, trials: int, confidence_level: float = 0.95) -> list[float] | None:
     """Compute Wilson's score interval of a proportion, without continuity correction.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference,
     JASA 22 (1927). It stays inside [0, 1] and is usable for few trials.
 
     Args:
-        successes: 0 to ``trials``.
+        successes: 0 to ``trials``; a fraction where trials are units such as images.
         trials: number of trials.
         confidence_level: two-sided, between 0 and 1.
 

@@ -117,8 +117,13 @@ class MetricsConfig(Section):
     )
     bootstrap: Annotated[StrictInt, Field(ge=0)] | None = Field(
         None,
-        description="Number of bootstrap resamples for the intervals of the APs; null: 200; 0: no "
-        "intervals.",
+        description="Number of bootstrap resamples for the intervals of detectors, and of all "
+        "metrics with metrics.group; null: 200; 0: no such intervals.",
+    )
+    group: Annotated[str, Field(pattern=r"^meta_.")] | None = Field(
+        None,
+        description="Metadata column of dependent images (meta_patient): images of one value are "
+        "resampled together in all intervals. null: images are independent.",
     )
     slices: tuple[Slicing, ...] = Field(
         (),

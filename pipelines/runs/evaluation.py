@@ -12,7 +12,7 @@ from snellen.pipelines.data.sources.registry import open_source
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.runs.kinds import Columns, RunKind, Scoring, Wording
 from snellen.pipelines.runs.measure import measure_run
-from snellen.pipelines.runs.slices import MetricsSpec, check_slices
+from snellen.pipelines.runs.slices import MetricsSpec, check_group, check_slices
 from snellen.pipelines.tasks.metric_settings import (
     Measured,
     check_metric_settings,
@@ -69,7 +69,9 @@ def _check(config: EvaluateConfig, model: ResolvedModel, dataset: ResolvedDatase
     )
     check_metric_settings(config.metrics, measured)
     spec = MetricsSpec(info.task_type, (), config.metrics)
-    check_slices(spec, result_schema(dataset.info.meta_fields))
+    schema = result_schema(dataset.info.meta_fields)
+    check_group(config.metrics, schema)
+    check_slices(spec, schema)
 
 
 def _scoring(config: EvaluateConfig, model: ResolvedModel, run: RunView, total: int) -> Scoring:

@@ -103,6 +103,26 @@ def check_slices(spec: MetricsSpec, schema: pa.Schema) -> None:
     open_slices(spec.config.sliced_by, spec, schema, where="metrics.slices:")
 
 
+def check_group(config: MetricsConfig, schema: pa.Schema) -> None:
+    """Reject ``metrics.group`` if the result rows have no such column.
+
+    Raises:
+        ConfigError: GROUP_COLUMN, with the metadata columns that there are.
+    """
+    column = config.group
+    meta = sorted(name for name in schema.names if name.startswith(META_PREFIX))
+    if column is None or (column in meta and not pa.types.is_nested(schema.field(column).type)):
+        return
+    listed = f"one of {', '.join(meta)}" if meta else "a dataset with metadata columns"
+    raise ConfigError(
+        "GROUP_COLUMN",
+        f"metrics.group is {column!r}, and the dataset has "
+        + ("that column with lists." if column in meta else "no such metadata column.")
+        + f" Expected {listed}{nearest(column, meta) or '.'} Set metrics.group to a column that "
+        "names the patient, clip or place of each image, or remove it.",
+    )
+
+
 def results_schema(results: Results) -> pa.Schema:
     """Return the columns of a run's result rows, with their metadata columns."""
     paths = results.paths

@@ -45,7 +45,8 @@ def test_the_seed_decides_the_intervals_alone(detected: Detected) -> None:
     assert first.intervals is not None
     assert other.intervals is not None
     different = {key for key, bounds in first.intervals.items() if bounds != other.intervals[key]}
-    assert different == {"mAP50-95", "mAP50"}
+    # The interval of mAP50-95 of four images reaches from 0 to 1 with either seed.
+    assert different == {"mAP50", "recall", "f1"}
     sliced = [
         slice_run(detected.db, run, "image_size")["slices"]["small"]["intervals"]["mAP50"]
         for run in (first, other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import permutation_test, ttest_1samp
@@ -23,6 +25,16 @@ def test_draws_of_a_mean_give_the_paired_t_test() -> None:
     low, high = expected.confidence_interval()
     assert found.p == pytest.approx(float(expected.pvalue), abs=0.01)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.003)
+
+
+def test_draws_of_few_groups_give_the_t_test_of_their_means() -> None:
+    differences = np.random.default_rng(3).normal(0.3, 1.0, 12)
+    weights = np.random.default_rng(1).multinomial(12, np.full(12, 1 / 12), 200_000)
+    found = difference_of_draws(float(differences.mean()), weights @ differences / 12, differences)
+    expected = ttest_1samp(differences, 0.0)
+    low, high = expected.confidence_interval()
+    assert found.p == pytest.approx(float(expected.pvalue), abs=0.003)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
 
 
 def test_few_discordant_images_are_tested_exactly() -> None:
@@ -63,6 +75,16 @@ def test_flips_of_few_groups_are_all_counted(groups: int) -> None:
         (sums,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
     )
     assert sign_flip_test(sums) == pytest.approx(float(expected.pvalue), rel=0.01)
+
+
+def test_flips_are_those_of_every_combination_of_signs() -> None:
+    sums = np.array([2.0, -1.0, 3.0, 0.5, 4.0, -0.25, 1.0])
+    observed = abs(sums.sum())
+    reached = sum(
+        abs(sum(sign * value for sign, value in zip(signs, sums, strict=True))) >= observed - 1e-9
+        for signs in itertools.product((1, -1), repeat=len(sums))
+    )
+    assert sign_flip_test(sums) == reached / 2 ** len(sums)
 
 
 def test_flips_of_many_groups_are_drawn() -> None:
