@@ -290,9 +290,11 @@ class Adapter(ABC):
 
     def _load_spec(self, *, inference_mode: bool, device: str | None) -> dict[str, Any]:
         from snellen.adapters.runtime.device import Engine, select_device
+        from snellen.adapters.runtime.threads import one_compute_thread
 
         self._engine = Engine(select_device(device), self.spec.precision)
-        self._info, states = self._load(inference_mode)
+        with one_compute_thread():
+            self._info, states = self._load(inference_mode)
         self._preprocessor = self.preprocessor(self.spec, self._info)
         self._training = not inference_mode
         return {} if inference_mode else states

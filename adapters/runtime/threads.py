@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _threads: int | None = None
 
@@ -29,6 +31,22 @@ def let_threads_sleep() -> bool:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return "torch" not in sys.modules
+
+
+@contextmanager
+def one_compute_thread() -> Iterator[None]:
+    """Let this thread compute alone: loading a model is thousands of small operations.
+
+    Several threads would wait for one another longer than they compute.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def compute_threads() -> int:

@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
+
+from snellen.adapters.runtime.threads import one_compute_thread
+
 _CODE = """
 import os
 from snellen.adapters.runtime.threads import let_threads_sleep
@@ -30,3 +35,15 @@ def test_threads_sleep_where_it_is_said_before_torch_is_imported() -> None:
 
 def test_the_environment_has_the_last_word() -> None:
     assert told(OMP_WAIT_POLICY="active") == ["True", "active", "False"]
+
+
+def test_a_model_is_loaded_by_one_thread() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyError), one_compute_thread():
+            assert torch.get_num_threads() == 1
+            raise KeyError
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
