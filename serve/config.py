@@ -114,6 +114,18 @@ class LimitsConfig(Section):
     )
 
 
+class JobsConfig(Section):
+    """Execution of queued jobs beside the server."""
+
+    max_running: NotNegativeInt = Field(
+        1,
+        description="Maximum number of runs and jobs at a time; 0: `snellen worker` executes all.",
+    )
+    nice: Annotated[StrictInt, Field(ge=0, le=19)] = Field(
+        10, description="Niceness that is added to the processes of jobs."
+    )
+
+
 class SecurityConfig(Section):
     """Access control."""
 
@@ -154,5 +166,6 @@ class ServeConfig(Section):
     ingress_replicas: PositiveInt = Field(1, description="Number of HTTP processes.")
     model: ServedModelConfig = ServedModelConfig()
     limits: LimitsConfig = LimitsConfig()
+    jobs: JobsConfig = JobsConfig()
     security: SecurityConfig = SecurityConfig()
     ray: RayConfig = RayConfig()

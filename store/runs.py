@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from snellen.adapters.errors import InputError
@@ -135,6 +135,26 @@ def list_test_runs(
     query = query.limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [RunView.of(results_path.opened(db, row)) for row in rows]
+
+
+def count_test_runs(db: Database, **where: Unpack[RunFilter]) -> int:
+    """Return the number of test runs that meet every condition."""
+    return _count(db, TEST_RUN, {key: value for key, value in where.items() if value is not None})
+
+
+def count_inference_jobs(
+    db: Database, *, status: str | None = None, training_job_id: int | None = None
+) -> int:
+    """Return the number of inference jobs that meet every condition."""
+    where = {"status": status, "training_job_id": training_job_id}
+    return _count(db, INFERENCE_JOB, {k: v for k, v in where.items() if v is not None})
+
+
+def _count(db: Database, kind: str, where: dict[str, Any]) -> int:
+    table = run_table(kind)
+    conditions = (table.c[key] == value for key, value in where.items())
+    query = select(func.count()).select_from(table).where(*conditions)
+    return int(db.query(lambda session: session.scalar(query)) or 0)
 
 
 def list_inference_jobs(

@@ -24,6 +24,56 @@ def resolve_inside(text: str, roots: Sequence[str]) -> Path:
         InputError: REMOTE_REFUSED, the path is an address.
     """
     check_not_remote(text, "output_dir")
+    found = _inside(text, roots)
+    if found is None:
+        raise _forbidden(
+            "The path is outside the configured roots."
+            if roots
+            else "Registering over HTTP is disabled: the service has no roots configured."
+        )
+    return _existing(found)
+
+
+def resolve_dataset_path(text: str, roots: Sequence[str]) -> Path:
+    """Resolve a file or folder of a dataset inside one of the roots, links included.
+
+    Args:
+        text: absolute path, or relative to a root; the first root that has it counts.
+        roots: folders below which paths are allowed.
+
+    Raises:
+        Problem: 403, the path is outside the roots, whether it exists or not; 404, it is inside
+            and does not exist.
+        InputError: REMOTE_REFUSED, the path is an address.
+    """
+    check_not_remote(text, "dataset_path")
+    inside = [found for root in roots if (found := _inside(text, (root,))) is not None]
+    if not inside:
+        raise _forbidden(
+            "The path is outside the configured roots."
+            if roots
+            else "Paths over HTTP are disabled: the service has no roots configured. Expected the "
+            "name of a registered dataset."
+        )
+    for found in inside:
+        try:
+            if found.exists():
+                return found
+        except OSError:  # the name is too long
+            continue
+    raise Problem(404, "DATASET_NOT_FOUND", "There is no such file or folder inside the roots.")
+
+
+def below_roots(path: str, roots: Sequence[str]) -> str | None:
+    """Return a path relative to the root that contains it, or None outside of the roots."""
+    for root in roots:
+        for base in (Path(root).expanduser().absolute(), Path(root).expanduser().resolve()):
+            if Path(path).is_relative_to(base):
+                return Path(path).relative_to(base).as_posix()
+    return None
+
+
+def _inside(text: str, roots: Sequence[str]) -> Path | None:
     if "\0" in text:
         raise Problem(422, "VALIDATION", "The path contains a NUL character.")
     for root in roots:
@@ -33,12 +83,8 @@ def resolve_inside(text: str, roots: Sequence[str]) -> Path:
         except (OSError, RuntimeError):  # a cycle of links
             continue
         if real == base or base in real.parents:
-            return _existing(real)
-    raise _forbidden(
-        "The path is outside the configured roots."
-        if roots
-        else "Registering over HTTP is disabled: the service has no roots configured."
-    )
+            return real
+    return None
 
 
 class InsideRoots:

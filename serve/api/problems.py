@@ -22,6 +22,7 @@ from starlette.types import Scope
 
 from snellen.adapters.errors import ErrorCode, SnellenError
 from snellen.adapters.types import InferenceResult
+from snellen.serve.api.redaction import without_paths
 
 MEDIA_TYPE = "application/problem+json"
 log = logging.getLogger("snellen.serve")
@@ -54,6 +55,7 @@ _RETRY = "The service cannot do this now. Try again later."
 _CHECKPOINT = "The checkpoint cannot be used. See the log of the service for the reason."
 _KNOWN: dict[str, tuple[int, str]] = {
     "JOB_NOT_FOUND": (404, "There is no such training job."),
+    "RUN_BUSY": (409, "A process is working on this run. Cancel it first."),
     "JOB_NAME_TAKEN": (409, "Another training job has this name."),
     "CHECKPOINT_NOT_FOUND": (404, "The training job has no such checkpoint."),
     "CHECKPOINT_MISSING": (404, "The training job has no such checkpoint."),
@@ -70,6 +72,30 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "OUT_OF_MEMORY": (503, "The device has not enough free memory for this image."),
     "MODEL_ERROR": (500, "The model raised an error on this request."),
 }
+_STATUS_WITH_MESSAGE: dict[str, int] = {
+    "RUN_NOT_FOUND": 404,
+    "RUN_COMPLETED": 409,
+    "RUN_STATUS": 409,
+    "RUN_NOT_COMPLETED": 409,
+    "RUN_NOT_STARTED": 409,
+    "RUN_IS_READ": 409,
+    "RUN_IS_RESCORE": 409,
+    "RUN_IS_TAGGED": 409,
+    "RESULTS_MISSING": 409,
+    "DATASET_NOT_FOUND": 404,
+    "DATASET_NOT_REGISTERED": 404,
+    "DATASET_NAME_TAKEN": 409,
+    "TAG_NOT_FOUND": 404,
+    "ANALYSIS_NOT_FOUND": 404,
+    "IMAGE_NOT_FOUND": 404,
+    "REVIEW_NOT_FOUND": 404,
+}
+"""Codes whose message is the detail, without its paths."""
+_WITH_MESSAGE = (
+    *("CLASS_", "COMPARE_", "CONFIG_", "DATASET_", "ERROR_CODE", "EXPORT"),
+    *("METRIC", "OPTION_", "PLAN_", "SLICE_", "SORT_", "TAG_", "TASK_", "MODEL_MISSING"),
+)
+"""Beginnings of further such codes; their status is 422."""
 _UNAVAILABLE = 503
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -125,10 +151,21 @@ def problem_from_error(error: SnellenError, retry_after_s: int = 1) -> Problem:
 def problem_from_code(code: str, message: str, retry_after_s: int = 1) -> Problem:
     """Convert the code and message of an error from another process, as `problem_from_error`."""
     log.warning("%s: %s", code, message)
-    status, detail = _KNOWN.get(code, (422, _CHECKPOINT))
+    status, detail = _known(code, message)
     if status == _UNAVAILABLE:
         return overloaded(retry_after_s, code, detail)
     return Problem(status, code, detail)
+
+
+def _known(code: str, message: str) -> tuple[int, str]:
+    """Return the status and the detail of a code."""
+    if code in _KNOWN:
+        return _KNOWN[code]
+    if code in _STATUS_WITH_MESSAGE:
+        return _STATUS_WITH_MESSAGE[code], without_paths(message)
+    if code.startswith(_WITH_MESSAGE):
+        return 422, without_paths(message)
+    return 422, _CHECKPOINT
 
 
 def problem_from_image(result: InferenceResult) -> Problem:

@@ -15,12 +15,16 @@ from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.api.prometheus import Metrics
 from snellen.serve.api.recording import Recorder
+from snellen.serve.api.runs.progress import Progress
+from snellen.serve.api.runs.request_settings import Place
+from snellen.serve.api.runs.submission import Submission
 from snellen.serve.config import ServeConfig
 from snellen.store.sql.database import Database
 
 _RECORDING_THREADS = 4
 """Requests that wait for a locked database must not take the threads that others need. SQLite
 has one writer at a time anyway."""
+_SUBMITTING = 2
 
 
 @dataclass(slots=True)
@@ -32,6 +36,8 @@ class State:
         preload_failure: code of the last failed attempt to preload.
         recording: limits the threads that write to the run tables.
         probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
+        submitting: limits the threads that check submitted runs, which may load a checkpoint.
+        streams: number of open event streams.
     """
 
     config: ServeConfig
@@ -42,10 +48,15 @@ class State:
     resolver: ModelResolver
     recorder: Recorder
     cache: ReplyCache
+    place: Place
+    submission: Submission
+    progress: Progress
     preloaded: bool = False
     preload_failure: str | None = None
     recording: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_RECORDING_THREADS))
     probe: asyncio.Task[None] | None = None
+    submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SUBMITTING))
+    streams: int = 0
 
 
 def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:
@@ -58,6 +69,7 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         root: folder of the runs, for annotated images of recorded requests.
     """
     admission = Admission(config.limits)
+    place = Place(db, config.roots, str(root.absolute()))
     return State(
         config=config,
         db=db,
@@ -67,6 +79,9 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         resolver=ModelResolver(db, config.model),
         recorder=Recorder(db, root),
         cache=ReplyCache(config.cache_bytes),
+        place=place,
+        submission=Submission(place),
+        progress=Progress(db),
     )
 
 

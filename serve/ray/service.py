@@ -25,7 +25,8 @@ from snellen.pipelines.progress import Reporter
 from snellen.serve.access import check_keys
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.config import ServeConfig
-from snellen.serve.logs import log_file
+from snellen.serve.jobs.runner import JobRunner, RunnerSettings
+from snellen.serve.logs import log_file, log_to_file
 from snellen.serve.ray.preflight import check_port, with_absolute_paths
 from snellen.serve.ray.signals import signals_ignored
 from snellen.serve.ray.token import share_token
@@ -54,6 +55,7 @@ class Service:
         self._reporter = reporter
         self._ray: RaySession | None = None
         self._handle: Any = None
+        self._jobs: JobRunner | None = None
 
     @property
     def url(self) -> str:
@@ -123,6 +125,23 @@ class Service:
         # After the first call the handle knows all processes, so that draining reaches them.
         self._handle.open_requests.remote().result()
         self._wait_ready()
+        self._start_jobs()
+
+    def _start_jobs(self) -> None:
+        """Start to execute queued jobs, in processes of this one."""
+        config = self._config
+        if not config.jobs.max_running:
+            return
+        log_to_file(config)
+        settings = RunnerSettings(
+            config.jobs.max_running,
+            config.jobs.nice,
+            Path(config.output_dir),
+            # Jobs that name no cluster share the Ray of the service, whose models reserve no CPUs.
+            self.ray_address if config.ray.address is None else config.ray.address,
+        )
+        db = Database.open(config.database)
+        self._jobs = JobRunner(db, settings, logging.getLogger("snellen.serve").info).start()
 
     def _check_tables(self, config: ServeConfig) -> None:
         """Check that the run tables respond, and contain the models of ``preload``."""
@@ -177,10 +196,13 @@ class Service:
     def _stop(self) -> int:
         left = [0]
         end = time.monotonic() + _STOP_TIMEOUT_S
+        interrupting = threading.Thread(target=self._stop_jobs, daemon=True)
+        interrupting.start()
         if self._handle is not None:
             self._reporter.status("Finishing accepted requests")
             _until(end - 2 * _MIN_STEP_S, lambda: self._drain(left))
             self._handle = None
+        interrupting.join(max(0.0, end - 2 * _MIN_STEP_S - time.monotonic()))
         self._reporter.status("Stopping the service")
         started = psutil.Process().children(recursive=True)
         _until(end - _MIN_STEP_S, _shutdown_serve)
@@ -190,6 +212,13 @@ class Service:
         if self._config.ray.address is None:
             _kill(started)
         return left[0]
+
+    def _stop_jobs(self) -> None:
+        """Interrupt the running jobs, which stay in the queue."""
+        if self._jobs is not None:
+            self._jobs.stop()
+            self._jobs.db.close()
+            self._jobs = None
 
     def _drain(self, left: list[int]) -> None:
         # A process that died has nothing to drain.

@@ -13,6 +13,7 @@ from PIL import Image
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.local_service import TASKS, fixture_job
+from tests.serve.site import Site
 
 
 @pytest.fixture
@@ -30,6 +31,11 @@ def db(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def jobs(db: Database) -> dict[str, JobView]:
     return {task: fixture_job(db, task) for task in TASKS}
+
+
+@pytest.fixture
+def site(tmp_path: Path, db: Database, importable: None) -> Site:
+    return Site(tmp_path, db)
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (150, 110), **options: object) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_other_methods_are_405(service: Portal, document: dict[str, Any]) -> Non
         for method in METHODS:
             if method in known:
                 continue
-            response = service.send(method, path.replace("{training_job_id}", "1"))
+            response = service.send(method, re.sub(r"\{\w+\}", "1", path))
             assert response.status_code == 405, (method, path)
             assert response.headers["content-type"] == "application/problem+json"
             assert method == "HEAD" or response.json()["code"] == "METHOD_NOT_ALLOWED"

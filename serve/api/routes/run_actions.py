@@ -1,0 +1,160 @@
+"""Routes that test runs and inference jobs share: cancel, resume, delete, events."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Query
+from fastapi import Path as PathParameter
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from snellen.adapters.errors import InputError
+from snellen.pipelines.execution.retry_failed import error_codes
+from snellen.pipelines.runs.control import deletion_of_inference_job, deletion_of_run
+from snellen.pipelines.runs.evaluation import EVALUATION
+from snellen.pipelines.runs.kinds import RunKind
+from snellen.serve.api.bodies.run_bodies import ResumeRequest
+from snellen.serve.api.openapi import problem_responses
+from snellen.serve.api.problems import Problem
+from snellen.serve.api.runs.event_stream import progress_events
+from snellen.serve.api.schemas import MAX_ID
+from snellen.serve.api.state import State, get_state
+from snellen.serve.api.uploads.stored_files import uploads_of
+from snellen.store.analyses import delete_analysis, exports_of
+from snellen.store.job_queue import requeue
+from snellen.store.leases import request_cancel
+
+RunId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of the run.")]
+Describe = Callable[[Any, Any], BaseModel]
+
+
+def add_run_actions(
+    router: APIRouter, path: str, kind: RunKind, model: type[BaseModel], describe: Describe
+) -> None:
+    """Add the routes of a kind of run to a router.
+
+    Args:
+        router: the router.
+        path: of the collection, such as ``/test-runs``.
+        kind: the kind of run.
+        model: schema of the response.
+        describe: returns the response of a row, given the place and the row.
+    """
+    noun = kind.words.noun if kind is not EVALUATION else "test run"
+
+    @router.post(
+        path + "/{run_id}/cancel",
+        response_model=model,
+        status_code=202,
+        responses=problem_responses(404, 409, 422, 503),
+        summary=f"Cancel {_an(noun)}",
+    )
+    async def cancel(state: Annotated[State, Depends(get_state)], run_id: RunId) -> BaseModel:
+        """Ask the run to stop; a waiting one is cancelled at once. It can be resumed."""
+
+        def work() -> BaseModel:
+            request_cancel(state.db, kind.name, run_id)
+            return describe(state.place, kind.get(state.db, run_id))
+
+        return await run_in_threadpool(work)
+
+    @router.post(
+        path + "/{run_id}/resume",
+        response_model=model,
+        status_code=202,
+        responses=problem_responses(404, 408, 409, 413, 422, 503),
+        summary=f"Resume {_an(noun)}",
+    )
+    async def resume(
+        state: Annotated[State, Depends(get_state)],
+        run_id: RunId,
+        body: Annotated[ResumeRequest | None, Body()] = None,
+    ) -> BaseModel:
+        """Put a stopped run in the queue again; committed images are not scored again."""
+
+        def work() -> BaseModel:
+            _requeue(state, kind, run_id, body or ResumeRequest())
+            return describe(state.place, kind.get(state.db, run_id))
+
+        return await run_in_threadpool(work)
+
+    @router.delete(
+        path + "/{run_id}",
+        status_code=204,
+        response_class=Response,
+        responses=problem_responses(404, 409, 422, 503),
+        summary=f"Delete {_an(noun)}",
+    )
+    async def delete(
+        state: Annotated[State, Depends(get_state)],
+        run_id: RunId,
+        cascade: Annotated[
+            bool, Query(description="Also delete a tagged run, and the runs that read its files.")
+        ] = False,
+    ) -> Response:
+        """Delete the rows and the files of a run. A running one has to be cancelled first."""
+        await run_in_threadpool(_delete, state, kind, run_id, cascade)
+        return Response(status_code=204)
+
+    _add_events(router, path, kind)
+
+
+def _add_events(router: APIRouter, path: str, kind: RunKind) -> None:
+    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    description = "Events `progress` and, as the last one, `end`; the data is a ProgressResponse."
+
+    @router.get(
+        path + "/{run_id}/events",
+        response_class=StreamingResponse,
+        responses={
+            **problem_responses(404, 422, 503),
+            200: {"content": content, "description": description},
+        },
+        summary="Follow the progress",
+    )
+    async def events(
+        state: Annotated[State, Depends(get_state)],
+        run_id: RunId,
+        wait_s: Annotated[
+            float, Query(ge=0, le=86_400, allow_inf_nan=False, description="Maximum duration (s).")
+        ] = 3600.0,
+    ) -> StreamingResponse:
+        """Send an event for each change: images done, rate, time left, failures, running metric."""
+        stream = await progress_events(state, kind, run_id, wait_s)
+        return StreamingResponse(stream, headers={"Content-Type": "text/event-stream"})
+
+
+def _requeue(state: State, kind: RunKind, run_id: int, body: ResumeRequest) -> None:
+    run = kind.get(state.db, run_id)
+    kind.check_resumable(run)
+    codes = error_codes(body.retry_failed)
+    if run.status == "completed" and not codes:
+        raise InputError(
+            "RUN_COMPLETED",
+            f"run {run_id} is completed. Expected one that has stopped; or set retry_failed.",
+        )
+    if not requeue(state.db, kind.name, run_id, sorted(codes) if codes else None):
+        raise Problem(409, "RUN_BUSY", "A process is working on this run. Cancel it first.")
+
+
+def _delete(state: State, kind: RunKind, run_id: int, cascade: bool) -> None:
+    run = kind.get(state.db, run_id)
+    plan = deletion_of_run if kind is EVALUATION else deletion_of_inference_job
+    folder = uploads_of(run, Path(state.place.output_dir))
+    exports = exports_of(state.db, kind.name, run_id)
+    plan(state.db, run, cascade=cascade).carry_out(state.db)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    for one in exports:
+        delete_analysis(state.db, one.id)
+        if one.file:
+            shutil.rmtree((Path(state.place.output_dir) / one.file).parent, ignore_errors=True)
+
+
+def _an(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -1,0 +1,98 @@
+"""Submission over HTTP: everything that would stop a run is checked before it is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from snellen.pipelines.config.predict import AnyConfig
+from snellen.pipelines.data.resolve import ResolvedDataset
+from snellen.pipelines.models.load import ResolvedModel
+from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.evaluation import EVALUATION
+from snellen.pipelines.runs.kinds import RunContext, RunKind
+from snellen.pipelines.runs.prediction import PREDICTION
+from snellen.pipelines.runs.submit import submit
+from snellen.serve.api.allowed_roots import InsideRoots
+from snellen.serve.api.bodies.run_bodies import DatasetInferenceRequest, TestRunRequest
+from snellen.serve.api.problems import Problem
+from snellen.serve.api.runs.inspections import Inspections
+from snellen.serve.api.runs.request_settings import Place, evaluation_of, prediction_of
+from snellen.store.datasets import list_datasets
+from snellen.store.job_queue import enqueue
+from snellen.store.views import InferenceJobView, RunView
+
+
+class Submission:
+    """Checks requests and puts runs in the queue. Safe to share between threads."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.inspections = Inspections()
+
+    def submit_test_run(self, body: TestRunRequest) -> RunView:
+        """Check dataset, checkpoint, class map and settings, and submit a test run.
+
+        Raises:
+            Problem: a path or a setting that is not allowed.
+            ConfigError, InputError: whatever would stop the run before it starts.
+        """
+        run: RunView = self._submit(EVALUATION, evaluation_of(body, self._place))
+        return run
+
+    def submit_inference_job(self, body: DatasetInferenceRequest) -> InferenceJobView:
+        """Check images, checkpoint and settings, and submit an inference job."""
+        job: InferenceJobView = self._submit(PREDICTION, prediction_of(body, self._place))
+        return job
+
+    def submit_prediction(self, config: AnyConfig) -> InferenceJobView:
+        """Check and submit an inference job on uploaded images."""
+        job: InferenceJobView = self._submit(PREDICTION, config, uploaded=True)
+        return job
+
+    def resolve(
+        self, kind: RunKind, config: AnyConfig
+    ) -> tuple[ResolvedModel, ResolvedDataset, RunContext]:
+        """Describe the model and the images of a configuration, and check that they fit."""
+        context = RunContext(kind, config, self._place.db, Reporter())
+        located = locate_model(ModelRequest.of(config), self._place.db)
+        found = self.inspections.of(located.spec)
+        model = ResolvedModel(
+            located.spec,
+            found.info,
+            found.reads_images,
+            None,
+            located.job,
+            located.dataset_names,
+        )
+        kind.check_paths(config)
+        kind.check_input(config)
+        dataset = kind.resolve(config, model)
+        kind.check(config, model, dataset)
+        return model, dataset, context
+
+    def _submit(self, kind: RunKind, config: AnyConfig, *, uploaded: bool = False) -> Any:
+        _, dataset, context = self.resolve(kind, config)
+        if not uploaded:
+            self._check_root(dataset, config)
+        run_id = submit(context)
+        enqueue(self._place.db, kind.name, run_id)
+        return kind.get(self._place.db, run_id)
+
+    def _check_root(self, dataset: ResolvedDataset, config: AnyConfig) -> None:
+        """Reject a dataset whose files name a folder outside of the roots, as data.yaml can."""
+        root = dataset.info.root
+        if not isinstance(root, Path):
+            return  # a registered dataset on remote storage: requests cannot name one
+        inside = InsideRoots(self._place.roots)
+        if inside(root) or self._is_registered(config):
+            return
+        raise Problem(
+            403, "PATH_FORBIDDEN", "The images of this dataset are outside the configured roots."
+        )
+
+    def _is_registered(self, config: AnyConfig) -> bool:
+        """Return True for the path of a registered dataset, which an administrator named."""
+        path = config.dataset.path
+        return any(one.config.get("path") == path for one in list_datasets(self._place.db))
