@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from snellen.adapters.errors import ConfigError
 from snellen.analysis.comparison.classified import read_classified
+from snellen.analysis.operating_points.image_thresholds import scan_images
 from snellen.analysis.plots.class_curves import SCORE_COLUMNS, class_curves, read_scores
 from snellen.analysis.plots.curves import RunCurves
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
@@ -82,5 +83,8 @@ class ClassificationErrors:
 
 
 CLASSIFICATION = AnalysisRecord(
-    errors=ClassificationErrors, compare=read_classified, worst_first="confidence"
+    errors=ClassificationErrors,
+    compare=read_classified,
+    worst_first="confidence",
+    thresholds=scan_images,
 )

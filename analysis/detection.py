@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from snellen.analysis.comparison.detected import read_detected
+from snellen.analysis.operating_points.object_thresholds import scan_objects
 from snellen.analysis.plots.curves import RunCurves
 from snellen.analysis.plots.object_curves import object_curves
 from snellen.analysis.record import AnalysisRecord, Parts, RunFiles
@@ -18,7 +19,6 @@ from snellen.metrics.detection.operating_point import ranked_classes
 from snellen.metrics.detection.options import options_of
 from snellen.metrics.detection.rules import Matched
 from snellen.metrics.detection.state import OverlapState
-from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.counts import BucketCounts, BucketSummary
 from snellen.metrics.errors.listing import (
@@ -27,6 +27,7 @@ from snellen.metrics.errors.listing import (
     errors_of,
     listing_columns,
 )
+from snellen.metrics.matching.thresholds import Thresholds
 from snellen.metrics.tasks import task_of
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.runs.reading.operating import operating_point
@@ -100,4 +101,6 @@ class DetectionErrors:
         return Thresholds(min_confidence)
 
 
-DETECTION = AnalysisRecord(errors=DetectionErrors, compare=read_detected, worst_first="fn")
+DETECTION = AnalysisRecord(
+    errors=DetectionErrors, compare=read_detected, worst_first="fn", thresholds=scan_objects
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
@@ -16,6 +16,9 @@ from snellen.metrics.errors.instance_views import Listed
 from snellen.metrics.statistics.draws import Blocks
 from snellen.store.parquet.results import Results
 from snellen.store.views import RunView
+
+if TYPE_CHECKING:
+    from snellen.analysis.operating_points.threshold_scan import ThresholdScan
 
 Parts = Iterator[tuple[pa.Table, Listed]]
 """Per result file: its rows, and the instances found in them."""
@@ -83,8 +86,10 @@ class AnalysisRecord:
         compare: reads two runs on their common images, see `snellen.analysis.comparison`.
         worst_first: the column of the result rows that sorts incorrect images, worst first, in
             descending order.
+        thresholds: counts the predictions of a run at every confidence threshold.
     """
 
     errors: Callable[[RunFiles], RunErrors]
     compare: Callable[[Pair, Blocks], Compared]
     worst_first: str
+    thresholds: Callable[[RunFiles], ThresholdScan]

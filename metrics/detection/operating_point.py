@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import IGNORED, RIGHT
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Bools, Floats
+from snellen.metrics.matching.thresholds import Thresholds
 
 CONFIDENCES: Floats = np.linspace(0.0, 1.0, 101)
 

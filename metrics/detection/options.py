@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snellen.metrics.detection.thresholds import (
+from snellen.metrics.matching.overlaps import Kind
+from snellen.metrics.matching.thresholds import (
     ALL_CLASSES,
     DEFAULT_CONFIDENCE,
     OTHER_CLASSES,
     Thresholds,
 )
-from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.statistics.draws import RESAMPLES, Sampling
 
 PREFIX: dict[Kind, str] = {"bbox": "", "segm": "mask_", "keypoints": "oks_"}

@@ -13,13 +13,13 @@ from snellen.adapters.finite import finite_or_none
 from snellen.metrics.detection.confusion import confuse
 from snellen.metrics.detection.options import DetectionOptions
 from snellen.metrics.detection.rules import Matched, match
-from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.metrics.errors.instance_views import Instance, Side, image_ids
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.candidates import Candidates
 from snellen.metrics.matching.instances import Images, Instances, instance_columns, read_images
 from snellen.metrics.matching.overlaps import Floats
+from snellen.metrics.matching.thresholds import Thresholds
 
 _MISS = BUCKETS.index("Miss")
 

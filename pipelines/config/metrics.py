@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from snellen.metrics.detection.options import COCO_LIMITS
-from snellen.metrics.detection.thresholds import DEFAULT_CONFIDENCE
+from snellen.metrics.matching.thresholds import DEFAULT_CONFIDENCE
 from snellen.pipelines.config.base import Fraction, PositiveInt, Section
 
 

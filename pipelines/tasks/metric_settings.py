@@ -10,7 +10,7 @@ from snellen.adapters.types import TaskType
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.detection.options import COCO_LIMITS
-from snellen.metrics.detection.thresholds import Thresholds
+from snellen.metrics.matching.thresholds import Thresholds
 from snellen.metrics.tasks import load, task_of
 from snellen.pipelines.config.metrics import MetricsConfig
 

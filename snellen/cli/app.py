@@ -19,6 +19,7 @@ from snellen.cli.report import command as report
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
+from snellen.cli.threshold import command as threshold
 from snellen.cli.worker import command as worker
 
 app = typer.Typer(
@@ -44,13 +45,14 @@ app.command("runs")(results.runs_command)
 app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
-app.command("plots")(report.plots_command)
 app.command("draw")(draw.draw_command)
+app.command("plots")(report.plots_command)
 app.command("export")(export.export_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)
 app.command("slices")(results.slices_command)
+app.command("threshold")(threshold.threshold_command)
 app.command("cancel")(manage.cancel_command)
 app.command("tag")(manage.tag_command)
 app.command("rename")(manage.rename_command)

@@ -39,6 +39,14 @@ OverridesArgument = Annotated[
         metavar="[KEY.SUB=VALUE]...", help="Configuration keys to override, as key.sub=value."
     ),
 ]
+ThresholdsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--thresholds",
+        metavar="FILE",
+        help="Operating confidences that `snellen threshold --freeze` wrote.",
+    ),
+]
 RetryOption = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ from snellen.cli.options import (
     OffsetOption,
     OverridesArgument,
     RunArgument,
+    ThresholdsOption,
     one_of,
     open_database,
     open_run,
@@ -176,6 +177,7 @@ def images_command(
 def rescore_command(
     run: RunArgument,
     overrides: OverridesArgument = None,
+    thresholds: ThresholdsOption = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -189,13 +191,25 @@ def rescore_command(
     from snellen.analysis.documents import run_document
     from snellen.analysis.rescore import rescore_run
 
+    words = [*(overrides or []), *_frozen_words(thresholds)]
     db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        new = rescore_run(db, found, overrides or [], reporter)
+        new = rescore_run(db, found, words, reporter)
     document = run_document(new, db)
     from snellen.cli.results.tables import run_tables
 
     show(document, lambda: run_tables(document), as_json=as_json)
+
+
+def _frozen_words(file: str | None) -> list[str]:
+    """Return the override that a file of chosen thresholds holds."""
+    if file is None:
+        return []
+    import json
+
+    from snellen.analysis.operating_points.frozen import KEY, read_frozen
+
+    return [f"{KEY}={json.dumps(read_frozen(file).applied())}"]
 
 
 def slices_command(

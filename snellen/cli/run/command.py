@@ -14,6 +14,7 @@ from snellen.cli.options import (
     JsonOption,
     OverridesArgument,
     RetryOption,
+    ThresholdsOption,
 )
 from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.planned import print_plan
@@ -59,6 +60,7 @@ def eval_command(
     split: SplitOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
     save_config: SaveOption = None,
+    thresholds: ThresholdsOption = None,
     gate: Annotated[
         Path | None,
         typer.Option(metavar="RULES", help="Check the run against the rules of a YAML file."),
@@ -85,13 +87,12 @@ def eval_command(
     """
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading configuration")
-        from snellen.cli.run.configuration import read_evaluation
+        from snellen.cli.run.configuration import frozen_setting, read_evaluation
         from snellen.pipelines.runs.runner import TestRunner
 
         named = Named(checkpoint, job, dataset)
-        parsed = read_evaluation(words or [], named, {"dataset.split": split, "name": name}).shown(
-            reporter, save_config
-        )
+        given = {"dataset.split": split, "name": name, **frozen_setting(thresholds)}
+        parsed = read_evaluation(words or [], named, given).shown(reporter, save_config)
         where = database or parsed.database
         base = None if gate is None else resolve_baseline(where, gate, baseline)
         run = TestRunner(parsed, database=database, reporter=reporter).run_test()

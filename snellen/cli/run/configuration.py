@@ -68,6 +68,19 @@ def read_evaluation(words: Sequence[str], named: Named, settings: Mapping[str, A
     return Written(data, build_as(EvaluateConfig, data, where=where), found.config is not None)
 
 
+def frozen_setting(file: str | None) -> dict[str, Any]:
+    """Return the setting that a file of chosen thresholds holds: dotted key -> value.
+
+    Raises:
+        ConfigError: the file holds no thresholds of a detector.
+    """
+    if file is None:
+        return {}
+    from snellen.analysis.operating_points.frozen import KEY, read_frozen
+
+    return {KEY: read_frozen(file).applied()}
+
+
 def _save(text: str, file: Path) -> None:
     if file.exists():
         raise InputError(

@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from snellen.metrics.detection.thresholds import Thresholds
 from snellen.metrics.matching.overlaps import Kind
+from snellen.metrics.matching.thresholds import Thresholds
 from tests.metrics.detection.examples import TASK, draw, report
 
 CLASSES = 3

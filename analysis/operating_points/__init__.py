@@ -1,0 +1,1 @@
+"""Confidence thresholds of a run: their list, the choice of one, and its check on another run."""

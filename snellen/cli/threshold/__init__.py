@@ -1,0 +1,1 @@
+"""Command that lists, chooses and checks confidence thresholds."""
