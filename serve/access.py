@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snellen.adapters.errors import ConfigError
-from snellen.serve.api.middleware.api_keys import KEYS_VARIABLE, api_keys
+from snellen.serve.api.middleware.api_keys import KEYS_VARIABLE, api_keys, parse_key
 from snellen.serve.api.middleware.hosts import is_loopback
 from snellen.serve.config import ServeConfig
 
@@ -15,11 +15,13 @@ def needs_keys(config: ServeConfig) -> bool:
 
 
 def check_keys(config: ServeConfig) -> None:
-    """Check that keys are set if requests need one.
+    """Check that keys are set if requests need one, and that their scopes exist.
 
     Raises:
-        ConfigError: API_KEYS_MISSING.
+        ConfigError: API_KEYS_MISSING; API_KEY_SCOPE, a key has an unknown scope.
     """
+    for key in api_keys():
+        parse_key(key)
     if needs_keys(config) and not api_keys():
         raise ConfigError(
             "API_KEYS_MISSING",

@@ -6,14 +6,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from snellen.serve.api.middleware.api_keys import OPEN_PATHS
+from snellen.serve.api.middleware.api_keys import OPEN_PATHS, scope_of
 from snellen.serve.api.problems import MEDIA_TYPE
 from snellen.serve.api.schemas import ProblemDocument
 
 _MEANINGS = {
     400: "Malformed request, or an unknown host name.",
     401: "An API key is required.",
-    403: "Not allowed: a path outside the configured roots, or a page of another origin.",
+    403: "Not allowed: a path outside the roots, a page of another origin, or a key without the "
+    "scope.",
     404: "No such training job, checkpoint or page.",
     408: "The request did not arrive in time.",
     409: "The class names do not match the checkpoint, or another training job has the name.",
@@ -77,12 +78,14 @@ def customize_openapi(app: FastAPI, *, keys: bool) -> None:
             document = build()
             components = document.setdefault("components", {})
             components.setdefault("schemas", {})["ProblemDocument"] = _problem_schema()
-            for path in document["paths"].values():
-                for operation in path.values():
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
                     for parameter in operation.get("parameters", ()):
                         schema = parameter["schema"] = drop_null(parameter["schema"])
                         if "description" in schema:
                             parameter.setdefault("description", schema["description"])
+                    if path not in OPEN_PATHS:
+                        operation["x-scope"] = scope_of(method.upper(), path)
             if keys:
                 components["securitySchemes"] = _SCHEMES
                 document["security"] = [{name: []} for name in _SCHEMES]
