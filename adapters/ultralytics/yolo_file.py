@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ _ZIP, _PICKLE = b"PK", b"\x80"
 _MODEL_CLASSES = b"ultralytics.nn.tasks"
 """Module of the model classes; the pickle of a checkpoint names it in its first bytes."""
 _INSPECTED = 2**20
+_building = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +181,12 @@ def _fused(model: nn.Module, path: Path) -> nn.Module:
 
 
 def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    from ultralytics.nn.tasks import load_checkpoint, torch_safe_load
+    from ultralytics.nn.tasks import torch_safe_load
 
     try:
-        _check_content(torch_safe_load(str(path), safe_only=True)[0], path)
-        model, content = load_checkpoint(str(path), fuse=False)
+        content = torch_safe_load(str(path), safe_only=True)[0]
+        _check_content(content, path)
+        model = _build(content, path)
     except InputError:
         raise
     except TypeError as error:
@@ -200,6 +203,29 @@ def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"checkpoint '{path}' is not an Ultralytics model: {type(error).__name__}: {error}",
         ) from error
     return model, content
+
+
+def _build(content: dict[str, Any], path: Path) -> nn.Module:
+    """Build the model with Ultralytics' ``load_checkpoint``, from the content that was checked.
+
+    That function reads the file again, which may have changed since.
+    """
+    from ultralytics.nn import tasks
+
+    thread = threading.get_ident()
+
+    def read(*args: Any, **options: Any) -> Any:
+        here = threading.get_ident() == thread
+        return (content, str(path)) if here else read_file(*args, **options)
+
+    with _building:
+        read_file = tasks.torch_safe_load
+        tasks.torch_safe_load = read
+        try:
+            model: nn.Module = tasks.load_checkpoint(str(path), fuse=False)[0]
+        finally:
+            tasks.torch_safe_load = read_file
+    return model
 
 
 def _check_content(content: Any, path: Path) -> None:

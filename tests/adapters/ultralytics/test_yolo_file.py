@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -271,3 +272,27 @@ def test_the_fixtures_are_small_and_tell_nothing_of_where_they_were_made(task: s
         pickled = next(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl"))
     for trace in (b"/tmp", b"/root", b"/home", b"save_dir", b"project", b"optimizer", b"branch"):
         assert trace not in pickled
+
+
+def test_what_is_loaded_is_what_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may be replaced between the check and the load."""
+    import_ultralytics()
+    from ultralytics.nn import tasks
+
+    file = tmp_path / "best.pt"
+    shutil.copy(FIXTURES / "tiny-detect.pt", file)
+    read = tasks.torch_safe_load
+
+    def read_and_replace(*args: Any, **options: Any) -> Any:
+        content = read(*args, **options)
+        file.write_bytes(b"replaced")
+        return content
+
+    monkeypatch.setattr(tasks, "torch_safe_load", read_and_replace)
+    loaded = load_yolo(str(file), fuse=True)
+    expected = load_yolo(str(FIXTURES / "tiny-detect.pt"), fuse=True)
+    assert tasks.torch_safe_load is read_and_replace
+    for name, value in expected.model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], value)
