@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,9 @@ class Detected:
     blocks: Blocks
     names: tuple[str, ...]
     kinds: tuple[Any, ...]
+    _drawn: dict[tuple[str, int], tuple[dict[int, Floats], dict[int, Floats]]] = field(
+        default_factory=dict
+    )
 
     def metric_rows(self, seed: int = 0) -> list[Row]:
         """Return the rows of the metrics; the AP of the task's own overlap is the first."""
@@ -69,7 +72,7 @@ class Detected:
         rows = []
         for kind in reversed(self.kinds):
             precision_a, precision_b = (
-                _mean_precision(self._by_class(side, kind, weights)) for side in (self.a, self.b)
+                _mean_precision(drawn) for drawn in self._by_class(kind, seed)
             )
             drawn = precision_b - precision_a
             for key, values in (("mAP50-95", drawn.mean(axis=1)), ("mAP50", drawn[:, 0])):
@@ -83,8 +86,7 @@ class Detected:
     def class_rows(self, seed: int = 0) -> list[Row]:
         """Return AP50-95 of each class with ground truth, by the task's own overlap."""
         kind = self.kinds[-1]
-        weights = self.blocks.weights(_DRAWS, seed)
-        drawn_a, drawn_b = (self._by_class(side, kind, weights) for side in (self.a, self.b))
+        drawn_a, drawn_b = self._by_class(kind, seed)
         rows = []
         for number in sorted(set(drawn_a) & set(drawn_b)):
             name = self.names[number]
@@ -110,11 +112,16 @@ class Detected:
         favours = self.blocks.sums(score_b - score_a)
         return Row(key, a, b, difference_of_draws(b - a, drawn, favours))
 
-    def _by_class(
-        self, side: Detections, kind: str, weights: npt.NDArray[np.float32]
-    ) -> dict[int, Floats]:
-        state = side.overlaps[kind]
-        return dict(class_precision(state, len(self.names), self.blocks.of_image, weights))
+    def _by_class(self, kind: str, seed: int) -> tuple[dict[int, Floats], dict[int, Floats]]:
+        """Return AP of each class in each draw, of both runs; computed once."""
+        if (kind, seed) not in self._drawn:
+            weights, of_image = self.blocks.weights(_DRAWS, seed), self.blocks.of_image
+            a, b = (
+                dict(class_precision(side.overlaps[kind], len(self.names), of_image, weights))
+                for side in (self.a, self.b)
+            )
+            self._drawn[kind, seed] = (a, b)
+        return self._drawn[kind, seed]
 
     def _favours(self, class_id: int) -> Floats:
         """Return by block how many more objects of a class B finds than A, less its errors."""

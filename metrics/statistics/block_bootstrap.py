@@ -20,7 +20,6 @@ from snellen.metrics.matching.assignment import IOU_THRESHOLDS, Ints
 from snellen.metrics.matching.overlaps import Floats
 
 _BINS = 512
-_TINY = np.spacing(1)
 _BITS = np.arange(len(IOU_THRESHOLDS))
 
 Histogram = npt.NDArray[np.float32]
@@ -96,35 +95,54 @@ def _class_precision(part: Any, blocks: Ints, weights: Histogram, support: Float
     if not len(part) or not len(weights):
         return result
     width = -(-len(part) // _BINS)
-    cell = blocks * _BINS + np.arange(len(part)) // width
-    made = weights @ _histogram(cell, weights.shape[1])
+    cell = np.arange(len(part)) // width * weights.shape[1] + blocks
+    drawn = np.ascontiguousarray(weights.T)
+    made = _cumulated(cell, drawn)
     for bit in _BITS:
         skip = (part["skip"] >> bit) & 1 == 1
         hit = ((part["hit"] >> bit) & 1 == 1) & ~skip
         if not hit.any():
             continue
-        hits = weights @ _histogram(cell[hit], weights.shape[1])
-        counted = made - weights @ _histogram(cell[skip], weights.shape[1]) if skip.any() else made
-        result[:, bit] = _interpolated(
-            np.cumsum(hits, axis=1, dtype=np.float64),
-            np.cumsum(counted, axis=1, dtype=np.float64),
-            support,
-        )
+        counted = made - _cumulated(cell[skip], drawn) if skip.any() else made
+        result[:, bit] = _interpolated(_cumulated(cell[hit], drawn), counted, support)
     return result
 
 
-def _histogram(cell: Ints, blocks: int) -> Histogram:
-    """Count the predictions in each block and bin: (B, bins)."""
-    counts = np.bincount(cell, minlength=blocks * _BINS)
-    return counts.reshape(blocks, _BINS).astype(np.float32)
+def _cumulated(cell: Ints, drawn: Histogram) -> Floats:
+    """Count predictions up to each bin in each draw.
+
+    Args:
+        cell: int64, (n,), bin * B + block of each prediction.
+        drawn: float32, (B, R).
+
+    Returns:
+        float64, (bins, R).
+    """
+    from scipy.sparse import csr_array
+
+    blocks = len(drawn)
+    counts = np.bincount(cell, minlength=blocks * _BINS).reshape(_BINS, blocks)
+    # Most blocks have no prediction in a bin.
+    by_bin = np.asarray(csr_array(counts.astype(np.float32)) @ drawn)
+    return np.cumsum(by_bin, axis=0, dtype=np.float64)
 
 
 def _interpolated(hits: Floats, made: Floats, support: Floats) -> Floats:
-    """Compute COCO's mean of the best precision from each of 101 recalls on, by draw: (R,)."""
-    precision = hits / (made + _TINY)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    values = np.empty(len(hits))
-    for draw, (found, best) in enumerate(zip(hits, envelope, strict=True)):
-        index = np.searchsorted(found / support[draw], RECALLS, side="left")
-        values[draw] = np.append(best, 0.0)[index].mean()
-    return values
+    """Compute COCO's mean of the best precision from each of 101 recalls on, by draw: (R,).
+
+    Args:
+        hits, made: float64, (bins, R), correct and all predictions up to each bin.
+        support: float64, (R,), above 0.
+    """
+    best = hits / np.maximum(made, 1.0)
+    np.maximum.accumulate(best[::-1], axis=0, out=best[::-1])
+    # The number of recalls that are reached in a bin is the weight of its precision.
+    recall = hits / support
+    last = (recall * (len(RECALLS) - 1) + _ROUNDING).astype(np.int64)
+    reached = last + (RECALLS[last] <= recall)
+    weights = np.diff(reached, axis=0, prepend=0)
+    return np.asarray((best * weights).sum(axis=0) / len(RECALLS))
+
+
+_ROUNDING = 1e-9
+"""Lets a recall of .29, which is 28.999... hundredths, be looked up as .29."""
