@@ -56,6 +56,7 @@ def test_nothing_lies_outside_the_package(built: Path) -> None:
     modules = {name for name in names if name.endswith(".py")}
     for path in ("adapters/base.py", "pipelines/runs/execute.py", "store/migrations/env.py"):
         assert f"snellen/{path}" in modules
+    assert "snellen/analysis/report/templates/report.html" in names
     (archived,) = built.glob("*.tar.gz")
     with tarfile.open(archived) as source:
         inside = [name.split("/", 1)[1] for name in source.getnames() if "/" in name]

@@ -62,7 +62,7 @@ def layered(values: Iterable[Mapping[str, Any]], layers: list[Spec], **more: Any
 
 
 def _x(title: str) -> Spec:
-    axis: Spec = {"title": title, "values": _QUARTERS, "format": "~g"}
+    axis: Spec = {"title": title, "values": _QUARTERS, "labelExpr": "datum.value"}
     axis |= {"titleAnchor": "end", "titlePadding": 6}
     return {"field": "x", "type": "quantitative", "scale": {"domain": [0, 1]}, "axis": axis}
 
@@ -71,7 +71,7 @@ def _y(title: str) -> Spec:
     axis = {
         "title": title,
         "values": _QUARTERS,
-        "format": "~g",
+        "labelExpr": "datum.value",
         "titleAngle": 0,
         "titleAlign": "left",
         "titleX": 0,
@@ -241,7 +241,7 @@ def class_bars(per_class: Mapping[str, Mapping[str, Any]], key: str, label: str)
     y["axis"] = {"labelLimit": 180, "grid": False, "labelColor": colour("ink")}
     x: Spec = {"field": "value", "type": "quantitative", "scale": {"domain": [0, 1]}}
     x["axis"] = {
-        "title": label, "values": _QUARTERS, "format": "~g", "titleAnchor": "end", "grid": True,
+        "title": label, "values": _QUARTERS, "labelExpr": "datum.value", "titleAnchor": "end", "grid": True,
         "domain": False,
     }  # fmt: skip
     return layered(

@@ -1,4 +1,4 @@
-"""The command ``plots``."""
+"""The commands ``plots`` and ``report``."""
 
 from __future__ import annotations
 
@@ -75,3 +75,57 @@ def plots_command(
         return
     for path in paths:
         stdout_console().print(str(path), soft_wrap=True, markup=False, highlight=False)
+
+
+def report_command(
+    run: RunArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write.")
+    ],
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Id, tag or name of a run to compare this run with."),
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            metavar="BY",
+            help="Add slices: image_size, object_size, object_count or a column.",
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write pages of all changed images and the worst images."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    as_json: JsonOption = False,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
+) -> None:
+    """Write the report of a test run, one HTML file.
+
+    The file contains everything and loads nothing: metrics, charts, classes, errors, images.
+
+    Example: snellen report latest -o report.html
+
+    Example: snellen report latest --compare baseline -o report.html --bundle pages
+    """
+    from snellen.analysis.report.build import ReportSettings, write_report
+    from snellen.store.runs import get_test_run
+
+    db, found = open_run(database, run)
+    base = None if compare is None else get_test_run(db, compare)
+    settings = ReportSettings(output, base, tuple(slices or ()), bundle, overwrite)
+    with make_reporter(debug=debug) as reporter:
+        document = write_report(db, found, settings, reporter)
+    if as_json:
+        print_json(document)
+        return
+    console = stdout_console()
+    size = f"{document['bytes'] / 1e6:.1f} MB"
+    console.print(f"{document['file']} ({size})", soft_wrap=True, markup=False, highlight=False)
+    if document["pages"]:
+        console.print(document["pages"][0], soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,1 @@
+"""Reports: one HTML file with everything about a run, which loads nothing else."""
