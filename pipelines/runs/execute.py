@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.runtime.garbage import collection_paused
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.execution.engine import Engine
 from snellen.pipelines.execution.inline import InlineEngine
@@ -118,7 +119,8 @@ def _began(run: AnyRun) -> bool:
 def _execute(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()) -> AnyRun:
     # The stack ends Ray after the run's row has its last status.
     with ExitStack() as stack, owned_run(context, run) as owned:
-        loaded = resolve_model(context, stack)
+        with collection_paused():
+            loaded = resolve_model(context, stack)
         if _began(run):
             before = build_as(context.kind.config, run.config)
             name = f"{context.kind.words.noun} {run.id}"
