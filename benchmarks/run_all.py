@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ALL = ("rows", "files", "finish", "comparison")
+ALL = ("rows", "files", "finish", "comparison", "small_runs")
 
 
 def main() -> int:
