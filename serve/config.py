@@ -163,6 +163,9 @@ class ServeConfig(Section):
     cache_bytes: NotNegativeInt = Field(
         0, description="Maximum size of the prediction cache (bytes); 0: no cache."
     )
+    picture_cache_bytes: NotNegativeInt = Field(
+        2**30, description="Maximum size of the pictures of runs on disk (bytes); 0: keep none."
+    )
     ingress_replicas: PositiveInt = Field(1, description="Number of HTTP processes.")
     model: ServedModelConfig = ServedModelConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from snellen.store.kinds import INFERENCE_JOB, check_columns, image_table, run_table
@@ -48,6 +49,26 @@ def _values(row: dict[str, Any], names: Sequence[str], parent: str, run_id: int)
         values["extra_data"] = json.loads(values["extra_data"])
     values[parent] = run_id
     return values
+
+
+def image_row_ids(
+    db: Database, kind: str, run_id: int, indices: Sequence[int]
+) -> dict[int, tuple[int, datetime]]:
+    """Return id and time of the rows in SQL by image index; runs above the limit have none."""
+    table, parent = image_table(kind)
+    query = select(table.c.image_index, table.c.id, table.c.created_at).where(
+        table.c[parent] == run_id, table.c.image_index.in_(list(indices))
+    )
+    rows = db.query(lambda session: session.execute(query).all())
+    return {index: (row_id, moment) for index, row_id, moment in rows}
+
+
+def recorded_rows(db: Database, job_id: int) -> list[dict[str, Any]]:
+    """Return the rows in SQL of an inference job, in image order."""
+    table, parent = image_table(INFERENCE_JOB)
+    query = select(table).where(table.c[parent] == job_id).order_by(table.c.image_index)
+    rows = db.query(lambda session: session.execute(query).mappings().all())
+    return [dict(row) for row in rows]
 
 
 def record_request(db: Database, job: dict[str, Any], row: dict[str, Any]) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from snellen.serve.api.middleware.headers import SecurityHeaders
 from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
-from snellen.serve.api.routes import health, pages, single, test_runs, training_jobs
+from snellen.serve.api.routes import health, pages, run_images, single, test_runs, training_jobs
 from snellen.serve.api.state import State
 
 _DESCRIPTION = (
@@ -53,7 +53,7 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         lifespan=_lifespan(state),
     )
     app.state.snellen = state
-    for module in (single, training_jobs, test_runs, health, pages):
+    for module in (single, training_jobs, test_runs, run_images, health, pages):
         app.include_router(module.router)
     problems.install(app, config.limits.retry_after_s)
     customize_openapi(app, keys=bool(keys))

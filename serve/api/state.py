@@ -15,6 +15,9 @@ from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.api.prometheus import Metrics
 from snellen.serve.api.recording import Recorder
+from snellen.serve.api.runs.images import RunPages
+from snellen.serve.api.runs.picture_cache import FOLDER, PictureCache
+from snellen.serve.api.runs.pictures import Pictures
 from snellen.serve.api.runs.progress import Progress
 from snellen.serve.api.runs.request_settings import Place
 from snellen.serve.api.runs.submission import Submission
@@ -24,7 +27,7 @@ from snellen.store.sql.database import Database
 _RECORDING_THREADS = 4
 """Requests that wait for a locked database must not take the threads that others need. SQLite
 has one writer at a time anyway."""
-_SUBMITTING = 2
+_SUBMITTING, _DRAWING = 2, 4
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class State:
         probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
         submitting: limits the threads that check submitted runs, which may load a checkpoint.
         streams: number of open event streams.
+        drawing: limits the threads that decode and draw images.
     """
 
     config: ServeConfig
@@ -51,12 +55,15 @@ class State:
     place: Place
     submission: Submission
     progress: Progress
+    pages: RunPages
+    pictures: Pictures
     preloaded: bool = False
     preload_failure: str | None = None
     recording: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_RECORDING_THREADS))
     probe: asyncio.Task[None] | None = None
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SUBMITTING))
     streams: int = 0
+    drawing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DRAWING))
 
 
 def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) -> State:
@@ -70,6 +77,8 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
     """
     admission = Admission(config.limits)
     place = Place(db, config.roots, str(root.absolute()))
+    pages = RunPages(db)
+    cache = PictureCache(root / FOLDER, config.picture_cache_bytes)
     return State(
         config=config,
         db=db,
@@ -82,6 +91,8 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         place=place,
         submission=Submission(place),
         progress=Progress(db),
+        pages=pages,
+        pictures=Pictures(place, pages, cache),
     )
 
 

@@ -64,7 +64,9 @@ class Describer:
             **{key: getattr(run, key) for key in _SHARED},
             "tags": self._tags.get(run.id, []),
             "queued": run.id in self._queued,
-            "checkpoint_path": _relative(run.checkpoint_path, self._folders[run.training_job_id]),
+            "checkpoint_path": relative_checkpoint(
+                run.checkpoint_path, self._folders[run.training_job_id]
+            ),
             "error_message": None if message is None else without_paths(message),
             "total_images": run.total_images or 0,
             "dataset_report": redacted(run.dataset_report),
@@ -119,7 +121,8 @@ def redacted(value: Any) -> Any:
     return value
 
 
-def _relative(path: str, folder: str | None) -> str:
+def relative_checkpoint(path: str, folder: str | None) -> str:
+    """Return a checkpoint's path relative to the directory of its training job."""
     if folder and path.startswith(folder.rstrip("/") + "/"):
         return path[len(folder.rstrip("/")) + 1 :]
     return PurePosixPath(path).name

@@ -1,0 +1,79 @@
+"""Pictures on disk, each made once, within a limit of bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from snellen.store.atomic_file import TEMPORARY_PREFIX
+
+FOLDER = ".pictures"
+"""Folder of the cache, below the folder of the runs. It may be deleted at any time."""
+_KEPT_SHARE = 0.8
+
+
+class PictureCache:
+    """Least recently used files below a folder. Several processes may share it."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        """Use a folder; 0 bytes keep nothing."""
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._bytes: int | None = None
+
+    def get(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Return the picture of a key; ``make`` is called if it is not there.
+
+        Raises:
+            Exception: whatever ``make`` raises. A disk that is full or read-only is no error.
+        """
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        path = self._folder / name[:2] / name[2:]
+        with suppress(OSError):
+            data = path.read_bytes()
+            os.utime(path)  # recently used
+            return data
+        data = make()
+        if len(data) <= self._max_bytes:
+            with suppress(OSError):
+                self._put(path, data)
+        return data
+
+    def _put(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f"{TEMPORARY_PREFIX}{threading.get_ident()}-{path.name}")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+        with self._lock:
+            if self._bytes is None:
+                self._bytes = sum(size for _, size, _ in self._files())
+            else:
+                self._bytes += len(data)
+            if self._bytes > self._max_bytes:
+                self._evict()
+
+    def _evict(self) -> None:
+        """Remove the files that were not used for the longest time."""
+        left = self._max_bytes * _KEPT_SHARE
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= left:
+                break
+            with suppress(OSError):
+                path.unlink()
+            total -= size
+        self._bytes = total
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        found = []
+        for path in self._folder.glob("??/*"):
+            with suppress(OSError):
+                stat = path.stat()
+                found.append((stat.st_mtime, stat.st_size, path))
+        return found
