@@ -74,6 +74,6 @@ def load_model(located: LocatedModel, device: str | None) -> ResolvedModel:
     return resolved
 
 
-def wrap_adapter(adapter: Adapter) -> ResolvedModel:
-    """Return the model of an adapter that is loaded already."""
-    return ResolvedModel(adapter.spec, adapter.info, adapter.reads_images, adapter, None, False)
+def wrap_adapter(adapter: Adapter, job: JobView | None = None) -> ResolvedModel:
+    """Return the model of an adapter that is loaded already, and its training job if known."""
+    return ResolvedModel(adapter.spec, adapter.info, adapter.reads_images, adapter, job, False)

@@ -24,6 +24,9 @@ from snellen.store.parquet.schema import result_schema
 from snellen.store.runs import create_test_run, get_test_run
 from snellen.store.views import RunView
 
+IMPORTED = "imported"
+"""Name in the place of an adapter for predictions that were made elsewhere."""
+
 
 def _check_input(config: EvaluateConfig) -> None:
     open_source(config.dataset)
@@ -85,6 +88,13 @@ def _scoring(config: EvaluateConfig, model: ResolvedModel, run: RunView, total: 
 
 
 def _check_resumable(run: RunView) -> None:
+    if ((run.config or {}).get("model") or {}).get("adapter") == IMPORTED:
+        raise InputError(
+            "RUN_IS_IMPORTED",
+            f"run {run.id} has no model: its predictions were imported from "
+            f"'{run.checkpoint_path}'. Import them again: snellen import {run.checkpoint_path} "
+            f"--dataset {run.dataset_path}",
+        )
     if run.results_of is not None:
         raise InputError(
             "RUN_IS_RESCORE",

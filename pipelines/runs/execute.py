@@ -209,6 +209,9 @@ def _default_name(context: RunContext, architecture: str) -> str:
 def _engine(owned: OwnedRun, prepared: Prepared) -> Engine:
     plan, spec = prepared.plan, prepared.spec
     if plan.layout == "inline":
+        made = owned.context.worker
+        if made is not None:
+            return InlineEngine(spec, plan, made(spec, owned.update))
         return InlineEngine(spec, plan, UnitWorker(spec, adapter=prepared.model.adapter))
     from snellen.pipelines.execution.ray.engine import RayEngine
 

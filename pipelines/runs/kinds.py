@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.pipelines.config.predict import AnyConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
-from snellen.pipelines.execution.worker.spec import PictureSpec
+from snellen.pipelines.execution.worker.spec import PictureSpec, ScoringSpec
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.progress import Reporter
 from snellen.store.parquet.results import Results
 from snellen.store.sql.database import Database
-from snellen.store.views import AnyRun
+from snellen.store.views import AnyRun, JobView
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
+    from snellen.pipelines.execution.worker.unit_worker import UnitWorker
 
 Columns = dict[str, Any]
 """Columns of a run's row."""
@@ -116,6 +117,9 @@ class RunContext:
             that the configuration names.
         ray_address: Ray that is joined where the run uses Ray and its configuration names no
             cluster.
+        job: the training job of ``adapter``; None for the one of its checkpoint.
+        worker: makes the worker of the inline engine, from its specification and a function that
+            sets columns of the run's row; None for one that runs the model.
     """
 
     kind: RunKind
@@ -124,6 +128,8 @@ class RunContext:
     reporter: Reporter
     adapter: Adapter | None = None
     ray_address: str | None = None
+    job: JobView | None = None
+    worker: Callable[[ScoringSpec, Callable[..., None]], UnitWorker] | None = None
 
     def row(self, run_id: int) -> AnyRun:
         """Read the run's row."""

@@ -31,11 +31,19 @@ _ROWS_PER_PART = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One part of a run: the state of its task's metrics, and the counts that every task has."""
+    """One part of a run: the state of its task's metrics, and the counts that every task has.
+
+    Attributes:
+        state: of the metrics.
+        failed: number of failed images.
+        milliseconds: sum of the inference times.
+        timed: number of images with an inference time.
+    """
 
     state: Any
     failed: int
     milliseconds: float
+    timed: int = 0
 
 
 Spread = Callable[
@@ -108,11 +116,12 @@ def measure(
     metrics = load(spec.task, **options)
     count = partial(count_files, spec.task, options, spec.class_names, results.read)
     states = Accumulator(metrics.merge, every=_MERGE_EVERY)
-    failed, milliseconds = 0, 0.0
+    failed, milliseconds, timed = 0, 0.0, 0
     for counted in spread(count, _parts(results, total)):
         states.add(counted.state)
         failed += counted.failed
         milliseconds += counted.milliseconds
+        timed += counted.timed
     report = metrics.compute(
         states.merged(), spec.class_names, total_images=total + unread, failed_images=failed
     )
@@ -129,7 +138,7 @@ def measure(
         "scored_images": scored,
         "failed_images": failed,
         "total_images": total,
-        "inference_time_ms": milliseconds / scored if scored else None,
+        "inference_time_ms": milliseconds / scored if scored and timed else None,
     }
 
 
@@ -152,13 +161,14 @@ def count_files(
     metrics = load(task, **options)
     columns = list(dict.fromkeys((*metrics.columns, *_STATUS_AND_TIME)))
     states: list[Any] = []
-    failed, milliseconds = 0, 0.0
+    failed, milliseconds, timed = 0, 0.0, 0
     for path in paths:
         table = read(path, columns)
         states.append(metrics.state(table, class_names))
         failed += pc.sum(pc.equal(table["status"], "failed")).as_py() or 0
         milliseconds += pc.sum(table["inference_time_ms"].cast("float64")).as_py() or 0.0
-    return Counted(metrics.merge(states), failed, milliseconds)
+        timed += len(table) - table["inference_time_ms"].null_count
+    return Counted(metrics.merge(states), failed, milliseconds, timed)
 
 
 def _parts(results: Results, total: int) -> Iterator[Sequence[Path]]:

@@ -63,7 +63,7 @@ def _model(context: RunContext) -> _Submitted:
     if context.adapter is not None:
         context.kind.check_input(context.config)
         info = wrap_adapter(context.adapter).info
-        job = register_checkpoint(context.db, info, info.class_names)
+        job = context.job or register_checkpoint(context.db, info, info.class_names)
         return _Submitted(job, info.checkpoint_path, str(info.task_type), info.architecture)
     located = locate_model(ModelRequest.of(context.config), context.db)
     context.kind.check_input(context.config)

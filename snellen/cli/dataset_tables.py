@@ -50,6 +50,12 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "sizes", f"{low[0]} x {low[1]} to {high[0]} x {high[1]} pixels"
     for warning in report["warnings"]:
         yield "warning", warning
+    imported = report.get("predictions")
+    if imported:
+        yield "predictions", f"{imported['used']:,} used, of {imported['images']:,} images"
+        for kind, lines in (("predictions", imported["notes"]), ("warning", imported["warnings"])):
+            for line in lines:
+                yield kind, line
 
 
 def _spoken(reason: str) -> str:

@@ -51,7 +51,7 @@ class UnitImage:
 READ_AHEAD = 16
 """Number of remote images of a unit that are read at a time: reading takes longer than decoding."""
 _READING = "reading"
-_NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
+NO_PIXELS = Preprocessed(array=np.empty(0, np.uint8), width=0, height=0)
 
 
 class ImagePreparer:
@@ -81,7 +81,7 @@ class ImagePreparer:
         Returns:
             One image per model; all of them have the error where anything fails.
         """
-        truth, items, error = GroundTruth(), [_NO_PIXELS for _ in self._preprocessors], None
+        truth, items, error = GroundTruth(), [NO_PIXELS for _ in self._preprocessors], None
         digest: str | None = None
         started = time.perf_counter()
         stage = ErrorStage.LABEL

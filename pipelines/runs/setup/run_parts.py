@@ -64,7 +64,7 @@ def resolve_model(context: RunContext, stack: ExitStack, *, inspect_only: bool =
         RunError: RAY_START, the cluster cannot be joined.
     """
     if context.adapter is not None:
-        return Loaded(wrap_adapter(context.adapter), "inline")
+        return Loaded(wrap_adapter(context.adapter, context.job), "inline")
     config = context.config
     request = replace(ModelRequest.of(config), register=not inspect_only)
     located = locate_model(request, context.db)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,13 +16,10 @@ from snellen.cli.options import (
     RetryOption,
     ThresholdsOption,
 )
-from snellen.cli.output import print_json, stderr_console, stdout_console
 from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
+from snellen.cli.run.printed import print_run
 from snellen.cli.run.words import Named
-
-if TYPE_CHECKING:
-    from snellen.store.views import RunView
 
 WordsArgument = Annotated[
     list[str] | None,
@@ -97,10 +94,10 @@ def eval_command(
         base = None if gate is None else resolve_baseline(where, gate, baseline)
         run = TestRunner(parsed, database=database, reporter=reporter).run_test()
     if gate is None:
-        _print_run(run, where, as_json=as_json)
+        print_run(run, where, as_json=as_json)
         return
     if not as_json:
-        _print_run(run, where, as_json=False)
+        print_run(run, where, as_json=False)
     outcome = check_run(where, run, gate, base)
     print_outcome(outcome, as_json=as_json)
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))
@@ -135,7 +132,7 @@ def resume_command(
         finished = TestRunner(database=database, reporter=reporter).resume(
             run, words, retry_failed=retry_failed or False
         )
-    _print_run(finished, database, as_json=as_json)
+    print_run(finished, database, as_json=as_json)
 
 
 def plan_command(
@@ -166,27 +163,3 @@ def plan_command(
         )
         found = TestRunner(parsed, database=database, reporter=reporter).plan_test()
     print_plan(found, as_json=as_json)
-
-
-def _print_run(run: RunView, database: str | None, *, as_json: bool) -> None:
-    from snellen.analysis.documents import run_document
-    from snellen.analysis.tasks import task_of
-    from snellen.cli.results.tables import run_tables
-    from snellen.store.sql.database import Database
-
-    db = Database.open(database, create=False)
-    try:
-        document = run_document(run, db)
-    finally:
-        db.close()
-    if as_json:
-        print_json(document)
-        return
-    for table in run_tables(document):
-        stdout_console().print(table)
-    order = task_of(run.task_type).worst_first
-    stderr_console().print(
-        f"Files: {document['results_dir']}\n"
-        f"Next:  snellen images {run.id} --incorrect --sort {order} --desc\n"
-        f"       snellen show {run.id} --per-class"
-    )

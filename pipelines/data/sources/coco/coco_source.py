@@ -62,7 +62,7 @@ class CocoSource(Source):
             InputError: no annotation file, not COCO JSON, duplicate ids or category names, or
                 annotations of which none belongs to an image.
         """
-        content = self._content
+        content = self.content
         whole = not content.image_ids or isinstance(content.image_ids[0], int)
         named = self.config.annotations is not None
         return DatasetInfo(
@@ -78,7 +78,7 @@ class CocoSource(Source):
 
     def batches(self, info: DatasetInfo) -> Iterator[dict[str, Sequence[Any]]]:
         """Yield the images in the order of the file."""
-        content = self._content
+        content = self.content
         for reason, count in content.ignored.items():
             self.report.ignore(reason, count)
         names = self._names(info.root)
@@ -122,7 +122,7 @@ class CocoSource(Source):
 
     def _names(self, root: Place) -> list[str]:
         """Return the names of the images as their files are called."""
-        written = [str(image["file_name"]) for image in self._content.images]
+        written = [str(image["file_name"]) for image in self.content.images]
         if not isinstance(root, Path):
             return written
         files = ImageFiles(root)
@@ -133,13 +133,13 @@ class CocoSource(Source):
         return names
 
     def _frames(self, root: Place, paths: Sequence[str]) -> list[Frame | LabelProblem | None]:
-        stated = [stated_size(image) for image in self._content.images]
+        stated = [stated_size(image) for image in self.content.images]
         if isinstance(root, Path):
             with ThreadPoolExecutor(_THREADS) as pool:
                 measured = list(pool.map(_measured, paths))
         else:
             measured = [None] * len(paths)
-        return frames_of(stated, measured, self._content.objects)
+        return frames_of(stated, measured, self.content.objects)
 
     def _stats(self, root: Place, paths: Sequence[str]) -> list[Stat]:
         """Return sizes and times; a remote folder is listed once, without requests per image."""
@@ -155,7 +155,8 @@ class CocoSource(Source):
         return {str(file): (file.stat().st_size, file.stat().st_mtime_ns) for file in files}
 
     @cached_property
-    def _content(self) -> CocoFile:
+    def content(self) -> CocoFile:
+        """The content of the annotation file."""
         return read_coco(self._file)
 
     @cached_property
@@ -169,7 +170,7 @@ class CocoSource(Source):
         path = self.place(self.config.path)
         if self.config.annotations is not None:
             return path
-        names = [str(image["file_name"]) for image in self._content.images]
+        names = [str(image["file_name"]) for image in self.content.images]
         folders = image_folders(path, self._file)
         local = (folder for folder in folders if isinstance(folder, Path))
         return next((one for one in local if ImageFiles(one).has_any(names)), folders[-1])

@@ -1,0 +1,1 @@
+"""Command that imports predictions."""
