@@ -78,7 +78,7 @@ def add_run_actions(
         """Put a stopped run in the queue again; committed images are not scored again."""
 
         def work() -> BaseModel:
-            _requeue(state, kind, run_id, body or ResumeRequest())
+            resume_run(state, kind, run_id, body or ResumeRequest())
             return describe(state.place, kind.get(state.db, run_id))
 
         return await run_in_threadpool(work)
@@ -98,7 +98,7 @@ def add_run_actions(
         ] = False,
     ) -> Response:
         """Delete the rows and the files of a run. A running one has to be cancelled first."""
-        await run_in_threadpool(_delete, state, kind, run_id, cascade)
+        await run_in_threadpool(delete_with_files, state, kind, run_id, cascade)
         return Response(status_code=204)
 
     _add_events(router, path, kind)
@@ -129,7 +129,13 @@ def _add_events(router: APIRouter, path: str, kind: RunKind) -> None:
         return StreamingResponse(stream, headers={"Content-Type": "text/event-stream"})
 
 
-def _requeue(state: State, kind: RunKind, run_id: int, body: ResumeRequest) -> None:
+def resume_run(state: State, kind: RunKind, run_id: int, body: ResumeRequest) -> None:
+    """Put a stopped run in the queue again.
+
+    Raises:
+        InputError: RUN_COMPLETED, or what does not allow to resume it.
+        Problem: 409, a process is working on it.
+    """
     run = kind.get(state.db, run_id)
     kind.check_resumable(run)
     codes = error_codes(body.retry_failed)
@@ -142,7 +148,12 @@ def _requeue(state: State, kind: RunKind, run_id: int, body: ResumeRequest) -> N
         raise Problem(409, "RUN_BUSY", "A process is working on this run. Cancel it first.")
 
 
-def _delete(state: State, kind: RunKind, run_id: int, cascade: bool) -> None:
+def delete_with_files(state: State, kind: RunKind, run_id: int, cascade: bool) -> None:
+    """Delete the rows and the files of a run, with its uploads and exports.
+
+    Raises:
+        InputError: RUN_IS_READ or RUN_IS_TAGGED, unless ``cascade`` is set.
+    """
     run = kind.get(state.db, run_id)
     plan = deletion_of_run if kind is EVALUATION else deletion_of_inference_job
     folder = uploads_of(run, Path(state.place.output_dir))
