@@ -10,6 +10,7 @@ from snellen.cli.draw import command as draw
 from snellen.cli.errors import command as errors
 from snellen.cli.export import command as export
 from snellen.cli.gate import command as gate
+from snellen.cli.imports import command as imports
 from snellen.cli.jobs import command as jobs
 from snellen.cli.manage import command as manage
 from snellen.cli.models import command as models
@@ -49,6 +50,7 @@ app.command("draw")(draw.draw_command)
 app.command("report")(report.report_command)
 app.command("plots")(report.plots_command)
 app.command("export")(export.export_command)
+app.command("import", context_settings=_SETTINGS)(imports.import_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)
