@@ -61,7 +61,7 @@ def read_coco_results(read: ReadRequest) -> Predictions:
     ids = _ids(read, file, records)
     kind = _kind(records, read)
     found = Predictions(kind, ids.names, notes=list(ids.notes))
-    boxes = _boxes_beside(file, records) if kind != TaskType.OBJECT_DETECTION else None
+    boxes = _boxes_beside(file, records) if found.needs else None
     if boxes is not None:
         found.notes.append(f"took the boxes from {_BOXES_NAME}")
     categories = category_ids(read, ids.names, ids.categories, _category_ids(records))
@@ -219,13 +219,12 @@ class _RecordReader:
 
     def _object(self, record: Record, box: Any, class_id: int) -> FoundObject | None:
         mask = keypoints = None
-        kind = self._found.task
-        if kind == TaskType.INSTANCE_SEGMENTATION:
+        if "masks" in self._found.needs:
             mask = _mask(record.get("segmentation"))
             if mask is None:
                 self._found.ignore("without_mask", str(record["image_id"]))
                 return None
-        if kind == TaskType.POSE_ESTIMATION:
+        if "keypoints" in self._found.needs:
             keypoints = as_numbers(record.get("keypoints"), "keypoints")
             self._check_keypoints(len(keypoints))
         (score,) = as_numbers([record.get("score")], "score")

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from snellen.adapters.errors import ConfigError, ImageError, InputError
-from snellen.adapters.types import TaskType
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import with_absolute_paths
 from snellen.pipelines.data.manifest_reader import ManifestReader
@@ -153,7 +152,7 @@ def report_of(
         for reason, count in predictions.ignored.items()
     ]
     notes = list(predictions.notes)
-    if missing and predictions.task == TaskType.IMAGE_CLASSIFICATION:
+    if missing and predictions.classes:
         warnings.append(f"{missing:,} of {total:,} images have no prediction: they are failed rows")
     elif missing:
         # a file of detections does not name the images without any

@@ -104,9 +104,9 @@ def object_result(
         x1, y1, x2, y2 = (np.array(one.corners) * scale).tolist()
         boxes.append(Box(class_id=one.class_id, x1=x1, y1=y1, x2=x2, y2=y2, confidence=one.score))
     masks = keypoints = None
-    if predictions.task == TaskType.INSTANCE_SEGMENTATION:
+    if "masks" in predictions.needs:
         masks = [_mask(one, size) for one in ranked]
-    if predictions.task == TaskType.POSE_ESTIMATION:
+    if "keypoints" in predictions.needs:
         keypoints = [_keypoints(one) for one in ranked]
     return InferenceResult(
         "",

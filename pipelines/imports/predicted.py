@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import TaskType
+from snellen.pipelines.tasks.registry import task_of
 
 Reference = int | str
 """An image as a file names it: an id, a path or a name."""
@@ -84,6 +85,11 @@ class Predictions:
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What objects have besides boxes: "masks", "keypoints"."""
+        return task_of(self.task).needs
 
     @property
     def references(self) -> list[Reference]:

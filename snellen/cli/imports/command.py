@@ -71,7 +71,7 @@ def import_command(
         typer.Option(
             metavar="KEY",
             callback=one_of(_keys),
-            help="What names an image: id (COCO), path, name or stem.",
+            help="Part of an image that names it: id (COCO), path, name or stem.",
         ),
     ] = None,
     as_json: JsonOption = False,
