@@ -15,6 +15,7 @@ from typing import Any
 
 from snellen.adapters.errors import SnellenError
 from snellen.cli.output import print_error
+from snellen.cli.table_formats import choose_format, chosen_format
 
 _INTERRUPTED = 130
 
@@ -44,13 +45,14 @@ def run(words: list[str]) -> int:
     command = typer.main.get_command(app)
     # Typer bundles its own click since 0.16: find the base class through a public exception.
     usage_error = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-    as_json, debug = "--json" in words, "--debug" in words
+    debug = "--debug" in words
+    choose_format(None)
     try:
         result = command.main(args=words, prog_name="snellen", standalone_mode=False)
     except SnellenError as error:
         if debug:
             raise
-        print_error(error.code, error.message, as_json=as_json)
+        print_error(error.code, error.message, as_json=_wants_json(words))
         return error.exit_code
     except typer.Exit as leave:
         result = leave.exit_code
@@ -61,19 +63,23 @@ def run(words: list[str]) -> int:
         return 0
     except Exception as error:
         if isinstance(error, usage_error):
-            return _usage(error, as_json=as_json)
+            return _usage(error, as_json=_wants_json(words))
         if debug:
             raise
         print_error(
             "INTERNAL",
             f"unexpected error: {type(error).__name__}: {error}. Please report it, with the "
             "output of the same command with --debug.",
-            as_json=as_json,
+            as_json=_wants_json(words),
         )
         return 1
     if result == _INTERRUPTED:  # typer turns an early Ctrl-C into this code and prints nothing
-        print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=as_json)
+        print_error("INTERRUPTED", "interrupted; nothing was started.", as_json=_wants_json(words))
     return result if isinstance(result, int) else 0
+
+
+def _wants_json(words: list[str]) -> bool:
+    return "--json" in words or chosen_format() == "json"
 
 
 def _usage(error: Any, *, as_json: bool) -> int:

@@ -9,12 +9,61 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from snellen.cli.table_formats import FORMATS, choose_format, chosen_format
+
 if TYPE_CHECKING:
     from snellen.store.sql.database import Database
     from snellen.store.views import RunView
 
+
+def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str | None]:
+    """Return an option callback that rejects values other than the choices.
+
+    The error lists the choices and suggests the nearest one.
+
+    Args:
+        choices: called only when the option is given, so that ``--help`` imports nothing.
+    """
+
+    def check(value: str | None) -> str | None:
+        if value is None or value in choices():
+            return value
+        from snellen.adapters.plugins import nearest
+
+        known = list(choices())
+        raise typer.BadParameter(
+            f"{value!r} is unknown. Expected one of {', '.join(known)}"
+            f"{nearest(value, known) or '.'}"
+        )
+
+    return check
+
+
+def _take_format(name: str | None) -> str | None:
+    found = one_of(lambda: FORMATS)(name)
+    choose_format(found)
+    return found
+
+
+def _or_format(as_json: bool) -> bool:
+    """Return True for ``--json`` and for ``--format json``, which click has read by then."""
+    return as_json or chosen_format() == "json"
+
+
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout instead of tables.")
+    bool,
+    typer.Option(
+        "--json", callback=_or_format, help="Print one JSON document on stdout instead of tables."
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        callback=_take_format,
+        help="Print tables as csv, tsv or markdown; json is --json.",
+    ),
 ]
 DatabaseOption = Annotated[
     str | None,
@@ -82,29 +131,6 @@ def _names_codes(word: str) -> bool:
     parts = word.split(",")
     known = all(part.upper() in ErrorCode.__members__ for part in parts)
     return known or word == "all" or bool(re.fullmatch(r"[A-Z_]+(,[A-Z_]+)*", word))
-
-
-def one_of(choices: Callable[[], Collection[str]]) -> Callable[[str | None], str | None]:
-    """Return an option callback that rejects values other than the choices.
-
-    The error lists the choices and suggests the nearest one.
-
-    Args:
-        choices: called only when the option is given, so that ``--help`` imports nothing.
-    """
-
-    def check(value: str | None) -> str | None:
-        if value is None or value in choices():
-            return value
-        from snellen.adapters.plugins import nearest
-
-        known = list(choices())
-        raise typer.BadParameter(
-            f"{value!r} is unknown. Expected one of {', '.join(known)}"
-            f"{nearest(value, known) or '.'}"
-        )
-
-    return check
 
 
 def open_run(url: str | None, reference: str) -> tuple[Database, RunView]:

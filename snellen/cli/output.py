@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.finite import finite_or_none
 from snellen.adapters.passwords import hide_passwords
+from snellen.cli.table_formats import chosen_format, tables_as
 
-_PIPED_WIDTH = 400
+_PIPED_WIDTH = 10_000
 """Characters per line where nobody reads on a screen: tables take what they need of it."""
 
 if TYPE_CHECKING:
@@ -47,13 +48,36 @@ def _finite(value: Any) -> Any:
 
 
 def show(document: Any, tables: Callable[[], Iterable[RenderableType]], *, as_json: bool) -> None:
-    """Print a document as JSON, or the tables that are made of it."""
+    """Print a document as JSON, or the tables that are made of it, in the format of ``--format``.
+
+    Piped tables have their title and caption on lines of their own, which do not wrap.
+    """
     if as_json:
         print_json(document)
         return
+    name = chosen_format()
+    if name is not None:
+        text, notes = tables_as(name, tables())
+        sys.stdout.write(text)
+        for note in notes:
+            stderr_console().print(note, soft_wrap=True, markup=False)
+        return
     console = stdout_console()
-    for table in tables():
-        console.print(table)
+    for part in tables():
+        _print_part(console, part)
+
+
+def _print_part(console: Console, part: RenderableType) -> None:
+    from rich.table import Table
+
+    if console.is_terminal or not isinstance(part, Table):
+        console.print(part)
+        return
+    title, caption = part.title, part.caption
+    part.title = part.caption = None
+    for line in (title, part, caption):
+        if line is not None:
+            console.print(line)
 
 
 def print_error(code: str, message: str, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, open_database
+from snellen.cli.options import DatabaseOption, DebugOption, FormatOption, JsonOption, open_database
 from snellen.cli.output import show, stderr_console
 
 
@@ -41,6 +41,7 @@ def compare_command(
     ] = None,
     classes: Annotated[bool, typer.Option("--per-class", help="Also show every class.")] = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

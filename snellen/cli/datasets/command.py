@@ -9,6 +9,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     OverridesArgument,
     open_database,
@@ -32,6 +33,7 @@ def add_command(
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder, file or address.")],
     keys: OverridesArgument = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -53,7 +55,10 @@ def add_command(
 
 @datasets.command("list")
 def list_command(
-    as_json: JsonOption = False, database: DatabaseOption = None, debug: DebugOption = False
+    as_json: JsonOption = False,
+    table_format: FormatOption = None,
+    database: DatabaseOption = None,
+    debug: DebugOption = False,
 ) -> None:
     """List registered datasets.
 
@@ -74,6 +79,7 @@ def list_command(
 def show_command(
     name: NameArgument,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

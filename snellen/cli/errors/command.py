@@ -9,6 +9,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     LimitOption,
     OffsetOption,
@@ -81,6 +82,7 @@ def errors_command(
     limit: LimitOption = 20,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

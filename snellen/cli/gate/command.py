@@ -10,6 +10,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     RunArgument,
     open_database,
@@ -58,6 +59,7 @@ def gate_command(
         Path | None, typer.Option(metavar="FILE", help="Write OpenMetrics text.")
     ] = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     OverridesArgument,
     TrustOption,
@@ -41,6 +42,7 @@ def register_command(
     ] = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -83,6 +85,7 @@ def register_command(
 
 def jobs_command(
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

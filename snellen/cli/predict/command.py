@@ -12,6 +12,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     LimitOption,
     OffsetOption,
@@ -78,6 +79,7 @@ def predict_command(
         bool, typer.Option("--plan", help="Print the plan without starting the job.")
     ] = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -194,6 +196,7 @@ def predictions_command(
     limit: LimitOption = _LISTED,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

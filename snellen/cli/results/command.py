@@ -9,6 +9,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     LimitOption,
     OffsetOption,
@@ -62,6 +63,7 @@ def runs_command(
     limit: LimitOption = 50,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -113,6 +115,7 @@ def show_command(
         bool, typer.Option("--confusion", help="Also show the confusion matrix.")
     ] = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -147,6 +150,7 @@ def images_command(
     limit: LimitOption = 20,
     offset: OffsetOption = 0,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -179,6 +183,7 @@ def rescore_command(
     overrides: OverridesArgument = None,
     thresholds: ThresholdsOption = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -223,6 +228,7 @@ def slices_command(
         typer.Option(help="Limits for a numeric column, in ascending order, such as 10,20,50."),
     ] = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ from snellen.cli.gate.command import check_run, print_outcome, resolve_baseline
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     OverridesArgument,
     RetryOption,
@@ -69,6 +70,7 @@ def eval_command(
         bool, typer.Option("--allow-inconclusive", help="Exit with 0 if the gate is inconclusive.")
     ] = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -110,6 +112,7 @@ def resume_command(
     overrides: OverridesArgument = None,
     retry_failed: RetryOption = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
@@ -143,6 +146,7 @@ def plan_command(
     split: SplitOption = None,
     save_config: SaveOption = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

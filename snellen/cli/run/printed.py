@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snellen.cli.output import print_json, stderr_console, stdout_console
+from snellen.cli.output import show, stderr_console
 
 if TYPE_CHECKING:
     from snellen.store.views import RunView
@@ -22,11 +22,9 @@ def print_run(run: RunView, database: str | None, *, as_json: bool) -> None:
         document = run_document(run, db)
     finally:
         db.close()
+    show(document, lambda: run_tables(document), as_json=as_json)
     if as_json:
-        print_json(document)
         return
-    for table in run_tables(document):
-        stdout_console().print(table)
     order = task_of(run.task_type).worst_first
     stderr_console().print(
         f"Files: {document['results_dir']}\n"

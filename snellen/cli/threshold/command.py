@@ -11,6 +11,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     RunArgument,
     one_of,
@@ -66,6 +67,7 @@ def threshold_command(
         typer.Option(metavar="METRIC=VALUE", help="Required value for --check: precision=0.9."),
     ] = None,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
