@@ -18,6 +18,7 @@ from snellen.serve.http.server import Listener
 from snellen.serve.logs import log_to_file
 from snellen.serve.ray.handle import RayBackend
 from snellen.serve.ray.loopback import bind_to_loopback
+from snellen.serve.ui.routes import add_pages
 from snellen.store.sql.database import Database
 
 
@@ -32,7 +33,9 @@ class _Ingress:
         self._config = config
 
     def _app(self) -> FastAPI:
-        return create_app(self._state, keys=api_keys(), loopback=not needs_keys(self._config))
+        app = create_app(self._state, keys=api_keys(), loopback=not needs_keys(self._config))
+        add_pages(app)
+        return app
 
     async def open_requests(self) -> int:
         """Return the number of requests between their first byte and their response."""

@@ -19,6 +19,7 @@ from snellen.serve.config import ServeConfig
 from snellen.serve.inference.load_failures import LoadFailures
 from snellen.serve.inference.messages import Failure, InferenceReply, InferenceRequest, ModelRef
 from snellen.serve.inference.model_host import HostSettings, LoadedModel, ModelHost
+from snellen.serve.ui.routes import add_pages
 from snellen.store.jobs import TrainingJobRecord, upsert_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
@@ -120,6 +121,7 @@ async def served(
     host = ModelHost(host_settings(config))
     state = make_state(config, db, LocalBackend(host), root)
     app = create_app(state, keys=keys, loopback=loopback)
+    add_pages(app)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

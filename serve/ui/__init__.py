@@ -1,0 +1,1 @@
+"""Web pages: templates, their data, and static files; served by the application of the API."""

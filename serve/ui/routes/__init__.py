@@ -1,0 +1,15 @@
+"""Routes of the web pages, one module per page."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from snellen.serve.ui.routes import runs, static
+
+_ROUTERS = (runs.router, static.router)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add the web pages to the application of the API."""
+    for router in _ROUTERS:
+        app.include_router(router)

@@ -1,0 +1,6 @@
+// Elements with data-poll get the event sn-poll every two seconds (hx-trigger="sn-poll"), while the tab is visible.
+const PERIOD_MS = 2000;
+setInterval(() => {
+  if (document.visibilityState !== "visible") return;
+  for (const element of document.querySelectorAll("[data-poll]")) element.dispatchEvent(new CustomEvent("sn-poll"));
+}, PERIOD_MS);

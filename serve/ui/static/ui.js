@@ -1,0 +1,11 @@
+// One entry point. Every element works on server-rendered markup and only adds behaviour to it.
+import "./elements/sn-theme.js";
+import "./elements/sn-keys.js";
+import "./elements/sn-sort.js";
+import "./elements/sn-rows.js";
+import "./elements/sn-threshold.js";
+import "./elements/sn-overlay.js";
+import "./elements/sn-swipe.js";
+import "./elements/sn-drop.js";
+import "./poll.js";
+import "./copy.js";
