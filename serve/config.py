@@ -102,6 +102,18 @@ class LimitsConfig(Section):
         256 * 2**20,
         description="Maximum bytes of uploads in memory, including those still arriving.",
     )
+    max_batch_images: Annotated[StrictInt, Field(ge=1, le=30_000)] = Field(
+        10_000, description="Maximum number of images of an upload to /inference/batch."
+    )
+    max_batch_bytes: PositiveInt = Field(
+        2**30, description="Maximum bytes of an upload to /inference/batch."
+    )
+    max_unpacked_bytes: PositiveInt = Field(
+        2**30, description="Maximum bytes of the files in an uploaded ZIP archive."
+    )
+    upload_timeout_s: PositiveFloat = Field(
+        600.0, description="Maximum time for an upload to /inference/batch to arrive (s)."
+    )
     body_timeout_s: PositiveFloat = Field(
         20.0, description="Maximum time for a request to arrive (s); exceeding it returns 408."
     )

@@ -24,7 +24,16 @@ from snellen.serve.api.middleware.headers import SecurityHeaders
 from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
-from snellen.serve.api.routes import health, pages, run_images, single, test_runs, training_jobs
+from snellen.serve.api.routes import (
+    batch,
+    health,
+    inference_jobs,
+    pages,
+    run_images,
+    single,
+    test_runs,
+    training_jobs,
+)
 from snellen.serve.api.state import State
 
 _DESCRIPTION = (
@@ -32,6 +41,7 @@ _DESCRIPTION = (
     "(RFC 9457) with a stable `code`."
 )
 _RETRY_PRELOAD_S = 1.0
+_ROUTES = (single, batch, training_jobs, test_runs, inference_jobs, run_images, health, pages)
 
 
 def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
@@ -53,13 +63,13 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         lifespan=_lifespan(state),
     )
     app.state.snellen = state
-    for module in (single, training_jobs, test_runs, run_images, health, pages):
+    for module in _ROUTES:
         app.include_router(module.router)
     problems.install(app, config.limits.retry_after_s)
     customize_openapi(app, keys=bool(keys))
     # Middleware added last runs first.
     timeout_s = config.limits.body_timeout_s
-    app.add_middleware(BodyLimit, uploads=(single.PATH,), timeout_s=timeout_s)
+    app.add_middleware(BodyLimit, uploads=(single.PATH, batch.PATH), timeout_s=timeout_s)
     if config.security.cors_origins:
         app.add_middleware(
             CORSMiddleware,

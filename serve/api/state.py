@@ -41,6 +41,7 @@ class State:
         probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
         submitting: limits the threads that check submitted runs, which may load a checkpoint.
         streams: number of open event streams.
+        uploading: number of batches that are being received.
         drawing: limits the threads that decode and draw images.
     """
 
@@ -63,6 +64,7 @@ class State:
     probe: asyncio.Task[None] | None = None
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_SUBMITTING))
     streams: int = 0
+    uploading: int = 0
     drawing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DRAWING))
 
 

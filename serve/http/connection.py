@@ -21,6 +21,8 @@ _HEADER_MARKS = 4
 """Bytes of a header besides name and value: colon, space, end of the line."""
 _GRACE_S = 5.0
 """Additional time in which the application itself can respond with 408, in seconds."""
+_LONG_UPLOADS = frozenset((b"/inference/batch",))
+"""Paths whose bodies have ``limits.upload_timeout_s`` to arrive."""
 
 
 class Connection(HttpToolsProtocol):
@@ -92,6 +94,9 @@ class Connection(HttpToolsProtocol):
         if self._parsed > MAX_HEAD:
             self._reject_head()
         if not self._rejected:
+            if self.url.partition(b"?")[0] in _LONG_UPLOADS:
+                self._expect_nothing()
+                self._expect_request(self.limits.upload_timeout_s)
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -109,9 +114,9 @@ class Connection(HttpToolsProtocol):
         """Respond to data that is not HTTP (uvicorn)."""
         self._reject(Problem(400, "BAD_REQUEST", msg))
 
-    def _expect_request(self) -> None:
-        seconds = self.limits.body_timeout_s + _GRACE_S
-        self._overdue = self.loop.call_later(seconds, self._close)
+    def _expect_request(self, seconds: float | None = None) -> None:
+        seconds = self.limits.body_timeout_s if seconds is None else seconds
+        self._overdue = self.loop.call_later(seconds + _GRACE_S, self._close)
 
     def _expect_nothing(self) -> None:
         if self._overdue is not None:

@@ -236,7 +236,7 @@ class Service:
 def _proxy_options(config: ServeConfig) -> dict[str, Any]:
     limits = config.limits
     # Longer than our own limit, which responds with a problem document.
-    seconds = limits.request_timeout_s + limits.body_timeout_s
+    seconds = limits.request_timeout_s + max(limits.body_timeout_s, limits.upload_timeout_s)
     return {"host": config.host, "port": config.port, "request_timeout_s": seconds}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snellen.adapters.types import InferenceResult, Preprocessed
+from snellen.adapters.types import InferenceResult, ModelInfo, Preprocessed
 from tests.pipelines.pixel_adapter import PixelAdapter
 
 NAME = "tests.serve.file_adapter:FileAdapter"
@@ -16,6 +17,10 @@ NAME = "tests.serve.file_adapter:FileAdapter"
 
 class FileAdapter(PixelAdapter):
     """The checkpoint is JSON: ``sleep_ms`` is the time per image in milliseconds."""
+
+    def _load(self, inference_mode: bool) -> tuple[ModelInfo, dict[str, Any]]:
+        info, states = super()._load(inference_mode)
+        return replace(info, checkpoint_path=self.spec.checkpoint or ""), states
 
     def infer_preprocessed(
         self,

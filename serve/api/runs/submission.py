@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from snellen.pipelines.config.predict import AnyConfig
+from snellen.pipelines.config.predict import AnyConfig, PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.models.locate import ModelRequest, locate_model
@@ -46,9 +46,9 @@ class Submission:
         job: InferenceJobView = self._submit(PREDICTION, prediction_of(body, self._place))
         return job
 
-    def submit_prediction(self, config: AnyConfig) -> InferenceJobView:
-        """Check and submit an inference job on uploaded images."""
-        job: InferenceJobView = self._submit(PREDICTION, config, uploaded=True)
+    def submit_uploaded(self, kind: RunKind, config: PredictConfig) -> InferenceJobView:
+        """Check and submit an inference job on uploaded images, which are in no root."""
+        job: InferenceJobView = self._submit(kind, config, uploaded=True)
         return job
 
     def resolve(

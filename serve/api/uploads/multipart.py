@@ -128,12 +128,17 @@ def _shortened(name: str) -> str:
     return repr(name if len(name) <= 40 else f"{name[:40]}...")
 
 
-def _boundary(request: Request) -> bytes:
+def boundary_of(request: Request, file_field: str = "image") -> bytes:
+    """Return the boundary of a multipart request.
+
+    Raises:
+        Problem: 400, it is no multipart body, or has no valid boundary.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", "").encode("latin-1"))
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data":
         raise Problem(
-            400, "MULTIPART", "Expected a multipart/form-data body with the field 'image'."
+            400, "MULTIPART", f"Expected a multipart/form-data body with the field '{file_field}'."
         )
     if not 1 <= len(boundary) <= 70:
         raise Problem(400, "MULTIPART", "The multipart body has no valid boundary.")
@@ -156,9 +161,9 @@ async def read_form(
             for more uploads.
     """
     max_bytes = limits.max_image_bytes + FORM_OVERHEAD
-    _check_length(request, max_bytes)
+    check_length(request, max_bytes)
     collector = _Collector(expected, limits.max_image_bytes)
-    parser = MultipartParser(_boundary(request), _callbacks(collector))
+    parser = MultipartParser(boundary_of(request), parser_callbacks(collector))
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             async for chunk in request.stream():
@@ -181,7 +186,8 @@ async def read_form(
     return collector.form
 
 
-def _check_length(request: Request, max_bytes: int) -> None:
+def check_length(request: Request, max_bytes: int) -> None:
+    """Reject a request whose Content-Length is above a limit. Raises Problem, 413."""
     text = request.headers.get("content-length", "0")
     # int() raises for thousands of digits.
     if text.isdecimal() and (len(text) > 18 or int(text) > max_bytes):
@@ -192,7 +198,8 @@ def _too_large(max_bytes: int) -> Problem:
     return Problem(413, "BYTE_LIMIT", f"The body is larger than {max_bytes} bytes.")
 
 
-def _callbacks(collector: _Collector) -> Any:
+def parser_callbacks(collector: Any) -> Any:
+    """Return the callbacks of a parser by name: the methods of ``collector``."""
     names = (
         "on_part_begin",
         "on_part_data",
