@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,10 +17,16 @@ from snellen.cli.options import (
     RetryOption,
     ThresholdsOption,
 )
+from snellen.cli.output import show
 from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
 from snellen.cli.run.printed import print_run
 from snellen.cli.run.words import Named
+
+if TYPE_CHECKING:
+    from snellen.pipelines.config.evaluate import EvaluateConfig
+    from snellen.pipelines.progress import Reporter
+    from snellen.pipelines.runs.sweep import SweptCheckpoint
 
 WordsArgument = Annotated[
     list[str] | None,
@@ -36,7 +42,10 @@ CheckpointOption = Annotated[
 ]
 JobOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME[@CHECKPOINT]", help="Training job, by id or name; best by default."),
+    typer.Option(
+        metavar="NAME[@CHECKPOINT]",
+        help="Training job, by id or name; best by default, @all or @3,7,best for several.",
+    ),
 ]
 DatasetOption = Annotated[
     str | None, typer.Option(metavar="PATH", help="Labelled dataset, of any format.")
@@ -83,18 +92,26 @@ def eval_command(
     Example: snellen eval --job mine@last --dataset photos/ --split val
 
     Example: snellen eval mine.yaml run.batch_size=64 dataset.limit=1000
+
+    Example: snellen eval mine@all data.yaml
     """
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading configuration")
         from snellen.cli.run.configuration import frozen_setting, read_evaluation
         from snellen.pipelines.runs.runner import TestRunner
+        from snellen.pipelines.runs.sweep import is_sweep
 
         named = Named(checkpoint, job, dataset)
         given = {"dataset.split": split, "name": name, **frozen_setting(thresholds)}
         parsed = read_evaluation(words or [], named, given).shown(reporter, save_config)
         where = database or parsed.database
+        swept = _sweep(parsed, database, reporter, gate) if is_sweep(parsed) else None
         base = None if gate is None else resolve_baseline(where, gate, baseline)
-        run = TestRunner(parsed, database=database, reporter=reporter).run_test()
+        if swept is None:
+            run = TestRunner(parsed, database=database, reporter=reporter).run_test()
+    if swept is not None:
+        _print_sweep(*swept, as_json=as_json)
+        return
     if gate is None:
         print_run(run, where, as_json=as_json)
         return
@@ -103,6 +120,30 @@ def eval_command(
     outcome = check_run(where, run, gate, base)
     print_outcome(outcome, as_json=as_json)
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))
+
+
+def _sweep(
+    config: EvaluateConfig, database: str | None, reporter: Reporter, gate: Path | None
+) -> tuple[str, list[SweptCheckpoint]]:
+    """Evaluate several checkpoints of a job; return its name and their outcomes."""
+    from snellen.pipelines.runs.sweep import Sweep
+
+    if gate is not None:
+        raise typer.BadParameter(
+            f"--gate with the checkpoints {config.model.checkpoint}. Expected one checkpoint. "
+            "Check a run of the sweep with snellen gate"
+        )
+    sweep = Sweep(config, database, reporter)
+    return sweep.job.name, list(sweep.run())
+
+
+def _print_sweep(job: str, swept: list[SweptCheckpoint], *, as_json: bool) -> None:
+    from snellen.cli.run.sweep_table import sweep_document, sweep_table
+
+    document = sweep_document(job, swept)
+    show(document, lambda: [sweep_table(document)], as_json=as_json)
+    if any(one.error is not None for one in swept):
+        raise typer.Exit(1)
 
 
 def resume_command(
