@@ -30,6 +30,8 @@ _INSTALLED_BY: dict[str, str] = {
     "ultralytics": "pip install 'snellen[ultralytics]' (AGPL-3.0)",
     "onnxruntime": "pip install 'snellen[onnx]'",
     "onnx": "pip install 'snellen[onnx]'",
+    "mlflow": "pip install 'snellen[mlflow]'",
+    "wandb": "pip install 'snellen[wandb]'",
 }
 
 

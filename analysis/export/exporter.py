@@ -33,11 +33,13 @@ class ExportRequest:
         run: a completed test run or inference job.
         results: its result rows, with matches at the run's own operating point.
         chosen: conditions on the rows.
+        attachments: files to store with the run, for an exporter with ``takes_attachments``.
     """
 
     run: AnyRun
     results: Results
     chosen: RowFilter
+    attachments: tuple[Path, ...] = ()
 
     def units(self) -> Iterator[pa.Table]:
         """Yield the chosen rows in image order, one table per unit; each call reads them again.
@@ -86,6 +88,9 @@ class Exporter(Protocol):
         name: of the format.
         suffix: of the file that is written, such as ``.csv``; empty for a folder.
         tasks: the tasks whose rows the format can hold.
+
+    An exporter that stores further files with a run, such as its report, sets
+    ``takes_attachments = True``; they are in ``request.attachments``.
     """
 
     name: str

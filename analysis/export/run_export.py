@@ -36,11 +36,13 @@ class ExportTarget:
         format: name of an exporter.
         path: the file or folder to write.
         overwrite: replace an existing file, or a folder that is an export.
+        attachments: files to store with the run, such as its report.
     """
 
     format: str
     path: Path
     overwrite: bool = False
+    attachments: tuple[Path, ...] = ()
 
 
 def export_run(
@@ -58,13 +60,15 @@ def export_run(
         The JSON document of the export: `description` and the ``path``.
 
     Raises:
-        ConfigError: EXPORT_FORMAT, EXPORTER_INVALID, EXPORT_TASK, EXPORT_SUFFIX.
-        InputError: RUN_NOT_COMPLETED, EXPORT_EMPTY, OUTPUT_TAKEN.
+        ConfigError: EXPORT_FORMAT, EXPORTER_INVALID, EXPORT_TASK, EXPORT_SUFFIX,
+            EXPORT_ATTACHMENT.
+        InputError: RUN_NOT_COMPLETED, EXPORT_EMPTY, OUTPUT_TAKEN, EXPORT_ATTACHMENT.
         RunError: RESULTS_MISSING; DISK_FULL, OUTPUT_READONLY, OUTPUT_NOT_WRITABLE.
     """
     exporter = EXPORTERS.load(target.format)
     path = target.path.expanduser().absolute()
     _check_task(exporter, target.format, run)
+    _check_attachments(exporter, target)
     _check_completed(db, run)
     results = open_results(db, run)
     if not results.records:
@@ -74,7 +78,7 @@ def export_run(
             "requests have rows in the run tables only. Choose another: snellen predictions",
         )
     _check_path(exporter, target, path, results.results_dir)
-    request = ExportRequest(run, results, chosen)
+    request = ExportRequest(run, results, chosen, target.attachments)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if exporter.suffix:
@@ -124,6 +128,24 @@ def _check_task(exporter: Exporter, name: str, run: AnyRun) -> None:
         f"--format {name} does not support {task}, the task of {spoken(run)}. Expected a run of "
         f"{' or '.join(sorted(exporter.tasks))}. Choose a format for {task}: {', '.join(able)}",
     )
+
+
+def _check_attachments(exporter: Exporter, target: ExportTarget) -> None:
+    if not target.attachments:
+        return
+    if not getattr(exporter, "takes_attachments", False):
+        raise ConfigError(
+            "EXPORT_ATTACHMENT",
+            f"--attach with --format {target.format}, which cannot store further files. Expected "
+            "--format mlflow or wandb. Remove it.",
+        )
+    for path in target.attachments:
+        if not path.is_file():
+            raise InputError(
+                "EXPORT_ATTACHMENT",
+                f"'{path}' is not a file. Expected an existing one, such as a report. Write it "
+                "first: snellen report RUN -o report.html",
+            )
 
 
 def _check_completed(db: Database, run: AnyRun) -> None:

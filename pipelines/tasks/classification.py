@@ -54,6 +54,7 @@ CLASSIFICATION = TaskRecord(
     drawn_column="top5_predictions",
     draw=draw_classes,
     verb="classify",
+    hub_task="image-classification",
     filters_by_confidence=False,
     has_logits=True,
     has_masks=False,

@@ -79,7 +79,7 @@ def draw_detections(canvas: Canvas, row: Row, names: Sequence[str]) -> None:
         draw_objects(canvas, row, names)
 
 
-def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:
+def _record(kind: Kind, verb: str, hub_task: str, *needs: str) -> TaskRecord:
     return TaskRecord(
         read_labels=read_objects,
         predicted_columns=predicted_objects,
@@ -87,6 +87,7 @@ def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:
         drawn_column="predicted_boxes",
         draw=draw_detections,
         verb=verb,
+        hub_task=hub_task,
         filters_by_confidence=True,
         has_logits=False,
         has_masks=kind == "segm",
@@ -94,6 +95,6 @@ def _record(kind: Kind, verb: str, *needs: str) -> TaskRecord:
     )
 
 
-OBJECT_DETECTION = _record("bbox", "detect")
-INSTANCE_SEGMENTATION = _record("segm", "segment", "masks")
-POSE_ESTIMATION = _record("keypoints", "pose", "keypoints")
+OBJECT_DETECTION = _record("bbox", "detect", "object-detection")
+INSTANCE_SEGMENTATION = _record("segm", "segment", "image-segmentation", "masks")
+POSE_ESTIMATION = _record("keypoints", "pose", "keypoint-detection", "keypoints")

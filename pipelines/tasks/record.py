@@ -51,6 +51,7 @@ class TaskRecord:
         drawn_column: the column of a result row that `draw` needs; a row that has it is drawn.
         draw: draws the predictions of a row on a canvas, with the class names.
         verb: one word for tables: ``detect``.
+        hub_task: name of the task on the Hugging Face Hub.
         filters_by_confidence: ``model.min_confidence`` applies.
         has_logits: classes compete for an image, so ``model.restrict_logits`` applies.
         has_masks: predictions have masks, so ``output.masks: png`` applies.
@@ -63,6 +64,7 @@ class TaskRecord:
     drawn_column: str
     draw: Callable[[Canvas, Row, Sequence[str]], None]
     verb: str
+    hub_task: str
     filters_by_confidence: bool
     has_logits: bool
     has_masks: bool

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack
 
 from snellen.adapters.errors import ConfigError
+from snellen.api.keywords import ExportOptions, check_keywords
 from snellen.api.opened import opened
 from snellen.store.views import AnyRun
 
@@ -95,6 +96,44 @@ class Stored(ABC, Generic[View]):
 
         with opened(self._database) as db:
             return draw_image(db, self._view, image_index, max_side=max_side)
+
+    def export(
+        self, format: str, path: str | Path, **options: Unpack[ExportOptions]
+    ) -> dict[str, Any]:
+        """Write the rows, or some of them, in another format, as ``snellen export`` does.
+
+        ``run.export("coco", "out")``; ``run.export("csv", "wrong.csv", correct=False)``.
+
+        Args:
+            format: name of a format, such as ``csv``, ``coco`` or ``mlflow``.
+            path: the file or folder to write.
+            options: see `snellen.api.keywords.ExportOptions`.
+
+        Returns:
+            The document of ``snellen export --json``; ``left_out`` counts what is not exported.
+
+        Raises:
+            ConfigError, InputError, RunError: see
+                `snellen.analysis.export.run_export.export_run`.
+        """
+        from snellen.analysis.export.run_export import ExportTarget, export_run
+        from snellen.metrics.class_filter import choose_class
+        from snellen.store.parquet.results import RowFilter
+
+        check_keywords("export", options, ExportOptions)
+        files = tuple(Path(file).expanduser().absolute() for file in options.get("attach", ()))
+        target = ExportTarget(format, Path(path), options.get("overwrite", False), files)
+        chosen = RowFilter(
+            correct=options.get("correct"),
+            min_confidence=options.get("min_confidence"),
+            status=options.get("status"),
+        )
+        wanted = options.get("true_class")
+        if wanted is not None:
+            names = self._view.class_names or []
+            chosen["true_class"] = choose_class(wanted, names, where="true_class")
+        with opened(self._database) as db:
+            return export_run(db, self._view, target, chosen)
 
     def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return the result rows as a pandas DataFrame; see `results`.

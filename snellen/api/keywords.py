@@ -51,6 +51,27 @@ class PredictOptions(TypedDict, total=False):
     reporter: Reporter | None
 
 
+class ExportOptions(TypedDict, total=False):
+    """Options of `TestRun.export` and `InferenceJob.export`.
+
+    Attributes:
+        overwrite: replace an existing file, or a folder that is an export; default False.
+        attach: files to store with the run, such as its report (mlflow, wandb).
+        correct: only correct (True) or only incorrect (False) images.
+        true_class: name or id of the true class of the images.
+        min_confidence: minimum confidence of an image's most confident prediction; formats of
+            objects also omit less confident objects.
+        status: ``ok`` or ``failed``.
+    """
+
+    overwrite: bool
+    attach: Sequence[str | Path]
+    correct: bool | None
+    true_class: str | int | None
+    min_confidence: float | None
+    status: str | None
+
+
 class InstanceOptions(TypedDict, total=False):
     """Options of `TestRun.instances`; see `snellen.analysis.error_analysis.InstanceQuery`."""
 

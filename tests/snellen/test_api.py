@@ -185,3 +185,22 @@ def test_a_notebook_shows_the_metrics_and_the_worst_images(
     for image in (tmp_path / "data").rglob("*.png"):
         image.unlink()
     assert "<img " not in run._repr_html_()
+
+
+def test_a_run_and_a_job_are_exported(config: dict[str, Any], tmp_path: Path) -> None:
+    run = snellen.evaluate(config)
+    found = run.export("csv", tmp_path / "wrong.csv", correct=False, true_class="1")
+    rows = run.results().filter(pl.col("is_correct").not_() & (pl.col("true_label") == "1"))
+    assert found["images"] == rows.height > 0
+    exported = pl.read_csv(tmp_path / "wrong.csv")["image_id"].to_list()
+    assert exported == rows["image_id"].to_list()
+    with pytest.raises(InputError, match="exists"):
+        run.export("csv", tmp_path / "wrong.csv")
+    run.export("csv", str(tmp_path / "wrong.csv"), overwrite=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'corect'"):
+        run.export("csv", tmp_path / "x.csv", corect=False)  # type: ignore[call-arg]
+    with pytest.raises(ConfigError, match="--attach with --format csv"):
+        run.export("csv", tmp_path / "x.csv", attach=[tmp_path / "wrong.csv"])
+    words = [f"database={config['database']}", "run.engine=inline"]
+    job = snellen.predict(images=tmp_path / "data", adapter=NAME, overrides=words)
+    assert job.export("ndjson", tmp_path / "job.ndjson")["images"] == 12

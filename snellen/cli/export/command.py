@@ -34,7 +34,8 @@ def export_command(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Format: parquet, csv, ndjson, json, coco, yolo, manifest or zip.",
+            help="Format: parquet, csv, ndjson, json, coco, yolo, label-studio, cvat, manifest, "
+            "zip, model-index, mlflow or wandb.",
         ),
     ],
     output: Annotated[
@@ -74,6 +75,10 @@ def export_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file or export folder.")
     ] = False,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="File to store with the run (mlflow, wandb)."),
+    ] = None,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
     debug: DebugOption = False,
@@ -97,7 +102,8 @@ def export_command(
             names = found.class_names or []
             chosen["true_class"] = choose_class(true_class, names, where="--class")
         reporter.status(f"Exporting to {output}")
-        target = ExportTarget(format_name, output, overwrite)
+        files = tuple(path.expanduser().absolute() for path in attach or ())
+        target = ExportTarget(format_name, output, overwrite, files)
         document = export_run(db, found, target, chosen)
     if as_json:
         print_json(document)

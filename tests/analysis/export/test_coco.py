@@ -193,7 +193,7 @@ def test_a_task_without_objects_is_an_error(greys: Exportable, tmp_path: Path) -
     assert caught.value.code == "EXPORT_TASK"
     for task in TASK.values():
         assert task in caught.value.message
-    assert "Choose a format for image_classification: csv, json" in caught.value.message
+    assert "Choose a format for image_classification: csv, cvat, json" in caught.value.message
     assert names(tmp_path) == []
 
 

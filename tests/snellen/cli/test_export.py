@@ -91,3 +91,11 @@ def test_the_help_names_every_format(cli: Cli) -> None:
     _, out, _ = cli("export", "--help", database=False)
     for name in EXPORTERS.builtin:
         assert name in out
+
+
+def test_only_an_existing_file_is_attached(cli: Cli) -> None:
+    words = ("export", "mine", "--attach", "report.html", "-o", "out.json", "--format")
+    message = cli.json(*words, "mlflow", code=2)["error"]["message"]
+    assert "report.html' is not a file" in message
+    message = cli.json(*words, "json", code=2)["error"]["message"]
+    assert "Expected --format mlflow or wandb" in message

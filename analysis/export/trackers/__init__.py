@@ -1,0 +1,1 @@
+"""Exporters to experiment trackers, with the metrics of a run."""
