@@ -106,3 +106,19 @@ class Review(Created, Base):
     status: Mapped[str]
     note: Mapped[str | None]
     author: Mapped[str | None]
+
+
+class WebSession(Created, Base):
+    """A browser that has signed in with an API key.
+
+    Attributes:
+        token_hash: SHA-256 of the random token in the browser's cookie.
+        key_hash: SHA-256 of the API key; without the key, or with a new one, the session ends.
+        expires_at: end of the session.
+    """
+
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_hash: Mapped[str]
+    expires_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""Rows of the HTTP service: what it queues, computes, notes and remembers."""
