@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,7 @@ from typing import Any
 
 from snellen.adapters.errors import InputError
 from snellen.adapters.types import ModelInfo
-from snellen.pipelines.config.predict import AnyConfig
+from snellen.pipelines.config.predict import AnyConfig, PredictConfig
 from snellen.pipelines.planning.plan import Plan
 
 _SECTIONS = ("task", "model", "dataset", "images", "preprocess")
@@ -119,6 +120,40 @@ def reject_setting_changes(before: AnyConfig, after: AnyConfig, run: str) -> Non
         InputError: RESUME_CHANGED, listing every difference.
     """
     _reject(_setting_changes(before, after), run)
+
+
+def reject_metric_changes(before: AnyConfig, after: AnyConfig, run_id: int) -> None:
+    """Reject the resume of a completed run with other settings of its metrics.
+
+    There is nothing to resume, and the metrics of a run keep their settings.
+
+    Args:
+        before: the configuration of the run.
+        after: the one to resume with.
+        run_id: its id, for the message.
+
+    Raises:
+        InputError: RESUME_CHANGED, listing every difference.
+    """
+    old, new = _metric_settings(before), _metric_settings(after)
+    changes = _differences(old, new)
+    if changes:
+        words = [f"{key}={json.dumps(new[key])}" for key in sorted(new) if old[key] != new[key]]
+        raise InputError(
+            "RESUME_CHANGED",
+            f"run {run_id} is completed, and settings of its metrics have changed: "
+            + "; ".join(changes)
+            + f". Expected those of the run. For a new run with them: snellen rescore {run_id} "
+            + shlex.join(words),
+        )
+
+
+def _metric_settings(config: AnyConfig) -> dict[str, Any]:
+    if isinstance(config, PredictConfig):
+        return {}
+    data = config.model_dump(mode="json")
+    metrics = {f"metrics.{key}": value for key, value in data["metrics"].items()}
+    return {**metrics, "run.seed": config.run.seed}
 
 
 def _reject(changes: Sequence[str], run: str) -> None:

@@ -20,6 +20,7 @@ from snellen.pipelines.models.training_jobs import drop_unused_checkpoint, regis
 from snellen.pipelines.planning.fingerprint import (
     Fingerprint,
     reject_changes,
+    reject_metric_changes,
     reject_setting_changes,
 )
 from snellen.pipelines.planning.units import make_units
@@ -97,16 +98,12 @@ def resume(context: RunContext, run: AnyRun, retry: frozenset[str] = frozenset()
         records = committed_units(context.db, context.kind.name, run.id)
         intact = not verify_units(folder, records)
         if intact and not units_to_retry(folder, records, retry):
+            reject_metric_changes(before, context.config, run.id)
             words = "; it has no failed images with these error codes" if retry else ""
             context.reporter.note(
                 f"{context.kind.words.noun} {run.id} is completed already; its files are intact"
                 + words
             )
-            if getattr(before, "metrics", None) != getattr(context.config, "metrics", None):
-                context.reporter.note(
-                    "its metrics keep their settings. To change them: "
-                    f"snellen rescore {run.id} metrics.KEY=VALUE"
-                )
             return run
     return _execute(context, run, retry)
 

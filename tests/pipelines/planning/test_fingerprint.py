@@ -102,7 +102,8 @@ FREE = (
     "metrics.operating_confidence=0.5", "metrics.operating_iou=0.75", "metrics.bootstrap=0",
     "metrics.slices=[image_size]", "metrics.extra=[cohen_kappa]",
     "metrics.kpt_sigmas=[0.1]", "metrics.classes=[a]", "metrics.max_dets=[1,10,300]",
-    "metrics.ece_bins=5", "metrics.confidence_level=0.9", "output.dir=/o",
+    "metrics.ece_bins=5", "metrics.confidence_level=0.9", "metrics.group=meta_patient",
+    "output.dir=/o",
     "output.sql_rows_limit=0",
     "database=sqlite:////x.db", "ray.num_cpus=2", "ray.address=auto", "ray.no_progress_timeout=5",
 )  # fmt: skip

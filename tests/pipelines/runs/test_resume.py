@@ -97,19 +97,14 @@ def test_a_completed_run_names_the_changed_settings(place: Place, word: str, cha
     assert place.resume("run.threads=2", "output.sql_rows_limit=3").status == "completed"
 
 
-def test_a_completed_run_keeps_the_settings_of_its_metrics(place: Place) -> None:
+def test_a_completed_run_names_the_changed_settings_of_its_metrics(place: Place) -> None:
     run = place.run()
-    notes: list[str] = []
-
-    class Told(Reporter):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    again = TestRunner(database=place.url, reporter=Told()).resume(1, ["metrics.ece_bins=5"])
-    assert again == run
-    assert notes[1:] == [
-        "its metrics keep their settings. To change them: snellen rescore 1 metrics.KEY=VALUE"
-    ]
+    with pytest.raises(InputError) as caught:
+        place.resume("metrics.ece_bins=5", "run.seed=3")
+    assert (caught.value.code, caught.value.exit_code) == ("RESUME_CHANGED", 2)
+    assert "metrics.ece_bins: 15 -> 5; run.seed: 0 -> 3." in caught.value.message
+    assert caught.value.message.endswith("snellen rescore 1 metrics.ece_bins=5 run.seed=3")
+    assert get_test_run(place.db, 1) == run
 
 
 def test_images_changed_before_a_resume_are_failed_rows(place: Place) -> None:
