@@ -16,7 +16,7 @@ from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
 from snellen.serve.api.backend import Busy, Unavailable
 from snellen.serve.api.middleware.admission import AdmissionCheck
-from snellen.serve.api.middleware.api_keys import ApiKeyCheck
+from snellen.serve.api.middleware.api_keys import ApiKeyCheck, KnownKeys
 from snellen.serve.api.middleware.body_limit import BodyLimit
 from snellen.serve.api.middleware.guard import Check, Guard
 from snellen.serve.api.middleware.head_requests import HeadAsGet
@@ -35,6 +35,7 @@ from snellen.serve.api.routes import (
     training_jobs,
 )
 from snellen.serve.api.state import State
+from snellen.serve.api.web_sessions import WebSessions
 
 _DESCRIPTION = (
     "Predictions of trained vision models, one image per request. Errors are problem documents "
@@ -63,6 +64,8 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         lifespan=_lifespan(state),
     )
     app.state.snellen = state
+    sessions = WebSessions(state.db, KnownKeys(keys))
+    app.state.web_sessions = sessions
     for module in _ROUTES:
         app.include_router(module.router)
     problems.install(app, config.limits.retry_after_s)
@@ -77,20 +80,21 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "X-API-Key"],
         )
-    app.add_middleware(Guard, checks=_checks(state, keys, loopback=loopback))
+    app.add_middleware(Guard, checks=_checks(state, sessions, loopback=loopback))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMetrics, metrics=state.metrics, uploads=(single.PATH,))
     app.add_middleware(HeadAsGet)
     return app
 
 
-def _checks(state: State, keys: Sequence[str], *, loopback: bool) -> list[Check]:
+def _checks(state: State, sessions: WebSessions, *, loopback: bool) -> list[Check]:
     security = state.config.security
     hosts: tuple[str, ...] = security.allowed_hosts
     if hosts or loopback:
         hosts = (*hosts, *LOOPBACK_HOSTS)  # health checks on this machine use them
     admission = AdmissionCheck(state.admission, (single.PATH,))
-    return [HostCheck(hosts, security.cors_origins), ApiKeyCheck(keys), admission]
+    keys = ApiKeyCheck(sessions.keys, sessions.key_of)
+    return [HostCheck(hosts, security.cors_origins), keys, admission]
 
 
 def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

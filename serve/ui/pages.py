@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from snellen.serve.api.middleware.api_keys import SCOPES_IN_SCOPE, session_token
 from snellen.serve.ui import assets
 from snellen.serve.ui.formats import FILTERS
 
@@ -61,7 +62,11 @@ def _response(html: str) -> HTMLResponse:
 
 def _context(request: Request, section: str) -> dict[str, Any]:
     prefix = prefix_of(request)
+    scopes = request.scope.get(SCOPES_IN_SCOPE)
     return {
+        # What the key of the session may not do is not shown; without keys everything is allowed.
+        "can": lambda scope: scopes is None or scope in scopes,
+        "signed_in": bool(scopes) and session_token(request.headers) is not None,
         "navigation": NAVIGATION,
         "section": section,
         "asset": lambda name: prefix + assets.address(name),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import runs, static
+from snellen.serve.ui.routes import runs, sign_in, static
 
-_ROUTERS = (runs.router, static.router)
+_ROUTERS = (runs.router, sign_in.router, static.router)
 
 
 def add_pages(app: FastAPI) -> None:

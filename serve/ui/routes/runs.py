@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
 from snellen.serve.api.bodies.run_bodies import ResumeRequest
 from snellen.serve.api.problems import Problem
@@ -23,7 +23,7 @@ from snellen.store.run_listing import ListedRun
 router = APIRouter(include_in_schema=False)
 _TEMPLATE, _ROW, _SECTION = "runs.html", "run_row.html", "Runs"
 _MAX_PAGE = 1_000_000
-Action = Literal["cancel", "resume", "delete"]
+Action = Literal["cancel", "resume"]
 
 
 @router.get("/")
@@ -53,13 +53,23 @@ async def act(
     state: Annotated[State, Depends(get_state)],
     anchor: str,
     action: Action,
-) -> Response:
-    """Cancel, resume or delete a run; return its row, or nothing if it is gone."""
+) -> HTMLResponse:
+    """Cancel or resume a run; return its row."""
     await run_in_threadpool(_act, state, anchor, action)
-    if action == "delete":
-        return HTMLResponse("")
     found = await run_in_threadpool(_row, state, anchor)
     return pages.part(request, _ROW, row=found)
+
+
+@router.delete("/ui/rows/{anchor}")
+async def delete(state: Annotated[State, Depends(get_state)], anchor: str) -> HTMLResponse:
+    """Delete a run with its rows and files; nothing takes the place of its row."""
+
+    def work() -> None:
+        letter, run_id = _parse(anchor)
+        delete_with_files(state, KINDS[letter], run_id, cascade=False)
+
+    await run_in_threadpool(work)
+    return HTMLResponse("")
 
 
 def _parse(anchor: str) -> tuple[str, int]:
@@ -82,7 +92,5 @@ def _act(state: State, anchor: str, action: Action) -> None:
     kind = KINDS[letter]
     if action == "cancel":
         request_cancel(state.db, kind.name, run_id)
-    elif action == "resume":
-        resume_run(state, kind, run_id, ResumeRequest())
     else:
-        delete_with_files(state, kind, run_id, cascade=False)
+        resume_run(state, kind, run_id, ResumeRequest())

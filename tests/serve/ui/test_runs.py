@@ -134,7 +134,7 @@ async def test_a_row_is_cancelled_resumed_and_deleted(
     resumed = await service.client.post(f"/ui/rows/{job}/resume")
     assert "Waiting for a worker" in resumed.text
     assert "data-poll" in (await service.client.get(f"/ui/rows/{job}")).text
-    deleted = await service.client.post(f"/ui/rows/t{first}/delete")
+    deleted = await service.client.delete(f"/ui/rows/t{first}")
     assert (deleted.status_code, deleted.text) == (200, "")
     assert (await service.client.get(f"/ui/rows/t{first}")).status_code == 404
     with pytest.raises(Exception, match="there is no test run"):
@@ -144,11 +144,11 @@ async def test_a_row_is_cancelled_resumed_and_deleted(
 @pytest.mark.parametrize("anchor", ["x1", "t", "tx", "t99999", "t" + "9" * 30, "j0"])
 async def test_unknown_rows(service: Service, anchor: str) -> None:
     assert (await service.client.get(f"/ui/rows/{anchor}")).status_code == 404
-    assert (await service.client.post(f"/ui/rows/{anchor}/delete")).status_code == 404
+    assert (await service.client.delete(f"/ui/rows/{anchor}")).status_code == 404
 
 
 async def test_pages_of_other_sites_change_nothing(runs: dict[str, int], service: Service) -> None:
     headers = {"Origin": "https://evil.example"}
-    path = f"/ui/rows/t{runs['first']}/delete"
-    assert (await service.client.post(path, headers=headers)).status_code == 403
+    path = f"/ui/rows/t{runs['first']}"
+    assert (await service.client.delete(path, headers=headers)).status_code == 403
     assert (await service.client.get(f"/ui/rows/t{runs['first']}")).status_code == 200
