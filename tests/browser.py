@@ -1,0 +1,76 @@
+"""Chromium of the system for tests of pages, and the watch over what a page does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+_AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+_SERIOUS = ("serious", "critical")
+
+
+@contextmanager
+def started_chromium() -> Iterator[Browser]:
+    """Start the system's Chromium; CI fails without one, other machines skip the test."""
+    found = shutil.which("chromium")
+    if found is None:
+        message = "Chromium is not installed. Fix: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page of a server, with everything that it should not do.
+
+    Attributes:
+        page: the page of Playwright.
+        messages: lines of the console, errors and dialogs.
+        elsewhere: requests to other servers.
+    """
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self.url = url
+        self.messages: list[str] = []
+        self.elsewhere: list[str] = []
+        self.page: Page = browser.new_page(
+            **{"viewport": {"width": 1440, "height": 900}, **options}
+        )
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        if urlsplit(url).scheme != "blob" and not url.startswith(self.url):
+            self.elsewhere.append(url)
+
+    def open(self, path: str) -> Page:
+        """Open a path of the server, and wait until nothing is loaded any more."""
+        self.page.goto(self.url + path, wait_until="networkidle")
+        return self.page
+
+    def check(self) -> None:
+        """Fail if the page printed anything, asked another server, or shuts people out."""
+        assert self.messages == []
+        assert self.elsewhere == []
+        self.page.evaluate(_AXE)
+        found = self.page.evaluate("async () => (await axe.run()).violations")
+        serious = [
+            f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}"
+            for one in found
+            if one["impact"] in _SERIOUS
+        ]
+        assert serious == []
