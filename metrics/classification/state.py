@@ -146,13 +146,11 @@ class ClassificationState:
         losses = every_loss[np.isfinite(every_loss)]
         in_top5 = np.asarray((best == true[:, None]).any(axis=1))
         listed = np.asarray((best >= 0).any(axis=1))
-        grouped = None
-        if images.groups is not None:
-            confidence = images.confidence[scored].astype(np.float64)
-            grouped = ScoredImages(
-                images.groups[scored], true, predicted, in_top5, listed, every_loss, place,
-                confidence,
-            ).counts()  # fmt: skip
+        confidence = images.confidence[scored].astype(np.float64)
+        binned = (every_loss, place, confidence)
+        grouped = images.groups is not None and ScoredImages(
+            images.groups[scored], true, predicted, in_top5, listed, *binned
+        )
         return cls(
             num_classes,
             len(true),
@@ -164,7 +162,7 @@ class ClassificationState:
             len(losses),
             Sum.of(losses),
             Sum.of(losses**2),
-            grouped=grouped,
+            grouped=grouped.counts() if grouped else None,
         )
 
     def merge(self, other: ClassificationState) -> ClassificationState:

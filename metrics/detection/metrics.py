@@ -109,28 +109,23 @@ def compute(
     }
     own = parts[options.own]
     whole, classes = ranked_classes(own.detections, own.by_class("counted", state.num_classes))
-    names = unique_names(class_names)
-    counts = [
-        ranked.counts(options.thresholds.of_class(number)) for number, ranked in enumerate(classes)
-    ]
+    names, limit = unique_names(class_names), options.thresholds.of_class
+    counts = [ranked.counts(limit(number)) for number, ranked in enumerate(classes)]
     of_classes, intervals = _count_intervals(own, state.num_classes, options)
-    per_class = _per_class(names, numbers, list(zip(classes, counts, strict=True)), options)
     metrics = _whole_scores(whole, counts)
     for of_kind in reversed(numbers.values()):  # the metrics of boxes come first
         metrics, intervals = of_kind.metrics | metrics, of_kind.intervals | intervals
     metrics["coverage"] = state.scored / total_images if total_images else None
     primary = f"{PREFIX[options.own]}mAP50-95{options.suffix(options.own)}"
     charts = details(own, names, whole, classes, numbers[options.own].coco)
-    charts["counted_objects"] = whole.support
-    if options.class_ids is not None:
-        shown = [names[class_id] for class_id in options.class_ids]
-        charts = _of_classes(charts, shown, state.excluded)
     return DetectionReport(
         metrics=metrics,
         intervals=intervals,
-        per_class={name: row | of_classes[row["class_id"]] for name, row in per_class.items()},
+        per_class=_per_class(
+            names, numbers, list(zip(classes, counts, of_classes, strict=True)), options
+        ),
         confusion_matrix=matrix(state.num_classes + 1, state.cells, state.cell_counts),
-        details=charts,
+        details=_completed(charts, names, state, options, whole.support),
         primary_metric_name=primary,
         primary_metric_value=metrics[primary],
         total_images=total_images,
@@ -143,16 +138,32 @@ def compute(
 def _per_class(
     names: Sequence[str],
     numbers: Mapping[Kind, KindNumbers],
-    classes: Sequence[tuple[Ranked, Counts]],
+    classes: Sequence[tuple[Ranked, Counts, dict[str, Interval]]],
     options: DetectionOptions,
 ) -> dict[str, dict[str, Any]]:
     scored = range(len(names)) if options.class_ids is None else options.class_ids
     return {
         names[number]: {"class_id": number}
         | class_numbers(numbers, number)
-        | scores(*classes[number])
+        | scores(*classes[number][:2])
+        | classes[number][2]
         for number in scored
     }
+
+
+def _completed(
+    charts: dict[str, Any],
+    names: Sequence[str],
+    state: DetectionState,
+    options: DetectionOptions,
+    objects: int,
+) -> dict[str, Any]:
+    """Return the details with the number of objects, and of the scored classes alone."""
+    charts["counted_objects"] = objects
+    if options.class_ids is None:
+        return charts
+    shown = [names[class_id] for class_id in options.class_ids]
+    return _of_classes(charts, shown, state.excluded)
 
 
 def _of_classes(charts: dict[str, Any], shown: Sequence[str], excluded: int) -> dict[str, Any]:
