@@ -16,6 +16,7 @@ import pyarrow as pa
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError
 from snellen.adapters.types import InferenceResult, Preprocessed
 from snellen.pipelines.data.image_reader import content_hash, manifest_rows, read_row
+from snellen.pipelines.execution.worker.brightness import mean_luma
 from snellen.pipelines.execution.worker.label_checks import check_keypoints, check_label_size
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import is_remote
@@ -37,6 +38,7 @@ class UnitImage:
         content_hash: sha256 of the bytes that were read; None where none were.
         milliseconds: time to read, decode and preprocess; of a remote image without the time
             that its bytes were read ahead.
+        brightness: mean luma of the decoded image, 0 to 1; None where it was not decoded.
         result: the prediction; None before inference and for an image that has none.
     """
 
@@ -45,6 +47,7 @@ class UnitImage:
     error: ImageError | None = None
     content_hash: str | None = None
     milliseconds: float = 0.0
+    brightness: float | None = None
     result: InferenceResult | None = None
 
 
@@ -83,6 +86,7 @@ class ImagePreparer:
         """
         truth, items, error = GroundTruth(), [NO_PIXELS for _ in self._preprocessors], None
         digest: str | None = None
+        brightness: float | None = None
         started = time.perf_counter()
         stage = ErrorStage.LABEL
         try:
@@ -97,6 +101,7 @@ class ImagePreparer:
             stage = ErrorStage.DECODE
             digest = content_hash(data)
             decoded = self._spec.access.decode(data, Path(row["location"]).name)
+            brightness = mean_luma(decoded.pixels)
             check_label_size(row, truth, (decoded.width, decoded.height))
             stage = ErrorStage.PREPROCESS
             items = [self._in_classes(one.preprocess(decoded)) for one in self._preprocessors]
@@ -112,7 +117,8 @@ class ImagePreparer:
         if error is not None and error.stage == ErrorStage.LABEL:
             truth = GroundTruth()  # what cannot be trusted is not stored
         return [
-            UnitImage(truth, None if error else item, error, digest, milliseconds) for item in items
+            UnitImage(truth, None if error else item, error, digest, milliseconds, brightness)
+            for item in items
         ]
 
     def rows(self, manifest: pa.Table) -> Iterator[Mapping[str, Any]]:

@@ -120,7 +120,9 @@ def _size(image: UnitImage, result: InferenceResult) -> dict[str, Any]:
     item = image.item
     if item is not None and item.width:
         row["width"], row["height"] = item.width, item.height
-    extra: Mapping[str, Any] = {**(item.extra if item is not None else {}), **result.extra_data}
+    extra: dict[str, Any] = {**(item.extra if item is not None else {}), **result.extra_data}
+    if image.brightness is not None:
+        extra["brightness"] = image.brightness
     if extra:
         row["extra_data"] = json.dumps(extra, sort_keys=True)
     return row

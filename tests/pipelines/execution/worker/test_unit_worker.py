@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def test_the_schema_is_exact_and_absent_values_are_null(tmp_path: Path, data: Pa
     for name in ("predicted_boxes", "true_masks", "matches", "tp", "iou", "predicted_mask_path"):
         assert table[name].null_count == 10
     good, bad = rows[0], rows[2]
-    for name in ("error_stage", "error_code", "error_message", "extra_data"):
-        assert good[name] is None
+    assert good["error_stage"] is good["error_code"] is good["error_message"] is None
+    assert json.loads(good["extra_data"]).keys() == {"brightness"}
     for name in ("predicted_label", "confidence", "top5_predictions", "loss", "is_correct"):
         assert bad[name] is None
     assert (bad["true_label"], bad["status"]) == ("0", "failed")
