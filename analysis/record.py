@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
+from snellen.analysis.comparison.disagreements import Disagreements
 from snellen.analysis.comparison.pairing import Pair
 from snellen.analysis.comparison.rows import Row
 from snellen.analysis.plots.curves import RunCurves
@@ -75,6 +79,12 @@ class Compared(Protocol):
 
     def class_rows(self) -> list[Row]:
         """Return a row per class."""
+
+    def contributions(self) -> npt.NDArray[np.float64]:
+        """Return what each common image adds to the difference of the primary metric: (n,)."""
+
+    def disagreements(self, images: pl.DataFrame) -> Disagreements:
+        """Return the classes that both runs predict, given the common images."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class SlicedMetrics:
         Raises:
             ValueError: more than `MAX_SLICES` values.
         """
-        names = [self._name_of(value) for value in _values(table, self.by)]
+        names = [self._name_of(value) for value in slice_values(table, self.by)]
         keys = pa.array(names, pa.string())
         for name in dict.fromkeys(names):
             if len(self._total) >= MAX_SLICES and name not in self._total:
@@ -138,7 +138,7 @@ def slice_names(table: pa.Table, by: str) -> list[str]:
         by: a column of the rows, or one of `BINS`.
     """
     name_of = _namer(by, None)
-    return [name_of(value) for value in _values(table, by)]
+    return [name_of(value) for value in slice_values(table, by)]
 
 
 class _Namer:
@@ -163,7 +163,8 @@ def _namer(by: str, edges: Sequence[float] | None) -> _Namer:
     return _Namer(edges, (f"< {edges[0]:g}", *between, f">= {edges[-1]:g}"))
 
 
-def _values(table: pa.Table, by: str) -> list[Any]:
+def slice_values(table: pa.Table, by: str) -> list[Any]:
+    """Return the value of each row that decides its slice: a column, or the measure of `BINS`."""
     if by not in BINS:
         return list(table[by].to_pylist())
     if by == "image_size":

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from snellen.analysis.comparison.disagreements import Disagreements, image_disagreements
 from snellen.analysis.comparison.pairing import Pair, Side
 from snellen.analysis.comparison.rows import Row
+from snellen.metrics.classification.drawn_metrics import drawn_averages, drawn_ece
 from snellen.metrics.comparison.paired_draws import difference_of_draws, sign_flip_test
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
 from snellen.metrics.comparison.verdict import Difference
@@ -88,6 +90,21 @@ class Classified:
             rows.append(Row(row.key, row.a, row.b, row.difference, class_name=self.names[number]))
         return rows
 
+    def contributions(self) -> Floats:
+        """Return what each image adds to the difference in accuracy: (n,)."""
+        return np.asarray((self.b.correct - self.a.correct) / len(self.true))
+
+    def disagreements(self, images: pl.DataFrame) -> Disagreements:
+        """Return the images that the runs take for different classes."""
+        named = {
+            "class": self.true,
+            "class_a": self.a.predicted,
+            "class_b": self.b.predicted,
+        }
+        names = pl.Series(self.names, dtype=pl.String)
+        classes = pl.DataFrame({key: names.gather(places) for key, places in named.items()})
+        return image_disagreements(images, classes)
+
     def _proportion(
         self, key: str, a: Floats, b: Floats, chosen: npt.NDArray[np.bool_] | None = None
     ) -> Row:
@@ -122,8 +139,9 @@ class Classified:
         hits = _by_class(blocks, self.true, classes, side.correct)
         support = _by_class(blocks, self.true, classes, np.ones(len(self.true)))
         made = _by_class(blocks, side.predicted, classes, np.ones(len(self.true)))
+        averages = drawn_averages(weights @ hits, weights @ support, weights @ made)
         return {
-            **_macro(weights @ hits, weights @ support, weights @ made),
+            **{key: values for key, values in averages.items() if key.startswith("macro_")},
             "loss": _mean(weights, blocks, side.loss),
             "ece": _ece(weights, blocks, side),
         }
@@ -178,21 +196,6 @@ def _by_class(
     return counts.reshape(blocks.count, classes)
 
 
-def _macro(hits: Floats, support: Floats, made: Floats) -> dict[str, Floats]:
-    """Return the means over classes that have images in the draw; 0 / 0 is 0."""
-    present = support > 0
-    precision = np.divide(hits, made, out=np.zeros_like(hits), where=made > 0)
-    recall = np.divide(hits, support, out=np.zeros_like(hits), where=support > 0)
-    total = support + made
-    f1 = np.divide(2 * hits, total, out=np.zeros_like(hits), where=total > 0)
-    count = np.maximum(present.sum(axis=1), 1)
-    return {
-        "macro_precision": (precision * present).sum(axis=1) / count,
-        "macro_recall": (recall * present).sum(axis=1) / count,
-        "macro_f1": (f1 * present).sum(axis=1) / count,
-    }
-
-
 def _mean(weights: Floats, blocks: Blocks, values: Floats) -> Floats:
     known = np.isfinite(values)
     sums = blocks.sums(np.where(known, values, 0.0))
@@ -206,9 +209,5 @@ def _ece(weights: Floats, blocks: Blocks, side: Predictions) -> Floats:
     known = np.isfinite(side.confidence)
     bins = np.minimum((np.where(known, side.confidence, 0.0) * _BINS).astype(np.int64), _BINS - 1)
     ones = known.astype(np.float64)
-    confidence = np.where(known, side.confidence, 0.0)
-    sure = weights @ _by_class(blocks, bins, _BINS, confidence)
-    right = weights @ _by_class(blocks, bins, _BINS, side.correct * ones)
-    size = weights @ _by_class(blocks, bins, _BINS, ones)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.abs(sure - right).sum(axis=1) / size.sum(axis=1))
+    values = (ones, side.correct * ones, np.where(known, side.confidence, 0.0))
+    return drawn_ece(*(weights @ _by_class(blocks, bins, _BINS, of) for of in values))

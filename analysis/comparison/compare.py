@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from snellen.adapters.errors import InputError
-from snellen.analysis.comparison.flips import Flips, find_flips
+from snellen.analysis.comparison.changed_files import write_lists
+from snellen.analysis.comparison.deciding import deciding_images
+from snellen.analysis.comparison.differing_slices import differing_slices
+from snellen.analysis.comparison.flips import find_flips
 from snellen.analysis.comparison.pairing import Pair, pair_runs
-from snellen.analysis.comparison.rows import Judgement, Row, judged
+from snellen.analysis.comparison.rows import Judgement, Row, held, judged
+from snellen.analysis.comparison.speed import speed_rows
+from snellen.analysis.comparison.training_results import training_rows
 from snellen.analysis.tasks import task_of
 from snellen.metrics.statistics.draws import blocks_of
-from snellen.store.atomic_file import atomic_file, output_errors
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
-
-_IMAGE_KINDS = ("fixed", "broken", "both_correct", "both_incorrect")
-_OBJECT_KINDS = ("fixed", "broken", "new_fp", "vanished_fp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +66,80 @@ def compare_runs(
             "COMPARE_TOLERANCE",
             f"the tolerance is {settings.tolerance}. Expected 0 or more, such as 0.01.",
         )
-    documents = [_compare(db, (runs[0], other), settings) for other in runs[1:]]
+    drafts = [_compare(db, (runs[0], other), settings) for other in runs[1:]]
+    families = held([draft.metrics for draft in drafts])
+    documents = [draft.document(rows) for draft, rows in zip(drafts, families, strict=True)]
     return documents[0] if len(documents) == 1 else {"comparisons": documents}
 
 
-def _compare(
-    db: Database, runs: tuple[RunView, RunView], settings: CompareSettings
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A comparison whose metrics have no verdicts yet: they depend on the number of runs."""
+
+    metrics: list[Row]
+    judgement: Judgement
+    rest: dict[str, Any]
+
+    def document(self, metrics: Sequence[Row]) -> dict[str, Any]:
+        rows = judged(metrics, self.judgement, need_q=False)
+        verdicts = {
+            "verdict": str(rows[0].verdict),
+            "primary": rows[0].to_json(),
+            "metrics": [row.to_json() for row in rows],
+        }
+        return {key: verdicts.get(key, value) for key, value in self.rest.items()}
+
+
+def _compare(db: Database, runs: tuple[RunView, RunView], settings: CompareSettings) -> _Draft:
     pair = pair_runs(db, runs, settings.group)
     blocks = blocks_of(pair.images["group"].to_list())
     judgement = Judgement(settings.tolerance, blocks.groups, settled=not pair.one_sided)
     read = task_of(pair.a.run.task_type).compare(pair, blocks)
-    metrics = judged(read.metric_rows(settings.seed), judgement, need_q=False)
+    metrics = read.metric_rows(settings.seed)
     classes = judged(read.class_rows(), judgement, need_q=True)
     slices = judged(list(_slice_rows(pair, settings)), judgement, need_q=True)
     flips = find_flips(pair)
-    written = None if settings.output is None else _write(flips, settings.output, runs)
-    counts = flips.counts()
-    return {
-        "a": _described(runs[0]),
-        "b": _described(runs[1]),
-        "common_images": len(pair.images),
-        "left_out": dict(pair.left_out),
-        "verdict": str(metrics[0].verdict),
-        "primary": metrics[0].to_json(),
-        "metrics": [row.to_json() for row in metrics],
-        "classes": [row.to_json() for row in classes],
-        "slices": [row.to_json() for row in slices],
-        "images": _listed(counts["images"], written, "images"),
-        "objects": _listed(counts["objects"], written, "objects"),
-        "group": pair.group,
-        "method": _method(pair, metrics[0], blocks.groups),
+    deciding = deciding_images(pair.images, read.contributions())
+    disagreements = read.disagreements(pair.images)
+    frames = {
+        "images": _with_slices(flips.images, pair, settings.slices),
+        "objects": flips.objects,
+        "deciding": deciding.images,
+        "disagreements": disagreements.frame,
     }
+    folder = settings.output
+    files = {} if folder is None else write_lists(frames, folder, runs)
+    counts = flips.counts()
+    return _Draft(
+        metrics,
+        judgement,
+        {
+            "a": _described(runs[0]),
+            "b": _described(runs[1]),
+            "common_images": len(pair.images),
+            "left_out": dict(pair.left_out),
+            "verdict": None,
+            "primary": None,
+            "metrics": None,
+            "classes": [row.to_json() for row in classes],
+            "slices": [row.to_json() for row in slices],
+            "found_slices": differing_slices(pair, files.get("images")),
+            "images": _listed(counts["images"], files.get("images")),
+            "objects": _listed(counts["objects"], files.get("objects")),
+            "deciding": deciding.to_json(metrics[0].key, files.get("deciding"), runs[1].id),
+            "disagreements": disagreements.to_json(files.get("disagreements")),
+            "speed": speed_rows(pair),
+            "training_results": training_rows(db, *runs),
+            "group": pair.group,
+            "method": _method(pair, metrics[0], blocks.groups),
+        },
+    )
+
+
+def _with_slices(images: pl.DataFrame, pair: Pair, slices: Sequence[str]) -> pl.DataFrame:
+    """Add the slice of each image, a column ``slice_BY`` for each."""
+    columns = {f"slice_{by}": pl.Series(pair.slices(by)) for by in slices}
+    return images.with_columns(**columns)
 
 
 def _slice_rows(pair: Pair, settings: CompareSettings) -> Iterator[Row]:
@@ -128,8 +173,7 @@ def _described(run: RunView) -> dict[str, Any]:
     }
 
 
-def _listed(counts: dict[str, int], written: dict[str, str] | None, what: str) -> dict[str, Any]:
-    file = None if written is None else written[what]
+def _listed(counts: dict[str, int], file: str | None) -> dict[str, Any]:
     return {kind: {"count": count, "indices_file": file} for kind, count in counts.items()}
 
 
@@ -139,19 +183,3 @@ def _method(pair: Pair, primary: Row, groups: int) -> str:
         test = "sign flips of groups, t interval" if pair.grouped else "McNemar, Tango's interval"
         return f"{test}; other metrics: paired bootstrap over {units}, Student's t"
     return f"paired bootstrap over {units}, Student's t"
-
-
-def _write(flips: Flips, folder: Path, runs: tuple[RunView, RunView]) -> dict[str, str]:
-    """Write the lists of images and objects as Parquet files."""
-    written = {}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in (("images", flips.images), ("objects", flips.objects)):
-        file = folder / f"compare-{runs[0].id}-{runs[1].id}-{name}.parquet"
-        if file.exists():
-            raise InputError(
-                "OUTPUT_TAKEN", f"'{file}' exists. Expected a new file. Remove it or change -o."
-            )
-        with output_errors(file), atomic_file(file) as partial:
-            frame.write_parquet(partial)
-        written[name] = str(file)
-    return written

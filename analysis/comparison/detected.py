@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from snellen.analysis.comparison.disagreements import (
+    BACKGROUND,
+    Disagreements,
+    object_disagreements,
+)
 from snellen.analysis.comparison.pairing import Pair, Side
 from snellen.analysis.comparison.rows import Row
+from snellen.metrics.class_filter import class_ids
+from snellen.metrics.comparison.contributions import mean_precision_contributions
 from snellen.metrics.comparison.paired_draws import difference_of_draws
-from snellen.metrics.detection.options import PREFIX
+from snellen.metrics.detection.options import PREFIX, DetectionOptions, options_of
 from snellen.metrics.detection.state import OverlapState
+from snellen.metrics.errors.listing import Listing, confusion_listing, listing_columns
 from snellen.metrics.statistics.block_bootstrap import class_precision
 from snellen.metrics.statistics.draws import Blocks
 from snellen.metrics.tasks import load
@@ -39,11 +47,14 @@ class Detections:
         report: of the metrics on these images.
         overlaps: by kind of overlap; image_index is the position in the pair.
         counts: tp, fp and fn per image at the run's operating point, float64, (n,).
+        objects: what each ground truth object is taken for, see
+            `snellen.analysis.comparison.disagreements.object_disagreements`.
     """
 
     report: Any
     overlaps: Mapping[str, OverlapState]
     counts: Mapping[str, Floats]
+    objects: pl.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +115,21 @@ class Detected:
             rows.append(Row("AP50-95", a, b, difference, class_name=name))
         return rows
 
+    def contributions(self) -> Floats:
+        """Return what each image adds to the difference in AP: (n,)."""
+        size = len(self.blocks.of_image)
+        sides = []
+        for side in (self.a, self.b):
+            state = side.overlaps[self.kinds[-1]]
+            of_image = np.zeros(size)
+            of_image[state.images] = mean_precision_contributions(state, len(self.names))
+            sides.append(of_image)
+        return np.asarray(sides[1] - sides[0])
+
+    def disagreements(self, images: pl.DataFrame) -> Disagreements:
+        """Return what the runs take each ground truth object for."""
+        return object_disagreements(images, self.a.objects, self.b.objects)
+
     def _row(self, key: str, drawn: Floats) -> Row:
         a, b = (side.report.metrics.get(key) for side in (self.a, self.b))
         if a is None or b is None:
@@ -153,6 +179,9 @@ def _detections(side: Side, pair: Pair, indices: npt.NDArray[np.int64]) -> Detec
     options = build_config(side.run.config).metrics.model_dump()
     metrics = load(side.run.task_type, **{**options, "bootstrap": 0, "group": None, "extra": ()})
     columns = list(dict.fromkeys((*metrics.columns, "image_index", *_COUNTS)))
+    listed = _listing_options(side, pair)
+    columns = list(dict.fromkeys((*columns, *listing_columns(listed))))
+    objects = []
     order = np.argsort(indices)
     counts = {name: np.zeros(len(indices)) for name in _COUNTS}
     states = []
@@ -162,13 +191,38 @@ def _detections(side: Side, pair: Pair, indices: npt.NDArray[np.int64]) -> Detec
             continue
         for name in _COUNTS:
             counts[name][places] = pc.fill_null(table[name], 0).to_numpy()
-        states.append(metrics.state(_with_classes(table, side.class_ids), pair.names))
+        table = _with_classes(table, side.class_ids)
+        states.append(metrics.state(table, pair.names))
+        objects.append(_objects(confusion_listing(table, len(pair.names), listed), pair.names))
     state = metrics.merge(states)
     report = metrics.compute(
         state, pair.names, total_images=len(indices), failed_images=len(indices) - state.scored
     )
     overlaps = {kind: found.by_image() for kind, found in state.overlaps.items()}
-    return Detections(report, overlaps, counts)
+    return Detections(report, overlaps, counts, pl.concat(objects))
+
+
+def _listing_options(side: Side, pair: Pair) -> DetectionOptions:
+    """Return the options at which the confusion matrix of a run is counted."""
+    metrics = build_config(side.run.config).metrics
+    kinds = metrics_of(side.run.task_type).overlaps
+    chosen = class_ids(metrics.classes, pair.names)
+    return options_of(kinds, class_ids=chosen, class_names=pair.names, **metrics.model_dump())
+
+
+def _objects(listing: Listing, names: Sequence[str]) -> pl.DataFrame:
+    """Return the class that each ground truth object of a part is taken for."""
+    true = np.flatnonzero(listing.true >= 0)
+    known = pl.Series([*names, BACKGROUND], dtype=pl.String)
+    predicted = np.where(listing.predicted[true] < 0, len(names), listing.predicted_class[true])
+    return pl.DataFrame(
+        {
+            "place": listing.image[true],
+            "true_index": listing.true_place[true],
+            "class": known.gather(listing.true_class[true]),
+            "predicted": known.gather(predicted),
+        }
+    )
 
 
 def _placed(

@@ -22,7 +22,7 @@ class Flips:
 
     Attributes:
         images: ``kind`` (fixed, broken, both_correct, both_incorrect), ``image_id``, ``index_a``,
-            ``index_b``.
+            ``index_b``, and ``class``, the true one; null for detectors.
         objects: ``kind`` (fixed, broken, new_fp, vanished_fp), the same, ``class``, and
             ``true_index`` or ``predicted_index`` in the run that has the object; empty for
             classifiers.
@@ -50,8 +50,9 @@ def find_flips(pair: Pair) -> Flips:
         ["fixed", "broken", "both_correct"],
         "both_incorrect",
     )
+    labels = _aligned(pair.a, pair.images["index_a"], ["true_label"])["true_label"]
     images = pair.images.select("image_id", "index_a", "index_b").with_columns(
-        pl.Series("kind", kind)
+        pl.Series("kind", kind), labels.alias("class")
     )
     return Flips(images, pl.DataFrame(list(_objects(pair)), schema=_OBJECTS))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from snellen.metrics.comparison.corrections import benjamini_hochberg
+from snellen.metrics.comparison.corrections import benjamini_hochberg, holm
 from snellen.metrics.comparison.verdict import Difference, Verdict, images_needed, verdict_of
 
 
@@ -22,6 +22,7 @@ class Row:
         slice_name: ``by`` and ``value`` of a slice's row.
         lower_is_better: a smaller value is better, as for a loss.
         q: p corrected for the rows of the family.
+        p_holm: p corrected for the number of runs that are compared with A; None for one.
         verdict: the verdict about B.
         needed: further images that would settle it; only where it is not settled.
     """
@@ -34,6 +35,7 @@ class Row:
     slice_name: tuple[str, str] | None = None
     lower_is_better: bool = False
     q: float | None = None
+    p_holm: float | None = None
     verdict: Verdict = Verdict.NOT_SETTLED
     needed: int | None = None
 
@@ -54,6 +56,7 @@ class Row:
             "interval": found and [found.low, found.high],
             "p": found and found.p,
             "q": self.q,
+            "p_holm": self.p_holm,
             "verdict": str(self.verdict),
             "images_needed": self.needed,
             "detectable": found and found.detectable,
@@ -81,7 +84,8 @@ def judged(rows: Sequence[Row], judgement: Judgement, *, need_q: bool) -> list[R
     Args:
         rows: of one family: the metrics, or the classes.
         judgement: how they are judged.
-        need_q: better and worse need a corrected p below 0.05, too.
+        need_q: better and worse need a corrected p below 0.05, too. A ``p_holm`` of a row they
+            always need.
     """
     known = [row for row in rows if row.difference is not None]
     q_values = iter(
@@ -94,7 +98,8 @@ def judged(rows: Sequence[Row], judgement: Judgement, *, need_q: bool) -> list[R
             continue
         q = next(q_values)
         oriented = _oriented(row.difference) if row.lower_is_better else row.difference
-        verdict = verdict_of(oriented, judgement.tolerance, q=q if need_q else None)
+        needed_p = [p for p in (q if need_q else None, row.p_holm) if p is not None]
+        verdict = verdict_of(oriented, judgement.tolerance, q=max(needed_p, default=None))
         if not judgement.settled:
             verdict = Verdict.NOT_SETTLED
         needed = None
@@ -102,6 +107,32 @@ def judged(rows: Sequence[Row], judgement: Judgement, *, need_q: bool) -> list[R
             needed = images_needed(oriented, judgement.units, judgement.tolerance)
         found.append(replace(row, q=q, verdict=verdict, needed=needed))
     return found
+
+
+def held(families: Sequence[Sequence[Row]]) -> list[list[Row]]:
+    """Correct the p-values of each metric for the number of runs that are compared with A.
+
+    Args:
+        families: the rows of the metrics of each comparison; one alone is not corrected.
+
+    Returns:
+        The rows with ``p_holm``, by Holm's method over the comparisons that have the metric.
+    """
+    if len(families) < 2:
+        return [list(rows) for rows in families]
+    p_values: dict[str, list[float]] = {}
+    for rows in families:
+        for row in rows:
+            if row.difference is not None:
+                p_values.setdefault(row.key, []).append(row.difference.p)
+    corrected = {key: iter(holm(values)) for key, values in p_values.items()}
+    return [
+        [
+            row if row.difference is None else replace(row, p_holm=next(corrected[row.key]))
+            for row in rows
+        ]
+        for rows in families
+    ]
 
 
 def _oriented(difference: Difference) -> Difference:

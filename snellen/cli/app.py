@@ -20,6 +20,7 @@ from snellen.cli.report import command as report
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
+from snellen.cli.slices import command as slices
 from snellen.cli.threshold import command as threshold
 from snellen.cli.worker import command as worker
 
@@ -54,7 +55,7 @@ app.command("import", context_settings=_SETTINGS)(imports.import_command)
 app.command("rescore", context_settings=_SETTINGS)(results.rescore_command)
 app.command("compare")(compare.compare_command)
 app.command("gate")(gate.gate_command)
-app.command("slices")(results.slices_command)
+app.command("slices")(slices.slices_command)
 app.command("threshold")(threshold.threshold_command)
 app.command("cancel")(manage.cancel_command)
 app.command("tag")(manage.tag_command)

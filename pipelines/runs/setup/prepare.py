@@ -96,6 +96,7 @@ def prepare(owned: OwnedRun, resolved: Resolved, folder: Path, stack: ExitStack)
             "input_shape": list(model.info.input_shape),
             "max_detections": model.info.max_detections,
             "keypoints": model.info.keypoints,
+            "epoch": model.info.epoch,
         },
         config=stored_config(config),
         fingerprint=fingerprint(config, model.info, sha256_path(manifest), plan),

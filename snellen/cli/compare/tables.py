@@ -10,8 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from snellen.cli.results.tables import number
+from snellen.cli.slices.tables import found_slices_table
 
 _CHANGED = ("better", "worse")
+_SLICES = 5
+_CELLS = 10
 _VERDICTS = {
     "better": "B is better than A",
     "worse": "B is worse than A",
@@ -43,7 +46,14 @@ def comparison_tables(found: dict[str, Any], *, classes: bool) -> Iterator[Rende
         yield _rows(rows, title, first="class")
     if found["slices"]:
         yield _rows(found["slices"], f"slices ({found['primary']['key']})", first="slice")
+    if found["found_slices"]:
+        title = "slices that differ (error of B minus that of A)"
+        yield found_slices_table(found["found_slices"][:_SLICES], title, ())
     yield from _counts(found)
+    yield from _deciding(found)
+    yield from _disagreements(found["disagreements"])
+    yield from _speed(found["speed"])
+    yield from _training(found["training_results"])
 
 
 def _headline(found: dict[str, Any]) -> Iterator[str]:
@@ -76,7 +86,8 @@ def _metrics(found: dict[str, Any]) -> Table:
 def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
     table = Table(title=escape(title))
     table.add_column("metric" if first == "key" else first, overflow="fold")
-    for name in ("A", "B", "B - A", "95 % interval", "q"):
+    held = any(row["p_holm"] is not None for row in rows)
+    for name in ("A", "B", "B - A", "95 % interval", "q", *(("p (Holm)",) if held else ())):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in rows:
@@ -88,6 +99,7 @@ def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
             "-" if row["difference"] is None else f"{row['difference']:+.4f}",
             "-" if bounds is None else f"{bounds[0]:+.4f} to {bounds[1]:+.4f}",
             number(row["q"]),
+            *((number(row["p_holm"]),) if held else ()),
             row["verdict"].replace("_", " ") if bounds is not None else "-",
         )
     return table
@@ -111,6 +123,76 @@ def _counts(found: dict[str, Any]) -> Iterator[str]:
             f"Objects: {objects['fixed']:,} fixed, {objects['broken']:,} broken; false positives: "
             f"{objects['new_fp']:,} new, {objects['vanished_fp']:,} vanished."
         )
-    file = found["images"]["fixed"]["indices_file"]
-    if file is not None:
-        yield escape(f"Written: {file}, {found['objects']['fixed']['indices_file']}")
+    files = dict.fromkeys(
+        (
+            found["images"]["fixed"]["indices_file"],
+            found["objects"]["fixed"]["indices_file"],
+            found["deciding"]["indices_file"],
+            found["disagreements"]["indices_file"],
+        )
+    )
+    if None not in files:
+        yield escape(f"Written: {', '.join(map(str, files))}")
+
+
+def _deciding(found: dict[str, Any]) -> Iterator[str]:
+    deciding = found["deciding"]
+    if not deciding["count"]:
+        yield f"No images decide: the differences in {deciding['metric']} cancel out."
+        return
+    listed = deciding["command"] or "-o DIR writes their list"
+    yield escape(
+        f"{deciding['count']:,} images make {deciding['share']:.0%} of the difference in "
+        f"{deciding['metric']}: {listed}"
+    )
+
+
+def _disagreements(found: dict[str, Any]) -> Iterator[RenderableType]:
+    objects = found["objects"]
+    if objects is not None:
+        table = Table(title="ground truth objects")
+        for name in ("", "B found", "B missed"):
+            table.add_column(name, justify="right" if name else "left")
+        table.add_row("A found", f"{objects['both']:,}", f"{objects['only_a']:,}")
+        table.add_row("A missed", f"{objects['only_b']:,}", f"{objects['neither']:,}")
+        yield table
+    if found["cells"]:
+        table = Table(title="most frequent disagreements")
+        for name in ("class by A", "class by B"):
+            table.add_column(name, overflow="fold")
+        table.add_column("objects" if objects is not None else "images", justify="right")
+        for cell in found["cells"][:_CELLS]:
+            table.add_row(escape(cell["a"]), escape(cell["b"]), f"{cell['count']:,}")
+        yield table
+
+
+def _speed(found: dict[str, Any]) -> Iterator[RenderableType]:
+    table = Table(title="inference speed")
+    table.add_column("run")
+    for name in ("device", "precision", "batch", "median ms", "95th percentile ms", "images/s"):
+        table.add_column(name, justify="right")
+    for side in ("a", "b"):
+        one = found[side]
+        table.add_row(
+            side.upper(),
+            *(str(one[key] or "-") for key in ("device", "precision", "batch_size")),
+            *(number(one[key]) for key in ("median_ms", "p95_ms", "images_per_second")),
+        )
+    if not found["comparable"]:
+        table.caption = escape(f"not comparable: {found['reason']}")
+    yield table
+
+
+def _training(found: dict[str, Any]) -> Iterator[RenderableType]:
+    if found["metrics"]:
+        table = Table(title="validation results of the training jobs")
+        table.add_column("metric")
+        for name in ("A", "A in training", "B", "B in training"):
+            table.add_column(name, justify="right")
+        for row in found["metrics"]:
+            cells = [row[side][key] for side in "ab" for key in ("run", "training")]
+            table.add_row(escape(row["key"]), *(number(cell) for cell in cells))
+        yield table
+    for side, reason in found["reasons"].items():
+        if reason is not None:
+            yield escape(f"No validation results beside {side.upper()}: {reason}.")

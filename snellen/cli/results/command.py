@@ -1,4 +1,4 @@
-"""The commands ``runs``, ``show``, ``images``, ``rescore``, ``slices`` and ``verify``."""
+"""The commands ``runs``, ``show``, ``images``, ``rescore`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from snellen.cli.options import (
 )
 from snellen.cli.output import show
 from snellen.cli.progress import make_reporter
+from snellen.cli.results.narrowing import KindOption, ListedOption, WhereOption, narrowed
 from snellen.cli.selection import (
     CorrectOption,
     DescOption,
@@ -145,6 +146,9 @@ def images_command(
     max_confidence: MaxConfidenceOption = None,
     status: ImageStatusOption = None,
     error_code: ErrorCodeOption = None,
+    where: WhereOption = None,
+    listed: ListedOption = None,
+    kind: KindOption = None,
     sort: SortOption = "image_index",
     desc: DescOption = False,
     limit: LimitOption = 20,
@@ -167,7 +171,7 @@ def images_command(
     )
     db, found = open_run(database, run)
     results = open_results(db, found)
-    rows = results.filter(**selection.filter(found))
+    rows = narrowed(results.filter(**selection.filter(found)), results, where, listed, kind)
     page = results.page(rows, sort=sort, descending=desc, offset=offset, limit=limit)
     from snellen.cli.results.image_list import images_table
 
@@ -182,6 +186,13 @@ def rescore_command(
     run: RunArgument,
     overrides: OverridesArgument = None,
     thresholds: ThresholdsOption = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE_OR_DATASET",
+            help="Corrected labels of the same images: COCO JSON, or a dataset.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     table_format: FormatOption = None,
     database: DatabaseOption = None,
@@ -189,9 +200,12 @@ def rescore_command(
 ) -> None:
     """Compute the metrics of a test run again, without inference.
 
-    Reads the stored result files and stores a new run with the changed metric settings.
+    Reads the stored result files and stores a new run with the changed metric settings, or with
+    corrected labels.
 
     Example: snellen rescore latest metrics.operating_confidence=0.5
+
+    Example: snellen rescore latest --annotations corrected.json
     """
     from snellen.analysis.documents import run_document
     from snellen.analysis.rescore import rescore_run
@@ -199,7 +213,7 @@ def rescore_command(
     words = [*(overrides or []), *_frozen_words(thresholds)]
     db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        new = rescore_run(db, found, words, reporter)
+        new = rescore_run(db, found, words, reporter, annotations)
     document = run_document(new, db)
     from snellen.cli.results.tables import run_tables
 
@@ -215,45 +229,6 @@ def _frozen_words(file: str | None) -> list[str]:
     from snellen.analysis.operating_points.frozen import KEY, read_frozen
 
     return [f"{KEY}={json.dumps(read_frozen(file).applied())}"]
-
-
-def slices_command(
-    run: RunArgument,
-    by: Annotated[
-        str,
-        typer.Option(help="Column of the result rows, or image_size, object_size or object_count."),
-    ],
-    edges: Annotated[
-        str | None,
-        typer.Option(help="Limits for a numeric column, in ascending order, such as 10,20,50."),
-    ] = None,
-    as_json: JsonOption = False,
-    table_format: FormatOption = None,
-    database: DatabaseOption = None,
-    debug: DebugOption = False,
-) -> None:
-    """Compute the metrics of parts of a test run.
-
-    Example: snellen slices latest --by meta_distance --edges 10,20
-    """
-    from snellen.adapters.errors import ConfigError
-    from snellen.analysis.slices import slice_run
-
-    try:
-        limits = [float(word) for word in edges.split(",")] if edges else None
-    except ValueError:
-        raise ConfigError(
-            "USAGE",
-            f"--edges: {edges!r} is not a list of numbers. Expected numbers separated by commas, "
-            "for example: --edges 10,20,50",
-        ) from None
-    db, found = open_run(database, run)
-    with make_reporter(debug=debug) as reporter:
-        reporter.status("Computing metrics of each slice")
-        document = slice_run(db, found, by, edges=limits)
-    from snellen.cli.results.tables import slices_table
-
-    show(document, lambda: [slices_table(by, document["slices"])], as_json=as_json)
 
 
 def verify_command(

@@ -19,11 +19,12 @@ def test_the_document_has_the_agreed_keys(compared: Cli) -> None:
     found = compared.json("compare", "first", "second")
     assert set(found) == {
         "a", "b", "common_images", "left_out", "verdict", "primary", "metrics", "classes",
-        "slices", "images", "objects", "group", "method",
+        "slices", "found_slices", "images", "objects", "deciding", "disagreements", "speed",
+        "training_results", "group", "method",
     }  # fmt: skip
     assert set(found["primary"]) == {
-        "key", "a", "b", "difference", "interval", "p", "q", "verdict", "images_needed",
-        "detectable",
+        "key", "a", "b", "difference", "interval", "p", "q", "p_holm", "verdict",
+        "images_needed", "detectable",
     }  # fmt: skip
     assert (found["a"]["name"], found["b"]["name"], found["common_images"]) == (
         "first", "second", 12,
@@ -69,3 +70,41 @@ def test_changes_are_written_to_files(compared: Cli) -> None:
 )
 def test_errors_name_their_cause(compared: Cli, words: tuple[str, ...], code: str) -> None:
     assert compared.json("compare", *words, code=2)["error"]["code"] == code
+
+
+def test_three_runs_have_corrected_p_values(compared: Cli) -> None:
+    found = compared.json("compare", "1", "2", "1")["comparisons"]
+    p_values = [one["primary"]["p"] for one in found]
+    assert [one["primary"]["p_holm"] for one in found] == pytest.approx(
+        [min(1.0, 2 * min(p_values)), 1.0]
+    )
+    _, out, _ = compared("compare", "1", "2", "1")
+    assert "p (Holm)" in out
+    assert "p (Holm)" not in compared("compare", "1", "2")[1]
+
+
+def test_the_lists_are_opened_by_images(compared: Cli) -> None:
+    found = compared.json("compare", "1", "2", "-o", "changes")
+    for kind, one in found["images"].items():
+        if one["count"]:
+            words = ("images", "2", "--listed", one["indices_file"], "--kind", kind)
+            assert compared.json(*words)["total"] == one["count"]
+    deciding = found["deciding"]
+    listed = compared.json(*deciding["command"].split()[1:])
+    assert listed["total"] == deciding["count"]
+    error = compared.json(
+        "images", "2", "--listed", found["images"]["fixed"]["indices_file"], "--kind", "new", code=2
+    )["error"]
+    assert error["code"] == "LIST_FILE"
+    assert "Expected one of" in error["message"]
+    assert compared.json("images", "2", "--kind", "fixed", code=2)["error"]["code"] == "USAGE"
+    missing = compared.json("images", "2", "--listed", "none.parquet", code=2)["error"]
+    assert missing["code"] == "LIST_FILE"
+
+
+def test_tables_show_what_decides_disagrees_and_runs(compared: Cli) -> None:
+    _, out, _ = compared("compare", "1", "2")
+    assert "of the difference in accuracy" in out or "cancel out" in out
+    for title in ("most frequent disagreements", "inference speed"):
+        assert title in out
+    assert "No validation results beside A" in out

@@ -1,0 +1,1 @@
+"""The command that computes or finds slices of a run."""
