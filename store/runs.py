@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypedDict, TypeVar, Unpack
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from snellen.adapters.errors import InputError
@@ -114,11 +114,15 @@ class RunFilter(TypedDict, total=False):
         status: status of the runs.
         training_job_id: their training job.
         dataset_path: path of their dataset, as it is stored.
+        dataset_split: split of their dataset.
+        annotations: ``dataset.annotations`` of their configuration.
     """
 
     status: str | None
     training_job_id: int | None
     dataset_path: str | None
+    dataset_split: str | None
+    annotations: str | None
 
 
 def list_test_runs(
@@ -129,31 +133,25 @@ def list_test_runs(
     Those two columns and ``details`` are None here, because they take megabytes for 1,000 classes:
     see `get_test_run`.
     """
-    query = _listing(TEST_RUN, where.get("status"), where.get("training_job_id"))
-    if where.get("dataset_path") is not None:
-        query = query.where(run_table(TEST_RUN).c.dataset_path == where["dataset_path"])
-    query = query.limit(limit).offset(offset)
+    query = _listing(TEST_RUN, where).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [RunView.of(results_path.opened(db, row)) for row in rows]
 
 
 def count_test_runs(db: Database, **where: Unpack[RunFilter]) -> int:
     """Return the number of test runs that meet every condition."""
-    return _count(db, TEST_RUN, {key: value for key, value in where.items() if value is not None})
+    return _count(db, TEST_RUN, where)
 
 
 def count_inference_jobs(
     db: Database, *, status: str | None = None, training_job_id: int | None = None
 ) -> int:
     """Return the number of inference jobs that meet every condition."""
-    where = {"status": status, "training_job_id": training_job_id}
-    return _count(db, INFERENCE_JOB, {k: v for k, v in where.items() if v is not None})
+    return _count(db, INFERENCE_JOB, {"status": status, "training_job_id": training_job_id})
 
 
-def _count(db: Database, kind: str, where: dict[str, Any]) -> int:
-    table = run_table(kind)
-    conditions = (table.c[key] == value for key, value in where.items())
-    query = select(func.count()).select_from(table).where(*conditions)
+def _count(db: Database, kind: str, where: Mapping[str, Any]) -> int:
+    query = select(func.count()).select_from(run_table(kind)).where(*_conditions(kind, where))
     return int(db.query(lambda session: session.scalar(query)) or 0)
 
 
@@ -166,19 +164,27 @@ def list_inference_jobs(
     offset: int = 0,
 ) -> list[InferenceJobView]:
     """Return inference jobs, newest first."""
-    query = _listing(INFERENCE_JOB, status, training_job_id).limit(limit).offset(offset)
+    where = {"status": status, "training_job_id": training_job_id}
+    query = _listing(INFERENCE_JOB, where).limit(limit).offset(offset)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [InferenceJobView.of(results_path.opened(db, row)) for row in rows]
 
 
-def _listing(kind: str, status: str | None, training_job_id: int | None) -> Select[Any]:
+def _listing(kind: str, where: Mapping[str, Any]) -> Select[Any]:
     table = run_table(kind)
     query = select(*(column for column in table.columns if column.name not in _HEAVY))
-    if status is not None:
-        query = query.where(table.c.status == status)
-    if training_job_id is not None:
-        query = query.where(table.c.training_job_id == training_job_id)
-    return query.order_by(table.c.id.desc())
+    return query.where(*_conditions(kind, where)).order_by(table.c.id.desc())
+
+
+def _conditions(kind: str, where: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    table = run_table(kind)
+    for key, value in where.items():
+        if value is None:
+            continue
+        if key == "annotations":
+            yield table.c.config["dataset"][key].as_string() == value
+        else:
+            yield table.c[key] == value
 
 
 def update_run(db: Database, lease: Lease, **columns: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -284,4 +285,10 @@ def _absolute(value: Any, *, always: bool) -> Any:
     if not isinstance(value, str) or value in _WORDS or value.isdecimal() or "://" in value:
         return value
     path = Path(value).expanduser()
-    return str(path.absolute()) if always or path.exists() else value
+    return absolute_path(path) if always or path.exists() else value
+
+
+def absolute_path(path: Path) -> str:
+    """Return an absolute path, without ``..`` unless that follows a symbolic link."""
+    plain = os.path.normpath(path.absolute())
+    return plain if Path(plain).resolve() == path.resolve() else str(path.absolute())

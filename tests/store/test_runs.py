@@ -13,6 +13,7 @@ from snellen.store.image_rows import record_request
 from snellen.store.leases import LeaseLost, acquire, release
 from snellen.store.runs import (
     complete_run,
+    count_test_runs,
     create_inference_job,
     create_test_run,
     delete_run,
@@ -94,6 +95,28 @@ def test_runs_of_one_dataset_are_listed(db: Database, job_id: int) -> None:
     here = make_run(db, job_id, dataset_path="/data/val")
     make_run(db, job_id, dataset_path="/data/test")
     assert [run.id for run in list_test_runs(db, dataset_path="/data/val")] == [here]
+
+
+def test_runs_of_one_split_and_annotation_file_are_listed(db: Database, job_id: int) -> None:
+    ids = {
+        (split, file): make_run(
+            db,
+            job_id,
+            dataset_split=split,
+            config={"dataset": {"path": "/data", "annotations": file}},
+        )
+        for split in ("val", None)
+        for file in ("a.json", None)
+    }
+    make_run(db, job_id, config=None)
+
+    def listed(**where: Any) -> list[int]:
+        assert count_test_runs(db, **where) == len(list_test_runs(db, **where))
+        return [run.id for run in reversed(list_test_runs(db, **where))]
+
+    assert listed(dataset_split="val") == [ids["val", "a.json"], ids["val", None]]
+    assert listed(annotations="a.json") == [ids["val", "a.json"], ids[None, "a.json"]]
+    assert listed(dataset_split="val", annotations="a.json") == [ids["val", "a.json"]]
 
 
 def test_listing_is_newest_first_and_can_be_narrowed(db: Database, job_id: int) -> None:

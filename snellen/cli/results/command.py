@@ -38,6 +38,7 @@ from snellen.cli.selection import (
 from snellen.cli.verified import print_verified
 
 if TYPE_CHECKING:
+    from snellen.store.runs import RunFilter
     from snellen.store.sql.database import Database
 
 
@@ -77,34 +78,40 @@ def runs_command(
     from snellen.store.runs import list_test_runs
 
     db = open_database(database)
-    job_id = get_training_job(db, job).id if job is not None else None
-    found = list_test_runs(
-        db,
-        status=status,
-        training_job_id=job_id,
-        dataset_path=_dataset_path(db, dataset),
-        limit=limit,
-        offset=offset,
-    )
+    where = _of_dataset(db, dataset)
+    where["status"] = status
+    where["training_job_id"] = get_training_job(db, job).id if job is not None else None
+    found = list_test_runs(db, limit=limit, offset=offset, **where)
     documents = run_documents(db, found)
     from snellen.cli.results.tables import runs_table
 
     show(documents, lambda: [runs_table(documents)], as_json=as_json)
 
 
-def _dataset_path(db: Database, dataset: str | None) -> str | None:
-    """Return the stored path of a dataset that is named by its name or its path."""
+def _of_dataset(db: Database, dataset: str | None) -> RunFilter:
+    """Return the conditions of the runs of a dataset, which is given by its name or its path.
+
+    Runs of a registered dataset have its split and its annotations, too.
+    """
     if dataset is None or "://" in dataset:
-        return dataset
+        return {"dataset_path": dataset}
     from pathlib import Path
 
+    from snellen.pipelines.config.loader import absolute_path
     from snellen.store.datasets import find_dataset, get_dataset
 
     path = Path(dataset).expanduser()
     known = find_dataset(db, dataset)
     if known is None and not path.exists() and "/" not in dataset:
         known = get_dataset(db, dataset)  # raises the error
-    return str(path.absolute()) if known is None else str(known.config["path"])
+    if known is None:
+        return {"dataset_path": absolute_path(path)}
+    split = known.config.get("split")
+    return {
+        "dataset_path": str(known.config["path"]),
+        "dataset_split": None if split == "auto" else split,
+        "annotations": known.config.get("annotations"),
+    }
 
 
 def show_command(

@@ -35,6 +35,20 @@ def test_paths_that_exist_are_made_absolute(
     assert found["output"]["dir"] == str(tmp_path / "out")
 
 
+def test_absolute_paths_have_no_parent_folder_but_behind_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "away" / "deep").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "away" / "deep")
+    monkeypatch.chdir(tmp_path / "here")
+    model = {"adapter": "noop"}
+    found = absolute(model=model, dataset={"path": "../away"})
+    assert found["dataset"]["path"] == str(tmp_path / "away")
+    found = absolute(model=model, dataset={"path": "link/../images"})
+    assert found["dataset"]["path"] == str(tmp_path / "here" / "link" / ".." / "images")
+
+
 def test_a_job_beside_a_folder_of_its_name_is_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+
+import pytest
 
 from tests.snellen.command_line import Cli
 
@@ -23,6 +26,29 @@ def test_a_registered_name_works_wherever_a_path_does(cli: Cli) -> None:
     cli.json("eval", cli.config(dataset={"path": str(manifest)}))
     assert [one["total_images"] for one in cli.json("runs", "--dataset", "grey")] == [5, 8]
     assert len(cli.json("runs", "--dataset", str(manifest))) == 1
+
+
+def test_runs_of_a_dataset_have_its_split(cli: Cli) -> None:
+    for split in ("val", "test"):
+        shutil.copytree(cli.place / "data", cli.place / "splits" / split)
+        cli.json("dataset", "add", f"grey-{split}", "splits", f"split={split}")
+        cli.json("eval", cli.config(dataset={"path": f"grey-{split}"}))
+    cli.json("dataset", "add", "grey", "splits")
+    found = {name: cli.json("runs", "--dataset", name) for name in ("grey-val", "grey-test")}
+    assert {name: [run["dataset_split"] for run in runs] for name, runs in found.items()} == {
+        "grey-val": ["val"], "grey-test": ["test"],
+    }  # fmt: skip
+    assert len(cli.json("runs", "--dataset", "grey")) == 2
+
+
+def test_runs_are_found_by_any_path_of_their_dataset(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(cli.place / "data")
+    cli.json("eval", cli.config(dataset={"path": "../data"}, output={"dir": "../out"}))
+    monkeypatch.chdir(cli.place)
+    assert len(cli.json("runs", "--dataset", "data")) == 1
+    assert len(cli.json("runs", "--dataset", "data/../data")) == 1
 
 
 def test_datasets_are_listed_shown_and_removed(cli: Cli) -> None:

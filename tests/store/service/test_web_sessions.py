@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
+from snellen.store.service.web_sessions import create_session, delete_session, session_key
 from snellen.store.sql.database import Database
 from snellen.store.sql.service_tables import WebSession
-from snellen.store.service.web_sessions import create_session, delete_session, session_key
 
 
 def test_a_session_lasts_until_it_is_deleted(db: Database) -> None:
