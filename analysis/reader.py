@@ -8,6 +8,7 @@ from pathlib import Path
 from snellen.adapters.errors import InputError, RunError
 from snellen.pipelines.runs.finish import results_folder
 from snellen.pipelines.runs.reading.failures import FailureReason, failure_reasons
+from snellen.pipelines.runs.reading.ground_truth import KEY, corrected_folder
 from snellen.pipelines.runs.reading.operating import operating_results
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
 from snellen.store.ledger import committed_units
@@ -61,7 +62,21 @@ def verify_run(db: Database, run: AnyRun) -> tuple[int, list[UnitProblem]]:
     records = _ledger(db, run)
     if not records:
         return 0, []
-    return len(records), verify_units(results_folder(owner_of(db, run)), records)
+    labels = _labels(run)
+    problems = verify_units(results_folder(owner_of(db, run)), records)
+    folder = corrected_folder(run)
+    if folder is not None:
+        problems += verify_units(folder, labels)
+    return len(records) + len(labels), problems
+
+
+def _labels(run: AnyRun) -> list[UnitRecord]:
+    """Return the files with corrected labels of a run as records."""
+    stored = ((run.resolved or {}).get(KEY) or {}).get("sha256") or {}
+    return [
+        UnitRecord(-1, 0, 0, name, digest, 0, 0, "", "", {}, {})
+        for name, digest in sorted(stored.items())
+    ]
 
 
 def completed_owner(db: Database, run: RunView) -> RunView:

@@ -13,6 +13,7 @@ from snellen.adapters.errors import InputError
 from snellen.analysis.export.columnar import ALL_TASKS
 from snellen.analysis.export.exporter import Exported, ExportRequest, spoken
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME, ManifestReader
+from snellen.pipelines.runs.reading.ground_truth import corrected_folder
 
 _INDEX = "image_index"
 
@@ -58,7 +59,9 @@ class ManifestExporter:
 
 def _chosen(request: ExportRequest) -> Iterator[pa.Table]:
     """Yield the manifest rows of the chosen images, as many as each unit has."""
-    path = request.results.results_dir / MANIFEST_NAME
+    # a run with corrected labels has a manifest with them
+    folder = corrected_folder(request.run) or request.results.results_dir
+    path = folder / MANIFEST_NAME
     if not path.is_file():
         raise InputError(
             "MANIFEST_MISSING",

@@ -12,6 +12,7 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
+from snellen.pipelines.runs.reading.ground_truth import corrected_folder
 from snellen.store.jobs import delete_training_job
 from snellen.store.leases import request_cancel
 from snellen.store.runs import delete_run, list_inference_jobs, list_test_runs, runs_that_read
@@ -71,7 +72,7 @@ class Deletion:
 
     @property
     def folders(self) -> list[Path]:
-        """The results folders that exist; a rescored run has none of its own."""
+        """The results folders that exist; a rescored run has one for corrected labels alone."""
         own = (run for _, run in self.runs if not _reads_others(run))
         folders = (Path(run.results_dir) for run in own if run.results_dir is not None)
         return [folder for folder in folders if folder.is_dir()]
@@ -160,4 +161,6 @@ def _reject_tagged(db: Database, planned: Deletion, again: str) -> None:
 
 
 def _reads_others(run: AnyRun) -> bool:
-    return isinstance(run, RunView) and run.results_of is not None
+    """Return True if the folder of a run is that of another one."""
+    reads = isinstance(run, RunView) and run.results_of is not None
+    return reads and corrected_folder(run) is None

@@ -2,7 +2,8 @@
 
 Result files hold the matches at the operating point that the run began with. A rescored run, or
 one that was resumed with another ``metrics.operating_confidence``, has its own: its rows are
-matched again while they are read, one result file at a time.
+matched again while they are read, one result file at a time. One that was rescored with corrected
+labels has their ground truth, see `snellen.pipelines.runs.reading.ground_truth`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from snellen.metrics.detection.operating_point import OperatingPoint
 from snellen.metrics.matching.instances import instance_columns
 from snellen.metrics.tasks import task_of as metrics_of
 from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.runs.reading.ground_truth import (
+    LABELLED_COLUMNS,
+    CorrectedLabels,
+    corrected_labels,
+)
 from snellen.pipelines.tasks.metric_settings import operating_point_of
 from snellen.pipelines.tasks.registry import task_of
 from snellen.store.parquet.results import Results, read_unit
@@ -63,7 +69,7 @@ def counts_as_stored(run: AnyRun) -> bool:
 def operating_results(
     folder: Path, records: Iterable[UnitRecord], runs: Sequence[AnyRun]
 ) -> Results:
-    """Return a reader of result rows with the matches at the operating point of a run.
+    """Return a reader of result rows with the labels and the operating point of a run.
 
     Args:
         folder: the folder of the files.
@@ -71,45 +77,55 @@ def operating_results(
         runs: the run, and the run whose files it reads.
     """
     run, owner = runs
-    operating = operating_point(run)
+    operating, labels = operating_point(run), corrected_labels(run)
     if operating is None:
-        return Results(folder, records)
-    same = operating == stored_operating_point(owner)
+        read = read_unit if labels is None else RunRows(run.task_type, None, labels)
+        return Results(folder, records, read=read)
+    same = labels is None and operating == stored_operating_point(owner)
     return Results(
         folder,
         records,
         box_confidence=operating.confidence,
         class_confidences=dict(operating.class_confidences),
-        read=read_unit if same else MatchedRows(run.task_type, operating),
+        read=read_unit if same else RunRows(run.task_type, operating, labels),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class MatchedRows:
-    """Reader of result files with the matches at another operating point than the stored one.
+class RunRows:
+    """Reader of result files whose rows are not those of the run as they are stored.
 
     Attributes:
         task_type: the task.
-        operating: the operating point.
+        operating: the operating point of the run; None for a task without matches.
+        labels: corrected labels; None for those of the files.
     """
 
     task_type: str
-    operating: OperatingPoint
+    operating: OperatingPoint | None
+    labels: CorrectedLabels | None = None
 
     def __call__(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows of a file; see `snellen.store.parquet.results.read_unit`."""
-        if columns is not None and not set(columns) & set(MATCH_COLUMNS):
+        changed = {*MATCH_COLUMNS, *(LABELLED_COLUMNS[1:] if self.labels is not None else ())}
+        if columns is not None and not set(columns) & changed:
             return read_unit(path, columns)
-        needed = instance_columns(metrics_of(self.task_type).overlaps)
+        needed: tuple[str, ...] = LABELLED_COLUMNS if self.labels is not None else ()
+        if self.operating is not None:
+            needed = (*needed, *instance_columns(metrics_of(self.task_type).overlaps))
         asked = None if columns is None else list(dict.fromkeys((*columns, *needed)))
-        table = self.matched(read_unit(path, asked))
+        table = read_unit(path, asked)
+        if self.labels is not None:
+            table = self.labels.apply(table, classified=self.operating is None)
+        if self.operating is not None:
+            table = self._matched(table, self.operating)
         return table if columns is None else table.select(list(columns))
 
-    def matched(self, table: pa.Table) -> pa.Table:
+    def _matched(self, table: pa.Table, operating: OperatingPoint) -> pa.Table:
         """Return the rows with the columns of `MATCH_COLUMNS` at the operating point."""
         match = task_of(self.task_type).match_columns
         assert match is not None, "a task with an operating point has matches"
-        found: dict[str, Any] = match(table, self.operating)
+        found: dict[str, Any] = match(table, operating)
         for name in MATCH_COLUMNS:
             position = table.schema.get_field_index(name)
             if position >= 0:

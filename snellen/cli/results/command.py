@@ -193,6 +193,13 @@ def rescore_command(
     run: RunArgument,
     overrides: OverridesArgument = None,
     thresholds: ThresholdsOption = None,
+    annotations: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE_OR_DATASET",
+            help="Corrected labels of the same images: COCO JSON, or a dataset.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     table_format: FormatOption = None,
     database: DatabaseOption = None,
@@ -200,10 +207,12 @@ def rescore_command(
 ) -> None:
     """Compute the metrics of a test run again, without inference.
 
-    Reads the stored result files and stores a new run with the changed metric settings.
+    Reads the stored result files and stores a new run with the changed metric settings, or with
+    corrected labels.
 
     Example: snellen rescore latest metrics.operating_confidence=0.5
 
+    Example: snellen rescore latest --annotations corrected.json
     """
     from snellen.analysis.documents import run_document
     from snellen.analysis.rescore import rescore_run
@@ -211,7 +220,7 @@ def rescore_command(
     words = [*(overrides or []), *_frozen_words(thresholds)]
     db, found = open_run(database, run)
     with make_reporter(debug=debug) as reporter:
-        new = rescore_run(db, found, words, reporter)
+        new = rescore_run(db, found, words, reporter, annotations)
     document = run_document(new, db)
     from snellen.cli.results.tables import run_tables
 
