@@ -58,6 +58,13 @@ def remove_tag(db: Database, kind: str, name: str) -> int:
     return int(before)
 
 
+def all_tags(db: Database, kind: str) -> list[tuple[str, int]]:
+    """Return the tags of a kind of run with their runs, in alphabetical order."""
+    query = select(_TAGS.c.name, _TAGS.c.run_id).where(_TAGS.c.run_kind == kind)
+    rows = db.query(lambda session: session.execute(query.order_by(_TAGS.c.name)).all())
+    return [(name, run_id) for name, run_id in rows]
+
+
 def tags_of(db: Database, kind: str, run_ids: Iterable[int]) -> dict[int, list[str]]:
     """Return the tags of some runs, in alphabetical order; runs without tags are left out."""
     query = (

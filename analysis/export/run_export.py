@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.types import TaskType
@@ -23,7 +26,7 @@ from snellen.analysis.export.exporter import (
 from snellen.analysis.export.registry import EXPORTERS
 from snellen.analysis.reader import open_results, owner_of
 from snellen.store.atomic_file import TEMPORARY_PREFIX, atomic_file, output_errors
-from snellen.store.parquet.results import RowFilter
+from snellen.store.parquet.results import ReadUnit, RowFilter
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView
 
@@ -37,12 +40,15 @@ class ExportTarget:
         path: the file or folder to write.
         overwrite: replace an existing file, or a folder that is an export.
         attachments: files to store with the run, such as its report.
+        hide_places: write the id of an image as its path, for readers that must not learn where
+            it lies.
     """
 
     format: str
     path: Path
     overwrite: bool = False
     attachments: tuple[Path, ...] = ()
+    hide_places: bool = False
 
 
 def export_run(
@@ -71,6 +77,8 @@ def export_run(
     _check_attachments(exporter, target)
     _check_completed(db, run)
     results = open_results(db, run)
+    if target.hide_places:
+        results.read = partial(_read_without_places, results.read)
     if not results.records:
         raise InputError(
             "EXPORT_EMPTY",
@@ -90,6 +98,16 @@ def export_run(
                 text = description_text(request, target.format, exported)
                 (folder / DESCRIPTION_NAME).write_text(text)
     return {**description(request, target.format, exported), "path": str(path)}
+
+
+def _read_without_places(read: ReadUnit, path: Path, columns: Sequence[str] | None) -> pa.Table:
+    """Read the rows of a result file with the image ids in the place of the paths."""
+    if columns is not None and "image_path" not in columns:
+        return read(path, columns)
+    table = read(path, None if columns is None else [*{*columns, "image_id"}])
+    position = table.schema.get_field_index("image_path")
+    table = table.set_column(position, table.schema.field(position), table["image_id"])
+    return table if columns is None else table.select(list(columns))
 
 
 @contextmanager

@@ -25,12 +25,15 @@ from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.routes import (
+    analyses,
     batch,
+    datasets,
     health,
     inference_jobs,
     pages,
     run_images,
     single,
+    tags_and_reviews,
     test_runs,
     training_jobs,
 )
@@ -42,7 +45,10 @@ _DESCRIPTION = (
     "(RFC 9457) with a stable `code`."
 )
 _RETRY_PRELOAD_S = 1.0
-_ROUTES = (single, batch, training_jobs, test_runs, inference_jobs, run_images, health, pages)
+_ROUTES = (
+    *(single, batch, training_jobs, test_runs, run_images, inference_jobs),
+    *(datasets, tags_and_reviews, analyses, health, pages),
+)
 
 
 def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
@@ -72,7 +78,8 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
     customize_openapi(app, keys=bool(keys))
     # Middleware added last runs first.
     timeout_s = config.limits.body_timeout_s
-    app.add_middleware(BodyLimit, uploads=(single.PATH, batch.PATH), timeout_s=timeout_s)
+    uploads = (single.PATH, single.PAGE_PATH, batch.PATH)
+    app.add_middleware(BodyLimit, uploads=uploads, timeout_s=timeout_s)
     if config.security.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -82,7 +89,9 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         )
     app.add_middleware(Guard, checks=_checks(state, sessions, loopback=loopback))
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(RequestMetrics, metrics=state.metrics, uploads=(single.PATH,))
+    app.add_middleware(
+        RequestMetrics, metrics=state.metrics, uploads=(single.PATH, single.PAGE_PATH)
+    )
     app.add_middleware(HeadAsGet)
     return app
 
@@ -92,7 +101,7 @@ def _checks(state: State, sessions: WebSessions, *, loopback: bool) -> list[Chec
     hosts: tuple[str, ...] = security.allowed_hosts
     if hosts or loopback:
         hosts = (*hosts, *LOOPBACK_HOSTS)  # health checks on this machine use them
-    admission = AdmissionCheck(state.admission, (single.PATH,))
+    admission = AdmissionCheck(state.admission, (single.PATH, single.PAGE_PATH))
     keys = ApiKeyCheck(sessions.keys, sessions.key_of)
     return [HostCheck(hosts, security.cors_origins), keys, admission]
 

@@ -69,7 +69,7 @@ def execute_order(order: Order) -> int:
     db = Database.open(order.database, create=False)
     try:
         if order.kind == ANALYSIS:
-            from snellen.serve.jobs.analyses import execute_analysis
+            from snellen.serve.jobs.execute_analysis import execute_analysis
 
             execute_analysis(db, order.job_id, order.output_dir)
         else:

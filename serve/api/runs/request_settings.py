@@ -99,7 +99,7 @@ def _common(body: TestRunRequest | DatasetInferenceRequest, place: Place) -> dic
     return {
         **({} if body.name is None else {"name": body.name}),
         "model": model,
-        "dataset": _dataset(body.dataset_path, _section("dataset", body.dataset), place),
+        "dataset": dataset_section(body.dataset_path, body.dataset, place),
         "preprocess": _section("preprocess", body.preprocess),
         "run": _section("run", body.run),
         "output": {"dir": place.output_dir},
@@ -124,8 +124,13 @@ def _reject_code(key: str, value: Any) -> None:
             )
 
 
-def _dataset(path: str, given: dict[str, Any], place: Place) -> dict[str, Any]:
-    """Return the section ``dataset``: of a registered name, or of a path inside the roots."""
+def dataset_section(path: str, keys: Mapping[str, Any], place: Place) -> dict[str, Any]:
+    """Return the section ``dataset``: of a registered name, or of a path inside the roots.
+
+    Raises:
+        Problem: a path or a key that is not allowed; 404, there is no such file or folder.
+    """
+    given = _section("dataset", keys)
     _reject_code("dataset.format", given.get("format"))
     given |= {
         key: str(resolve_dataset_path(given[key], place.roots))

@@ -14,6 +14,7 @@ from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunContext, RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.submit import submit
+from snellen.pipelines.storage.remote_path import RemotePath
 from snellen.serve.api.allowed_roots import InsideRoots
 from snellen.serve.api.bodies.run_bodies import DatasetInferenceRequest, TestRunRequest
 from snellen.serve.api.problems import Problem
@@ -75,24 +76,29 @@ class Submission:
     def _submit(self, kind: RunKind, config: AnyConfig, *, uploaded: bool = False) -> Any:
         _, dataset, context = self.resolve(kind, config)
         if not uploaded:
-            self._check_root(dataset, config)
+            self.check_root(dataset.info.root, config.dataset.path)
         run_id = submit(context)
         enqueue(self._place.db, kind.name, run_id)
         return kind.get(self._place.db, run_id)
 
-    def _check_root(self, dataset: ResolvedDataset, config: AnyConfig) -> None:
-        """Reject a dataset whose files name a folder outside of the roots, as data.yaml can."""
-        root = dataset.info.root
+    def check_root(self, root: Path | RemotePath, path: str | tuple[str, ...]) -> None:
+        """Reject a dataset whose files name a folder outside of the roots, as data.yaml can.
+
+        Args:
+            root: folder of the images.
+            path: of the dataset; that of a registered one may be anywhere.
+
+        Raises:
+            Problem: 403.
+        """
         if not isinstance(root, Path):
             return  # a registered dataset on remote storage: requests cannot name one
-        inside = InsideRoots(self._place.roots)
-        if inside(root) or self._is_registered(config):
+        if InsideRoots(self._place.roots)(root) or self._is_registered(path):
             return
         raise Problem(
             403, "PATH_FORBIDDEN", "The images of this dataset are outside the configured roots."
         )
 
-    def _is_registered(self, config: AnyConfig) -> bool:
+    def _is_registered(self, path: str | tuple[str, ...]) -> bool:
         """Return True for the path of a registered dataset, which an administrator named."""
-        path = config.dataset.path
         return any(one.config.get("path") == path for one in list_datasets(self._place.db))

@@ -81,6 +81,7 @@ class Conformance:
     def check(self, case: Any) -> httpx.Response:
         """Send a case, and check its response."""
         useful = _useful(case, sum(self.responses.values()))
+        _shorten(case)
         sent = case.as_transport_kwargs(base_url="http://localhost")
         prepared = requests.Request(**sent).prepare()
         headers = {
@@ -99,6 +100,12 @@ class Conformance:
         excluded = [checks.negative_data_rejection] if useful else []
         case.validate_response(response, checks=_CHECKS, excluded_checks=excluded)
         return response
+
+
+def _shorten(case: Any) -> None:
+    """Do not wait for runs that no worker executes here."""
+    if case.path.endswith("/events") and case.meta.generation.mode is GenerationMode.POSITIVE:
+        case.query = {"wait_s": 0}
 
 
 def _useful(case: Any, number: int) -> bool:
