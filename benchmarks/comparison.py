@@ -3,17 +3,28 @@
 Equal models: the share of 1,000 simulated pairs that are called better or worse, without groups
 and with 10, 20 and 50 groups of dependent images; 6.4 % is accepted (5 % and three standard
 errors). Power: at a true difference, the share of settled pairs on the stated number of images;
-80 % +- 4 is expected. Speed: two classification runs of a million images.
+80 % +- 4 is expected. Speed: two stored classification runs of 1,000,000 images and two detection
+runs of 20,000 images are compared in a process of their own, from reading their files to the
+document.
 
-    python -m benchmarks.comparison
+Gates: 30 s and 2 GB for the classification runs, 60 s for the detection runs, in CPU time, as other
+processes may use the cores.
+
+    python -m benchmarks.comparison            # all
+    python -m benchmarks.comparison --speed    # the stored runs alone
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -100,11 +111,44 @@ def power(images: int, gain: float, repeats: int, seed: int) -> tuple[int, float
     return needed, settled / repeats
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Return the seconds that some work takes."""
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def compare_stored(folder: str) -> None:
+    """Compare the two runs of a folder and print seconds and memory as JSON."""
+    from snellen.analysis.comparison.compare import compare_runs
+    from snellen.store.runs import get_test_run
+    from snellen.store.sql.database import Database
+
+    db = Database.open(f"sqlite:///{folder}/runs.db", create=False)
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = compare_runs(db, [get_test_run(db, number) for number in (1, 2)])
+    seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**seconds, "peak": peak, "images": found["common_images"]}))
+
+
+def measure_stored(kind: str, images: int, limits: tuple[float, float]) -> bool:
+    """Compare two stored runs in a process of their own; return True within the limits.
+
+    Args:
+        kind: see `benchmarks.stored_pairs.stored_pair`.
+        images: number of images.
+        limits: seconds of CPU time, and MB of memory.
+    """
+    from benchmarks.stored_pairs import stored_pair
+
+    with tempfile.TemporaryDirectory() as folder:
+        stored_pair(Path(folder), kind, images)
+        command = [sys.executable, "-m", "benchmarks.comparison", "--compare", folder]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(out)
+    passed = bool(found["cpu"] <= limits[0] and found["peak"] <= limits[1])
+    load = os.getloadavg()[0]
+    print(
+        f"{kind}, {found['images']:,} images: {found['wall']:.1f} s ({found['cpu']:.1f} s of CPU "
+        f"time, load {load:.1f}), peak {found['peak']:.0f} MB "
+        f"({'within' if passed else 'ABOVE'} {limits[0]:.0f} s and {limits[1]:.0f} MB)",
+        flush=True,
+    )
+    return passed
 
 
 def main() -> int:
@@ -112,10 +156,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--speed", action="store_true", help="Only compare stored runs.")
+    parser.add_argument("--compare", metavar="FOLDER", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.compare is not None:
+        compare_stored(args.compare)
+        return 0
+    passed = [] if args.speed else calibrated(args.repeats, args.seed)
+    passed.append(measure_stored("classification", 1_000_000, (30, 2_000)))
+    passed.append(measure_stored("detection", 20_000, (60, 2_000)))
+    return int(not all(passed))
+
+
+def calibrated(repeats: int, seed: int) -> list[bool]:
+    """Print the shares of false alarms and the power; return whether each is in its range."""
     passed = []
     for groups in (None, 10, 20, 50):
-        shares = false_alarms(400, groups, args.repeats, args.seed)
+        shares = false_alarms(400, groups, repeats, seed)
         shown = ", ".join(f"{key} {share:.1%}" for key, share in shares.items())
         passed.append(max(shares.values()) <= ACCEPTED)
         word = "at most" if passed[-1] else "MORE THAN"
@@ -124,7 +181,7 @@ def main() -> int:
             f"({word} {ACCEPTED:.1%})",
             flush=True,
         )
-    needed, share = power(300, 0.04, args.repeats, args.seed)
+    needed, share = power(300, 0.04, repeats, seed)
     passed.append(POWER[0] <= share <= POWER[1])
     word = "within" if passed[-1] else "OUTSIDE OF"
     print(
@@ -132,10 +189,7 @@ def main() -> int:
         f"({word} 80 % +- 4)",
         flush=True,
     )
-    big = simulated(np.random.default_rng(args.seed), 1_000_000, None, 0.001)
-    seconds = timed(big.metric_rows), timed(big.class_rows)
-    print(f"1,000,000 images: metrics {seconds[0]:.1f} s, classes {seconds[1]:.1f} s")
-    return int(not all(passed))
+    return passed
 
 
 if __name__ == "__main__":
