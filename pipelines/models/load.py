@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from snellen.adapters.errors import ConfigError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.runtime.inspect import inspect_model
 from snellen.adapters.types import AdapterSpec, ModelInfo
+from snellen.pipelines.config.base import Preset
 from snellen.pipelines.models.locate import LocatedModel
 from snellen.store.views import JobView
 
@@ -72,6 +73,30 @@ def load_model(located: LocatedModel, device: str | None) -> ResolvedModel:
             "task, or auto.",
         )
     return resolved
+
+
+def with_preset(adapter: Adapter, preset: Preset) -> Adapter:
+    """Return a loaded detector with the settings of a kind of run that its specification leaves.
+
+    A detector that was loaded for single images keeps predictions from 0.25 on, and average
+    precision needs nearly all of them. Its settings are read when it is loaded: it is loaded again,
+    unless its specification has them.
+    """
+    spec = adapter.spec
+    wanted = replace(
+        spec,
+        min_confidence=(
+            preset.min_confidence if spec.min_confidence is None else spec.min_confidence
+        ),
+        multi_label=preset.multi_label if spec.multi_label is None else spec.multi_label,
+    )
+    if wanted == spec:
+        return adapter
+    try:
+        device = str(adapter.engine.device)
+    except InputError:
+        device = None  # an adapter that runs nothing on a device
+    return type(adapter).from_spec(wanted, device=device)
 
 
 def wrap_adapter(adapter: Adapter, job: JobView | None = None) -> ResolvedModel:

@@ -92,6 +92,8 @@ def sections_of(adapter: Adapter) -> dict[str, Any]:
     }
     if spec.class_names:
         model["class_names"] = list(spec.class_names)
+    if spec.min_confidence is not None:
+        model["min_confidence"] = spec.min_confidence
     return {
         "model": model,
         "preprocess": dict(spec.preprocess),

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
+import snellen
 import snellen.adapters.dataset_runner
+from examples.shapes.make_dataset import make
 from snellen.adapters.base import Adapter
 from snellen.adapters.dataset_runner import TestRunResult, set_dataset_runner
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.noop import NoopAdapter
 from snellen.adapters.types import AdapterSpec
+from snellen.adapters.ultralytics.adapter import UltralyticsAdapter
 from tests.adapters.making import picture
+
+DETECTOR = Path(__file__).parents[1] / "fixtures" / "tiny-detect.pt"
 
 
 @pytest.fixture
@@ -50,6 +55,23 @@ def test_results_that_are_not_saved_leave_nothing_behind(adapter: Adapter, datas
     assert len(found.image_results) == 2
     assert found.test_run_id is None
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_detector_is_tested_as_eval_tests_it(tmp_path: Path) -> None:
+    make(tmp_path / "shapes", counts={"test": 6, "val": 2}, seed=5)
+    data, url = tmp_path / "shapes" / "detect", f"sqlite:///{tmp_path / 'runs.db'}"
+    evaluated = snellen.evaluate(
+        {"database": url, "output": {"dir": str(tmp_path)}}, checkpoint=DETECTOR, dataset=data
+    )
+    loaded = snellen.load_adapter("ultralytics", checkpoint=DETECTOR)
+    assert loaded.test_dataset(data, save_results=False).metrics == evaluated.metrics
+    limited = UltralyticsAdapter.from_spec(
+        AdapterSpec("ultralytics", str(DETECTOR), min_confidence=0.2)
+    )
+    found = limited.test_dataset(data, save_results=False).image_results
+    confidences = [box["confidence"] for boxes in found["predicted_boxes"] for box in boxes]
+    assert 0.2 < min(confidences) < 0.25
 
 
 def test_a_table_has_no_splits(adapter: Adapter, dataset: Path) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from snellen.pipelines.data.resolve import ResolvedDataset
-from snellen.pipelines.models.load import ResolvedModel, load_model, wrap_adapter
+from snellen.pipelines.models.load import ResolvedModel, load_model, with_preset, wrap_adapter
 from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.pipelines.planning.engine_choice import EngineName, Work, choose_engine, needs_ray
 from snellen.pipelines.runs.kinds import RunContext
+from snellen.pipelines.tasks.registry import task_of
 
 if TYPE_CHECKING:
     from snellen.pipelines.execution.ray.session import RaySession
@@ -64,7 +65,10 @@ def resolve_model(context: RunContext, stack: ExitStack, *, inspect_only: bool =
         RunError: RAY_START, the cluster cannot be joined.
     """
     if context.adapter is not None:
-        return Loaded(wrap_adapter(context.adapter, context.job), "inline")
+        adapter = context.adapter
+        if task_of(adapter.info.task_type).has_operating_point:
+            adapter = with_preset(adapter, context.config.preset)
+        return Loaded(wrap_adapter(adapter, context.job), "inline")
     config = context.config
     request = replace(ModelRequest.of(config), register=not inspect_only)
     located = locate_model(request, context.db)
