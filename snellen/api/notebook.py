@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from html import escape
 from typing import Any
 
@@ -23,7 +22,8 @@ _CELL = 'style="text-align:left;padding:2px 12px 2px 0"'
 def run_html(db: Database, run: RunView) -> str:
     """Return the HTML of a test run; every text in it is escaped.
 
-    Pictures are JPEG files inside of the document. An image whose file is gone is left out.
+    Pictures are JPEG files inside of the document. An image that cannot be drawn, such as one whose
+    file is gone, is named with the reason. A run that has failed shows its error.
     """
     counts = (
         f"{run.total_images or 0:,} images, {run.scored_images or 0:,} scored, "
@@ -32,8 +32,9 @@ def run_html(db: Database, run: RunView) -> str:
     title = f"run {run.id} · {run.name or ''} · {run.status}"
     table = "".join(_rows(run.metrics or {}, run.intervals or {}))
     pictures = "".join(_pictures(db, run)) if run.status == "completed" else ""
+    error = f"<br>{escape(run.error_message)}" if run.error_message else ""
     return (
-        f"<div><strong>{escape(title)}</strong><br>{counts}"
+        f"<div><strong>{escape(title)}</strong><br>{counts}{error}"
         f"<table>{table}</table>"
         f'<div style="display:flex;flex-wrap:wrap;gap:8px">{pictures}</div></div>'
     )
@@ -55,11 +56,14 @@ def _pictures(db: Database, run: RunView) -> Iterator[str]:
 
     images = RunImages(db, run)
     for row in worst_images(open_results(db, run), run, _PICTURES):
-        with suppress(ImageError, SnellenError):  # the images may lie on another machine
+        name = escape(str(row["image_id"]), quote=True)
+        try:
             picture = encode_jpeg(images.draw(row, max_side=_SIDE))
-            data = base64.b64encode(picture).decode()
-            name = escape(str(row["image_id"]), quote=True)
-            yield (
-                f'<figure style="margin:0"><img src="data:image/jpeg;base64,{data}" alt="{name}">'
-                f"<figcaption>{name}</figcaption></figure>"
-            )
+        except (ImageError, SnellenError) as error:  # the images may lie on another machine
+            yield f"<div>{name} is not drawn: {escape(str(error))}</div>"
+            continue
+        data = base64.b64encode(picture).decode()
+        yield (
+            f'<figure style="margin:0"><img src="data:image/jpeg;base64,{data}" alt="{name}">'
+            f"<figcaption>{name}</figcaption></figure>"
+        )

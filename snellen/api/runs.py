@@ -104,8 +104,9 @@ class TestRun(Stored[RunView]):
             return run_html(db, self._view)
 
     def __repr__(self) -> str:
-        primary = f"{self._view.primary_metric_name}={self._view.primary_metric_value}"
-        return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}, {primary})"
+        metric, value = self._view.primary_metric_name, self._view.primary_metric_value
+        primary = f", {metric}={value}" if metric is not None else ""
+        return f"TestRun(id={self.id}, name={self.name!r}, status={self.status!r}{primary})"
 
 
 def open_run(reference: int | str = "latest", *, database: str | None = None) -> TestRun:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import snellen
-from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.errors import ConfigError, InputError, RunError
 from snellen.pipelines.config.loader import build_config
 from tests.adapters.making import pixels, save_timm
 from tests.pipelines.making import grey_folder
@@ -184,7 +184,21 @@ def test_a_notebook_shows_the_metrics_and_the_worst_images(
     assert shown.count("<img ") == min(6, wrong)
     for image in (tmp_path / "data").rglob("*.png"):
         image.unlink()
-    assert "<img " not in run._repr_html_()
+    shown = run._repr_html_()
+    assert "<img " not in shown
+    assert shown.count(" is not drawn: the file does not exist") == min(6, wrong)
+
+
+def test_a_notebook_shows_why_a_run_has_failed(config: dict[str, Any], tmp_path: Path) -> None:
+    for image in (tmp_path / "data").rglob("*.png"):
+        image.write_bytes(b"<script>")
+    with pytest.raises(RunError):
+        snellen.evaluate({**config, "name": "broken"})
+    run = snellen.open_run("broken", database=config["database"])
+    shown = run._repr_html_()
+    assert "none of the 12 images could be scored: 12 UNSUPPORTED" in shown
+    assert "<script>" not in shown
+    assert repr(run) == "TestRun(id=1, name='broken', status='failed')"
 
 
 def test_a_run_and_a_job_are_exported(config: dict[str, Any], tmp_path: Path) -> None:
