@@ -31,6 +31,7 @@ _INSTALLED_BY: dict[str, str] = {
     "onnxruntime": "pip install 'snellen[onnx]'",
     "onnx": "pip install 'snellen[onnx]'",
     "mlflow": "pip install 'snellen[mlflow]'",
+    "imagehash": "pip install 'snellen[hygiene]'",
     "wandb": "pip install 'snellen[wandb]'",
 }
 

@@ -29,7 +29,12 @@ from snellen.store.views import AnyRun, RunView
 
 
 class RunImages:
-    """The images of a run, read again from where its manifest says they are."""
+    """The images of a run, read again from where its manifest says they are.
+
+    Attributes:
+        class_names: of the run.
+        access: how its images are read.
+    """
 
     def __init__(self, db: Database, run: AnyRun) -> None:
         """Open the manifest of a test run, also a rescored one, or of an inference job."""
@@ -41,21 +46,17 @@ class RunImages:
         )
         config = build_as(kind, owner.config)
         root = place_of(self._manifest.root, frozen_options(config.dataset.storage_options))
-        self._access = ImageAccess.of(config.dataset, root, config.images)
+        self.access = ImageAccess.of(config.dataset, root, config.images)
 
-    def data(self, row: Mapping[str, Any]) -> bytes:
-        """Read the bytes of the image of a result row.
+    def file(self, row: Mapping[str, Any]) -> ImageFile:
+        """Return the place of the image of a result row.
 
         Args:
             row: ``image_index``, and ``content_hash`` of the bytes that were scored, if known.
-
-        Raises:
-            ImageError: the image cannot be read, or has changed since.
         """
         index = row["image_index"]
         (place,) = manifest_rows(self._manifest.read(index, index + 1))
-        file = ImageFile.of(place).known_as(row.get("content_hash"))
-        return read_image(file, self._access)
+        return ImageFile.of(place).known_as(row.get("content_hash"))
 
     def decode(self, row: Mapping[str, Any]) -> DecodedImage:
         """Read and decode the image of a result row.
@@ -63,7 +64,7 @@ class RunImages:
         Raises:
             ImageError: the image cannot be read or decoded, or has changed since.
         """
-        return self._access.decode(self.data(row))
+        return self.access.decode(read_image(self.file(row), self.access))
 
     def draw(self, row: Mapping[str, Any], *, max_side: int = MAX_SIDE) -> Pixels:
         """Draw a result row on its image; see `draw_image`."""

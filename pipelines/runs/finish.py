@@ -12,6 +12,7 @@ import numpy as np
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import OutputConfig
+from snellen.pipelines.data.content import CONTENT_COLUMNS, dataset_content
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import OwnedRun
 from snellen.pipelines.runs.reading.failures import (
@@ -46,6 +47,7 @@ def finish_run(owned: OwnedRun) -> AnyRun:
     check_complete(records, run.total_images or 0)
     results = operating_results(results_folder(run), records, (run, run))
     columns = dict(context.kind.measure(run, results, context.config, context.reporter))
+    columns |= _content(run, results, context)
     if not columns["scored_images"]:
         error = _all_failed(context, run.id, failure_reasons(results))
         counts = {key: columns[key] for key in _COUNTS}
@@ -66,6 +68,22 @@ def finish_run(owned: OwnedRun) -> AnyRun:
         with suppress(OSError):
             sweep_temporaries(results.results_dir / folder)
     return owned.row()
+
+
+def _content(run: AnyRun, results: Results, context: RunContext) -> dict[str, Any]:
+    """Add the hash of the dataset's content to the fingerprint, and its copies to the report."""
+    content, copies = dataset_content(results.iter_units(CONTENT_COLUMNS))
+    if content is None:
+        return {}
+    if copies["copies"]:
+        first, other, *_ = copies["examples"][0]
+        many = f"{copies['copies']:,} images are exact copies of others"
+        said = "1 image is an exact copy of another" if copies["copies"] == 1 else many
+        context.reporter.note(f"{said}: {other} of {first}")
+    return {
+        "fingerprint": {**(run.fingerprint or {}), "content_hash": content},
+        "dataset_report": {**(run.dataset_report or {}), "copies": copies},
+    }
 
 
 def results_folder(run: AnyRun) -> Path:

@@ -48,6 +48,12 @@ def _lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "width" in sizes:
         low, high = ([sizes[side][end] for side in ("width", "height")] for end in (0, 1))
         yield "sizes", f"{low[0]} x {low[1]} to {high[0]} x {high[1]} pixels"
+    copies = report.get("copies") or {"copies": 0}
+    if copies["copies"]:
+        some = "; ".join(" = ".join(names) for names in copies["examples"])
+        wrong = f", {copies['conflicting']:,} groups with different labels"
+        more = wrong if copies["conflicting"] else ""
+        yield "exact copies", f"{copies['copies']:,} images{more}: {some}"
     for warning in report["warnings"]:
         yield "warning", warning
     imported = report.get("predictions")
