@@ -7,6 +7,7 @@ import typer
 from snellen.cli.compare import command as compare
 from snellen.cli.datasets.command import datasets
 from snellen.cli.draw import command as draw
+from snellen.cli.duplicates import command as duplicates
 from snellen.cli.errors import command as errors
 from snellen.cli.export import command as export
 from snellen.cli.gate import command as gate
@@ -21,6 +22,7 @@ from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
 from snellen.cli.slices import command as slices
+from snellen.cli.suspects import command as suspects
 from snellen.cli.threshold import command as threshold
 from snellen.cli.worker import command as worker
 
@@ -47,6 +49,8 @@ app.command("runs")(results.runs_command)
 app.command("show")(results.show_command)
 app.command("images")(results.images_command)
 app.command("errors")(errors.errors_command)
+app.command("suspects")(suspects.suspects_command)
+app.command("duplicates")(duplicates.duplicates_command)
 app.command("draw")(draw.draw_command)
 app.command("report")(report.report_command)
 app.command("plots")(report.plots_command)

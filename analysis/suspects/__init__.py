@@ -1,0 +1,1 @@
+"""Label suspects: labels that the compared models deny, and objects that are not labelled."""
