@@ -13,7 +13,7 @@ _HEAD: Colour = (255, 214, 10)
 _TRUNK: Colour = (236, 64, 190)
 _LEFT: Colour = (38, 210, 110)
 _RIGHT: Colour = (255, 138, 30)
-_POINTS = 17
+PERSON_POINTS = 17
 _LIMBS: tuple[tuple[int, int, Colour], ...] = (
     *((a, b, _HEAD) for a, b in ((0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))),
     *((a, b, _TRUNK) for a, b in ((5, 6), (5, 11), (6, 12), (11, 12))),
@@ -22,14 +22,16 @@ _LIMBS: tuple[tuple[int, int, Colour], ...] = (
 )
 """COCO's 17 points: nose, then left and right of eyes, ears, shoulders, elbows, wrists, hips,
 knees, ankles."""
-_VISIBLE = 0.25
+PERSON_LIMBS = tuple((a, b) for a, b, _ in _LIMBS)
+"""Pairs of points that a limb connects."""
+VISIBLE = 0.25
 """Minimum confidence of a point that is drawn."""
 _FINER = 3
 """Limbs are drawn at this multiple of their size and reduced, which smooths them."""
 
 
 def _colour_of(number: int, count: int) -> Colour:
-    if count != _POINTS:
+    if count != PERSON_POINTS:
         return class_colour(number)
     if number < 5:
         return _HEAD
@@ -45,7 +47,7 @@ def draw_skeleton(canvas: Canvas, keypoints: Sequence[Mapping[str, float]]) -> N
     seen = {
         number: canvas.point(point["x"], point["y"])
         for number, point in enumerate(keypoints)
-        if point["v"] >= _VISIBLE
+        if point["v"] >= VISIBLE
     }
     if not seen:
         return
@@ -72,7 +74,7 @@ def _draw(
     line: int,
     radius: float,
 ) -> None:
-    if count == _POINTS:
+    if count == PERSON_POINTS:
         for one, other, colour in _LIMBS:
             if one in points and other in points:
                 pen.line([points[one], points[other]], fill=colour, width=line)

@@ -18,7 +18,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-NAVIGATION = (("Runs", "/", "g r"),)
+NAVIGATION = (("Runs", "/", "g r"), ("Single image", "/single", "g s"))
 """Pages in the bar: name, path and keys."""
 
 

@@ -30,7 +30,8 @@ from snellen.serve.inference.messages import InferenceReply, InferenceRequest
 from snellen.store.sql.columns import utc_now
 
 router = APIRouter(prefix="/inference", tags=["inference"])
-PATH = "/inference/single"
+PATH, PAGE_PATH = "/inference/single", "/ui/single"
+"""Paths to which images are uploaded: for programs, and for the page."""
 _LOOKS_LIKE_PATH = re.compile(r"[/\\:]|\.\.")
 _FORM = FormSpec("image", tuple(SingleInferenceRequest.model_fields))
 

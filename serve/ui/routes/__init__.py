@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import runs, sign_in, static
+from snellen.serve.ui.routes import runs, sign_in, single, static
 
-_ROUTERS = (runs.router, sign_in.router, static.router)
+_ROUTERS = (runs.router, single.router, sign_in.router, static.router)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -7,5 +7,6 @@ import "./elements/sn-threshold.js";
 import "./elements/sn-overlay.js";
 import "./elements/sn-swipe.js";
 import "./elements/sn-drop.js";
+import "./elements/sn-single.js";
 import "./poll.js";
 import "./copy.js";

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from snellen.store.runs import create_inference_job
 from snellen.store.sql.database import Database
@@ -118,9 +118,14 @@ def test_a_run_is_deleted_after_a_question(
 ) -> None:
     watched = Watched(chromium, url)
     asked: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.dismiss()
+
     page = watched.open("/?text=gone")
     row = page.locator(f"#t{ids['gone']}")
-    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.once("dialog", refuse)
     page.get_by_label("Actions for gone").click()
     page.get_by_role("button", name="Delete").click()
     expect(row).to_be_visible()

@@ -1,0 +1,97 @@
+// <sn-single data-post="…">: sends a dropped image with the form's fields and shows the answer of the server, drawn over
+// the image that the browser has. The confidence slider and the downloads need no further request.
+customElements.define("sn-single", class extends HTMLElement {
+  connectedCallback() {
+    this.form = this.querySelector("[data-form]");
+    this.result = this.querySelector("[data-result]");
+    this.note = this.querySelector("[data-note]");
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.addEventListener("sn-files", (event) => this.predict(event.detail.files[0]));
+    this.addEventListener("input", (event) => event.target.matches("[data-min]") && this.filter(event.target.value));
+    document.body.addEventListener("htmx:afterSettle", (event) => event.target.id === "checkpoint" && this.again());
+    this.querySelector("#checkpoint").addEventListener("change", () => this.again());
+  }
+  again() { if (this.file) this.predict(this.file); }
+  async predict(file) {
+    const turn = this.turn = (this.turn ?? 0) + 1;
+    const body = new FormData(this.form);
+    body.append("image", file);
+    this.setAttribute("aria-busy", "true");
+    let html, ok;
+    try {
+      const answer = await fetch(this.dataset.post, { method: "POST", body, headers: { "HX-Request": "true" } });
+      const sign = answer.headers.get("HX-Redirect");
+      if (sign) { location.assign(sign); return; }
+      [html, ok] = [await answer.text(), answer.ok];
+    } catch { [html, ok] = [`<div class="note bad" role="alert"><b>The server does not answer.</b></div>`, false]; }
+    if (turn !== this.turn) return; // a later image was dropped
+    this.removeAttribute("aria-busy");
+    this.result.innerHTML = html;
+    if (!ok) return;
+    if (this.file !== file) this.keep(file);
+    const image = this.querySelector("[data-dropped]");
+    image.setAttribute("href", this.url);
+    const name = file.name || "pasted image";
+    this.note.textContent = `${name}, ${image.getAttribute("width")} × ${image.getAttribute("height")} px`;
+    const json = this.querySelector("[data-result-json]").textContent;
+    this.link("[data-json]", new Blob([json], { type: "application/json" }));
+    this.querySelector("[data-picture]").addEventListener("click", (event) => this.picture(event));
+  }
+  keep(file) {
+    this.file = file;
+    this.url = URL.createObjectURL(file);
+    const list = this.querySelector("[data-recent-list]");
+    const tile = document.createElement("button");
+    tile.type = "button";
+    tile.className = "tile";
+    tile.setAttribute("aria-label", `Predict ${file.name || "the pasted image"} again`);
+    const shot = document.createElement("span");
+    shot.className = "shot";
+    shot.append(Object.assign(new Image(), { src: this.url, alt: "" }));
+    tile.append(shot);
+    const url = this.url;
+    tile.addEventListener("click", () => { [this.file, this.url] = [file, url]; this.predict(file); });
+    list.prepend(tile);
+    while (list.children.length > 6) list.lastChild.remove();
+    this.querySelector("[data-recent]").hidden = false;
+  }
+  filter(value) {
+    this.querySelector("sn-overlay").setAttribute("min", value);
+    this.querySelector("[data-min-out]").textContent = Number(value).toFixed(2);
+  }
+  link(selector, blob) { this.querySelector(selector).href = URL.createObjectURL(blob); }
+  async picture(event) { // the image and what is drawn over it, at the size of the image
+    const link = event.currentTarget;
+    if (link.href) return;
+    event.preventDefault();
+    const svg = this.querySelector("svg.ov"), image = this.querySelector("[data-dropped]");
+    const [width, height] = ["width", "height"].map((side) => Number(image.getAttribute(side)));
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const draw = canvas.getContext("2d");
+    draw.drawImage(await createImageBitmap(this.file), 0, 0, width, height);
+    const line = Math.max(2, Math.round(Math.max(width, height) / 400));
+    draw.font = `500 ${6 * line}px sans-serif`;
+    for (const object of svg.querySelectorAll(".ob:not([hidden])")) {
+      const colour = getComputedStyle(object.querySelector("rect.pr")).stroke;
+      for (const path of object.querySelectorAll("path.mask, path.limb, path.joint")) {
+        const shape = new Path2D(path.getAttribute("d"));
+        draw.globalAlpha = path.matches(".mask") ? .28 : 1;
+        draw.fillStyle = path.matches(".joint") ? "#fff" : colour;
+        draw.strokeStyle = colour;
+        draw.lineWidth = line;
+        path.matches(".limb") ? draw.stroke(shape) : draw.fill(shape);
+      }
+      draw.globalAlpha = 1;
+      const box = object.querySelector("rect.pr"), [x, y, w, h] = ["x", "y", "width", "height"].map((side) => Number(box.getAttribute(side)));
+      draw.strokeStyle = colour;
+      draw.lineWidth = line;
+      draw.strokeRect(x, y, w, h);
+      const text = object.querySelector("text").textContent, wide = draw.measureText(text).width + 4 * line;
+      draw.fillStyle = colour;
+      draw.fillRect(x, Math.max(0, y - 8 * line), wide, 8 * line);
+      draw.fillStyle = "#0a0c0f";
+      draw.fillText(text, x + 2 * line, Math.max(0, y - 8 * line) + 6 * line);
+    }
+    canvas.toBlob((blob) => { link.href = URL.createObjectURL(blob); link.click(); });
+  }
+});
