@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
+from snellen.analysis.operating_points.threshold_scan import ThresholdScan
 from snellen.analysis.plots.curves import RunCurves
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.analysis.record import Parts, RunFiles
@@ -61,8 +62,9 @@ class ErrorAnalysis:
         owner = completed_owner(db, run)
         self._class_names = tuple(owner.class_names or ())
         self._names = unique_names(self._class_names)
-        files = RunFiles(run, owner, open_results(db, run), self._names)
-        self._errors = task_of(owner.task_type).errors(files)
+        self._files = RunFiles(run, owner, open_results(db, run), self._names)
+        self._task = task_of(owner.task_type)
+        self._errors = self._task.errors(self._files)
 
     def summary(
         self, *, min_confidence: float | None = None, top: int = 10
@@ -89,6 +91,17 @@ class ErrorAnalysis:
             ConfigError: INSTANCES_OF, neither a bucket nor a cell or both; BUCKET_TASK,
                 BUCKET_UNKNOWN, CLASS_UNKNOWN, CLASS_SHARED, MIN_CONFIDENCE, SORT_ORDER.
         """
+        return self._page(self.listed(query), query)
+
+    def listed(self, query: InstanceQuery) -> Parts:
+        """List every error of a bucket, or all that a cell counts, one result file at a time.
+
+        Args:
+            query: its order and page do not apply.
+
+        Raises:
+            ConfigError: as `instances`.
+        """
         of_bucket = query.bucket is not None
         if of_bucket == (query.true is not None or query.predicted is not None):
             raise ConfigError(
@@ -97,8 +110,11 @@ class ErrorAnalysis:
                 "cell of the confusion matrix was given. Expected either a bucket, or the true or "
                 "the predicted class of a cell.",
             )
-        parts = self._bucket(query) if query.bucket is not None else self._cell(query)
-        return self._page(parts, query)
+        return self._bucket(query) if query.bucket is not None else self._cell(query)
+
+    def thresholds(self) -> ThresholdScan:
+        """Count the predictions of the run at every confidence threshold."""
+        return self._task.thresholds(self._files)
 
     def curves(self) -> RunCurves:
         """Compute the data of the charts, see `snellen.analysis.plots.charts`."""

@@ -17,6 +17,14 @@ def metric(value: float | None) -> str:
     return NONE if value is None else f"{value:.3f}".replace("-", MINUS)
 
 
+def signed(value: float | None) -> str:
+    """Return a difference with three decimals and its sign; a dash for None."""
+    if value is None:
+        return NONE
+    text = f"{value:+.3f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
+
+
 def exact(value: float | None) -> str:
     """Return a metric with four decimals, for titles; nothing for None."""
     return "" if value is None else f"{value:.4f}".replace("-", MINUS)
@@ -62,6 +70,7 @@ def when(moment: datetime | None, now: datetime | None = None) -> str:
 FILTERS = {
     "count": count,
     "metric": metric,
+    "signed": signed,
     "exact": exact,
     "rate": rate,
     "duration": duration,

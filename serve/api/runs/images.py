@@ -16,7 +16,7 @@ from snellen.serve.api.bodies.image_bodies import (
     TestImageResultResponse,
 )
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.runs.image_index import IndexCache, Selection
+from snellen.serve.api.runs.image_index import ImageIndex, IndexCache, Selection
 from snellen.serve.api.runs.image_responses import predicted_image, test_image
 from snellen.serve.api.runs.row_reader import Row, RowReader
 from snellen.serve.api.runs.run_responses import relative_checkpoint
@@ -74,7 +74,7 @@ class RunPages:
             ConfigError: SLICE_COLUMN.
         """
         opened = self.open(run)
-        index = self._indices.get(opened.key, selection_of(query, run), opened.results)
+        index = self.select(opened, selection_of(query, run))
         chosen = index.order[query.skip : query.skip + query.limit]
         if query.objects:
             rows = self._rows.whole(opened.results, chosen)
@@ -104,6 +104,30 @@ class RunPages:
         """Return the whole result row of an image. Raises InputError IMAGE_NOT_FOUND."""
         return self._rows.whole(opened.results, [image_index])[0]
 
+    def select(self, opened: OpenedRun, selection: Selection) -> ImageIndex:
+        """Return the images of a selection in their order; it is computed once.
+
+        Raises:
+            ConfigError: SLICE_COLUMN, SLICE_VALUES.
+            RunError: RESULTS_MISSING.
+        """
+        return self._indices.get(opened.key, selection, opened.results)
+
+    def rows(
+        self, opened: OpenedRun, indices: Sequence[int], columns: Sequence[str] | None = None
+    ) -> list[Row]:
+        """Return result rows in the order of ``indices``, from the files of their units alone.
+
+        Args:
+            opened: the run.
+            indices: image indices, each once.
+            columns: None for all of them.
+
+        Raises:
+            InputError: IMAGE_NOT_FOUND.
+        """
+        return self._rows.whole(opened.results, indices, columns)
+
     def predictions(
         self, job: InferenceJobView, skip: int, limit: int, status: str | None
     ) -> InferenceResultListResponse:
@@ -115,7 +139,7 @@ class RunPages:
             rows, total = chosen[skip : skip + limit], len(chosen)
             ids = [(row["id"], row["created_at"]) for row in rows]
         else:
-            index = self._indices.get(opened.key, Selection(status=status), opened.results)
+            index = self.select(opened, Selection(status=status))
             rows = self._rows.whole(opened.results, index.order[skip : skip + limit])
             total, ids = len(index.order), self._ids(INFERENCE_JOB, job, rows)
         folder = get_training_job(self._db, job.training_job_id).output_dir

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import runs, sign_in, single, static
+from snellen.serve.ui.routes import runs, sign_in, static, viewer
 
-_ROUTERS = (runs.router, single.router, sign_in.router, static.router)
+_ROUTERS = (runs.router, sign_in.router, static.router, viewer.router)
 
 
 def add_pages(app: FastAPI) -> None:
     """Add the web pages to the application of the API."""
     for router in _ROUTERS:
         app.include_router(router)
+    viewer.attach(app)
