@@ -82,8 +82,10 @@ def source_class_of(config: DatasetConfig) -> tuple[str, type[Source]]:
     raise InputError(
         "DATASET_FORMAT",
         f"dataset.path: the format of '{place}' is not recognised. Expected a folder of class "
-        "folders, a .parquet or .csv manifest, a YOLO data.yaml, .tar shards or a .txt list of "
-        "images. Set dataset.format.",
+        "folders, a .parquet or .csv manifest, a YOLO data.yaml, COCO JSON (a .json file, or a "
+        "folder with annotations/instances_SPLIT.json), .tar shards or a .txt list of images. Set "
+        f"dataset.format to one of {', '.join(sorted(SOURCES.targets()))}; COCO with other names "
+        "takes dataset.format=coco dataset.annotations=FILE.json.",
     )
 
 

@@ -54,7 +54,8 @@ class ImageFiles:
                 "DATASET_IMAGES_NOT_FOUND",
                 f"dataset.path: none of the {len(names):,} images of the annotation file exists. "
                 f"Expected the first as '{self._root / names[0]}'. Set dataset.path to the folder "
-                "that the file names are relative to.",
+                "that the file names are relative to, and dataset.annotations to the annotation "
+                "file.",
             )
         return found, repairs
 

@@ -188,6 +188,8 @@ def test_what_is_no_image_folder(tmp_path: Path) -> None:
     assert caught.value.code == "DATASET_NOT_FOUND"
     with pytest.raises(InputError, match=r"Expected a folder of class folders.*dataset\.format"):
         opened(tmp_path)
+    with pytest.raises(InputError, match=r"COCO JSON.*to one of coco, image_list, .*, yolo; COCO"):
+        opened(tmp_path)
     with pytest.raises(InputError, match=r"has no class folders\. Expected") as caught:
         opened(tmp_path, format="imagefolder").describe()
     assert caught.value.code == "DATASET_EMPTY"

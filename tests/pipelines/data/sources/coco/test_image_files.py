@@ -86,7 +86,10 @@ def test_a_folder_without_any_of_the_images_is_rejected(tmp_path: Path) -> None:
         report_of(config, tmp_path)
     assert caught.value.code == "DATASET_IMAGES_NOT_FOUND"
     assert str(tmp_path / "images" / "x.png") in caught.value.message
-    assert "dataset.path" in caught.value.message
+    assert caught.value.message.endswith(
+        "Set dataset.path to the folder that the file names are relative to, and "
+        "dataset.annotations to the annotation file."
+    )
 
 
 def test_files_that_are_not_listed_are_counted(tmp_path: Path) -> None:
