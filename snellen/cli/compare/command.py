@@ -9,12 +9,16 @@ import typer
 
 from snellen.cli.options import DatabaseOption, DebugOption, FormatOption, JsonOption, open_database
 from snellen.cli.output import show, stderr_console
+from snellen.cli.progress import make_reporter
 
 
 def compare_command(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="A B [C]...", help="Ids, tags or names of runs; A is the base."),
+        typer.Argument(
+            metavar="A B [C]...",
+            help="Ids, tags or names of runs, or JOB@CHECKPOINT; A is the base.",
+        ),
     ],
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Accepted loss of a metric, such as 0.01.")
@@ -39,6 +43,12 @@ def compare_command(
             "--output", "-o", metavar="DIR", help="Write the images and objects that change."
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="FILE", help="Configuration for JOB@CHECKPOINT; default: that of A."
+        ),
+    ] = None,
     classes: Annotated[bool, typer.Option("--per-class", help="Also show every class.")] = False,
     as_json: JsonOption = False,
     table_format: FormatOption = None,
@@ -47,18 +57,25 @@ def compare_command(
 ) -> None:
     """Compare test runs on their common images, with intervals and tests.
 
-    Says whether B is better than A, by how much, and on which images.
+    Says whether B is better than A, by how much, and on which images. A checkpoint of a training
+    job (JOB@best, JOB@last, JOB@12) is evaluated first, with the settings of A.
 
     Example: snellen compare baseline latest --tolerance 0.005
+
+    Example: snellen compare baseline digits@best digits@last
     """
+    from snellen.analysis.comparison.checkpoints import compared_runs
     from snellen.analysis.comparison.compare import CompareSettings, compare_runs
     from snellen.cli.compare.tables import comparison_tables
-    from snellen.store.runs import get_test_run
+    from snellen.pipelines.config.evaluate import EvaluateConfig
+    from snellen.pipelines.config.loader import load_as, with_absolute_paths
 
-    stderr_console().print("Comparing runs ...")
+    given = None if config is None else with_absolute_paths(load_as(EvaluateConfig, config))
     db = open_database(database)
     try:
-        found = [get_test_run(db, reference) for reference in runs]
+        with make_reporter(debug=debug) as reporter:
+            found = compared_runs(db, runs, reporter, given)
+        stderr_console().print("Comparing runs ...")
         settings = CompareSettings(
             tolerance=tolerance, group=group, slices=tuple(slices or ()), output=output
         )

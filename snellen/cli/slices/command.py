@@ -50,6 +50,7 @@ def slices_command(
     size, brightness and objects, and tested on images that did not choose them.
 
     Example: snellen slices latest
+
     Example: snellen slices latest --by meta_distance --edges 10,20
     """
     from snellen.adapters.errors import ConfigError

@@ -1,0 +1,134 @@
+"""Runs of the service for event loops: the same methods, to be awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from snellen.client import run_requests
+from snellen.client.run_requests import Kind, Progress, RunRow
+from snellen.client.transport import AsyncTransport
+from snellen.serve.api.bodies.image_bodies import InferenceImageResponse, TestImageResultResponse
+from snellen.serve.api.bodies.run_bodies import InferenceJobResponse, TestRunResponse
+
+Row = TypeVar("Row", bound=RunRow)
+Variant = Literal["picture", "thumbnail", "crop", "overlay"]
+
+
+class _Remote(Generic[Row]):
+    """Common part of runs of the service.
+
+    Attributes:
+        row: the run as it was read last.
+    """
+
+    _kind: Kind
+
+    def __init__(self, transport: AsyncTransport, row: Row) -> None:
+        self._transport = transport
+        self.row = row
+
+    @property
+    def id(self) -> int:
+        """Id of the run."""
+        return self.row.id
+
+    @property
+    def status(self) -> str:
+        """Status when the run was read last."""
+        return self.row.status
+
+    async def refresh(self) -> Self:
+        """Read the run again."""
+        self.row = await self._transport.run(run_requests.show(self._kind, self.id))
+        return self
+
+    async def wait(
+        self, progress: Progress | None = None, *, timeout_s: float | None = None
+    ) -> Self:
+        """Wait until the run has ended.
+
+        Args:
+            progress: called with each `ProgressResponse`: images done, rate, time left.
+            timeout_s: maximum time to wait, in seconds; None: no limit.
+
+        Raises:
+            RunError: RUN_FAILED, RUN_INTERRUPTED.
+            RunCancelled: CANCELLED.
+            ServiceError: WAIT_TIMEOUT, or an error response.
+        """
+        steps = run_requests.wait(self._kind, self.id, progress, timeout_s)
+        self.row = await self._transport.run(steps)
+        return self
+
+    async def cancel(self) -> Self:
+        """Ask the run to stop; it can be resumed. Raises ServiceError."""
+        self.row = await self._transport.run(run_requests.act(self._kind, self.id, "cancel"))
+        return self
+
+    async def resume(self, *, retry_failed: bool | Sequence[str] = False) -> Self:
+        """Put the run in the queue again, also with its failed images. Raises ServiceError."""
+        codes = retry_failed if isinstance(retry_failed, bool) else list(retry_failed)
+        steps = run_requests.act(self._kind, self.id, "resume", {"retry_failed": codes})
+        self.row = await self._transport.run(steps)
+        return self
+
+    async def delete(self, *, cascade: bool = False) -> None:
+        """Delete the run and its files. Raises ServiceError."""
+        await self._transport.run(run_requests.delete(self._kind, self.id, cascade))
+
+    async def draw(self, image_index: int, variant: Variant = "overlay") -> bytes:
+        """Return a picture of an image as JPEG bytes. Raises ServiceError."""
+        steps = run_requests.picture(self._kind, self.id, image_index, variant)
+        return await self._transport.run(steps)
+
+    async def export(self, format_name: str, **conditions: Any) -> bytes:
+        """Export the rows, and return the file: csv, parquet, ndjson, json, coco, yolo, zip.
+
+        Args:
+            format_name: the format.
+            conditions: ``correct``, ``min_confidence``, ``status`` and ``true_class``.
+
+        Raises:
+            ServiceError: the export failed, or an error response.
+        """
+        steps = run_requests.export(self._kind, self.id, {"format": format_name, **conditions})
+        return await self._transport.run(steps)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id}, status={self.status!r})"
+
+
+class AsyncRemoteRun(_Remote[TestRunResponse]):
+    """A test run of the service."""
+
+    _kind = "test-runs"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Metrics by key, when the run was read last."""
+        return self.row.metrics or {}
+
+    async def results(self, **query: Any) -> list[TestImageResultResponse]:
+        """Return the images that meet every condition, from all pages.
+
+        Args:
+            query: parameters of `GET /inference/test-runs/{id}/images`, such as ``correct``,
+                ``predicted_class``, ``sort``, ``objects``; ``true_class`` is sent as ``class``.
+
+        Raises:
+            ServiceError: an error response.
+        """
+        if "true_class" in query:
+            query["class"] = query.pop("true_class")
+        return await self._transport.run(run_requests.test_results(self.id, query))
+
+
+class AsyncRemoteJob(_Remote[InferenceJobResponse]):
+    """An inference job of the service."""
+
+    _kind = "inference-jobs"
+
+    async def results(self, status: str | None = None) -> list[InferenceImageResponse]:
+        """Return the predictions in image order, from all pages. Raises ServiceError."""
+        return await self._transport.run(run_requests.predictions(self.id, status))
