@@ -48,6 +48,10 @@ async def inspect(
         JobId | None, Query(description="Training job whose classes are compared.")
     ] = None,
     checkpoint: Annotated[AnyCheckpointName, Query(description="Its checkpoint.")] = "best",
+    split: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="Split; default: test, else val."),
+    ] = None,
 ) -> InspectionResponse:
     """Return format, classes and counts; with a training job also how the classes would fit."""
     model: dict[str, Any] | None = None
@@ -55,7 +59,7 @@ async def inspect(
         model = {"job": training_job_id, "checkpoint": checkpoint_name(checkpoint)}
 
     def work() -> InspectionResponse:
-        return inspect_dataset(state.place, state.submission, path, model)
+        return inspect_dataset(state.place, state.submission, path, model, split)
 
     return await to_thread.run_sync(work, limiter=state.submitting)
 

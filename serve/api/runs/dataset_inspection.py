@@ -32,7 +32,11 @@ class _OutOfTime(Exception):  # noqa: N818 - an end, not an error
 
 
 def inspect_dataset(
-    place: Place, submission: Submission, path: str, model: dict[str, Any] | None
+    place: Place,
+    submission: Submission,
+    path: str,
+    model: dict[str, Any] | None,
+    split: str | None = None,
 ) -> InspectionResponse:
     """Describe a dataset without running anything on it.
 
@@ -41,12 +45,15 @@ def inspect_dataset(
         submission: checks configurations.
         path: inside the roots, or the name of a registered dataset.
         model: the section ``model`` of a configuration, to preview the class map.
+        split: the split; None takes test if it exists, else val.
 
     Raises:
         Problem: a path that is not allowed.
         ConfigError, InputError: no dataset, or one that cannot be used.
     """
     section = dataset_section(path, {}, place)
+    if split is not None:
+        section["split"] = split
     name, source = _open(section)
     info = source.describe()
     submission.check_root(info.root, section["path"])
