@@ -44,9 +44,14 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	@$(SNELLEN) eval configs/digits.yaml model.checkpoint=3 name=digits-epoch-3
 	@echo; echo "== snellen compare digits-epoch-3 digits"
 	@$(SNELLEN) compare digits-epoch-3 digits
+	@echo; echo "== snellen gate digits --baseline digits-epoch-3 --rules examples/ci/gate.yaml"
+	@$(SNELLEN) gate digits --baseline digits-epoch-3 --rules examples/ci/gate.yaml
+	@echo; echo "== snellen report digits --compare digits-epoch-3 -o $(DATA)/report.html"
+	@$(SNELLEN) report digits --compare digits-epoch-3 -o $(DATA)/report.html --overwrite
 	@echo; echo "== snellen eval configs/photographs.yaml"
 	@$(SNELLEN) eval configs/photographs.yaml
 	@echo
+	@echo "Report:  $(DATA)/report.html (open it in a browser)"
 	@echo "Results: runs/ (one folder per run; the run tables are in runs/snellen.db)"
 	@echo "Images:  $(DATA)/digits/test and $(DATA)/photographs/images"
 	@# Ids, not names: a second demo creates further runs with the same names.
@@ -59,7 +64,7 @@ demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photogra
 	echo "  snellen images latest                                     # images of the photographs run"; \
 	echo "  snellen runs"; \
 	echo "  snellen predict --job digits $(DATA)/digits/test/4/1628.png --visualize all"; \
-	echo "  snellen serve configs/serve.yaml                          # predictions over HTTP"
+	echo "  snellen serve configs/serve.yaml                          # then open http://127.0.0.1:8000"
 
 COVER := --cov --cov-report=
 PARALLEL := not ray and not browser
