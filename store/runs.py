@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from snellen.adapters.errors import InputError
 from snellen.store import results_path
 from snellen.store.image_rows import insert_image_rows
-from snellen.store.job_queue import remove_from_queue
 from snellen.store.kinds import (
     INFERENCE_JOB,
     TEST_RUN,
@@ -21,6 +20,7 @@ from snellen.store.kinds import (
     spoken,
 )
 from snellen.store.leases import Lease, busy, is_held, lost, released, update_held
+from snellen.store.service.job_queue import remove_from_queue
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database, database_now
 from snellen.store.sql.models import RunUnit

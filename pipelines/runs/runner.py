@@ -22,7 +22,7 @@ from snellen.pipelines.runs.kinds import RunContext, RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.setup.dry_run import dry_run
 from snellen.pipelines.runs.submit import submit
-from snellen.store.job_queue import dequeue, enqueue
+from snellen.store.service.job_queue import dequeue, enqueue
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView, RunView
 

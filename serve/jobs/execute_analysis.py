@@ -10,10 +10,10 @@ from snellen.adapters.errors import SnellenError
 from snellen.analysis.comparison.compare import CompareSettings, compare_runs
 from snellen.analysis.export.registry import EXPORTERS
 from snellen.analysis.export.run_export import ExportTarget, export_run
-from snellen.store.analyses import COMPARISON, AnalysisView, get_analysis, update_analysis
 from snellen.store.kinds import TEST_RUN
 from snellen.store.parquet.results import RowFilter
 from snellen.store.runs import get_inference_job, get_test_run
+from snellen.store.service.analyses import COMPARISON, AnalysisView, get_analysis, update_analysis
 from snellen.store.sql.database import Database
 
 FOLDER = "exports"

@@ -23,8 +23,8 @@ from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.execute import resume
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.prediction import PREDICTION
-from snellen.store.job_queue import ANALYSIS, fail_unstarted
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
+from snellen.store.service.job_queue import ANALYSIS, fail_unstarted
 from snellen.store.sql.database import Database
 
 BUSY = 75

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from snellen.adapters.errors import SnellenError
 from snellen.serve.jobs.job_process import BUSY, Order
-from snellen.store.job_claims import ClaimedJob, claim_job, end_claim, keep_claim
-from snellen.store.job_queue import ANALYSIS, RUN_KINDS, jobs_left, run_status
 from snellen.store.leases import HEARTBEAT_SECONDS, interrupt_abandoned
+from snellen.store.service.job_claims import ClaimedJob, claim_job, end_claim, keep_claim
+from snellen.store.service.job_queue import ANALYSIS, RUN_KINDS, jobs_left, run_status
 from snellen.store.sql.database import Database
 
 _POLL_S = 0.5

@@ -1,1 +1,1 @@
-"""Rows of the HTTP service: what it queues, computes, notes and remembers."""
+"""What the HTTP service stores besides runs: the queue of jobs, analyses and reviews."""

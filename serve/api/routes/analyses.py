@@ -32,7 +32,9 @@ from snellen.serve.api.runs.run_responses import redacted
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
 from snellen.serve.api.uploads.batch_form import remove_folder
-from snellen.store.analyses import (
+from snellen.store.kinds import TEST_RUN
+from snellen.store.runs import get_test_run
+from snellen.store.service.analyses import (
     COMPARISON,
     EXPORT,
     AnalysisView,
@@ -41,8 +43,6 @@ from snellen.store.analyses import (
     exports_of,
     get_analysis,
 )
-from snellen.store.kinds import TEST_RUN
-from snellen.store.runs import get_test_run
 
 router = APIRouter(prefix="/inference", tags=["analyses"])
 AnalysisId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Its id.")]

@@ -25,9 +25,9 @@ from snellen.serve.api.runs.event_stream import progress_events
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
 from snellen.serve.api.uploads.stored_files import uploads_of
-from snellen.store.analyses import delete_analysis, exports_of
-from snellen.store.job_queue import requeue
 from snellen.store.leases import request_cancel
+from snellen.store.service.analyses import delete_analysis, exports_of
+from snellen.store.service.job_queue import requeue
 
 RunId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of the run.")]
 Describe = Callable[[Any, Any], BaseModel]
@@ -45,7 +45,15 @@ def add_run_actions(
         model: schema of the response.
         describe: returns the response of a row, given the place and the row.
     """
-    noun = kind.words.noun if kind is not EVALUATION else "test run"
+    _add_cancel_and_resume(router, path, kind, model, describe)
+    _add_delete(router, path, kind)
+    _add_events(router, path, kind)
+
+
+def _add_cancel_and_resume(
+    router: APIRouter, path: str, kind: RunKind, model: type[BaseModel], describe: Describe
+) -> None:
+    noun = _noun(kind)
 
     @router.post(
         path + "/{run_id}/cancel",
@@ -83,12 +91,14 @@ def add_run_actions(
 
         return await run_in_threadpool(work)
 
+
+def _add_delete(router: APIRouter, path: str, kind: RunKind) -> None:
     @router.delete(
         path + "/{run_id}",
         status_code=204,
         response_class=Response,
         responses=problem_responses(404, 409, 422, 503),
-        summary=f"Delete {_an(noun)}",
+        summary=f"Delete {_an(_noun(kind))}",
     )
     async def delete(
         state: Annotated[State, Depends(get_state)],
@@ -100,8 +110,6 @@ def add_run_actions(
         """Delete the rows and the files of a run. A running one has to be cancelled first."""
         await run_in_threadpool(delete_with_files, state, kind, run_id, cascade)
         return Response(status_code=204)
-
-    _add_events(router, path, kind)
 
 
 def _add_events(router: APIRouter, path: str, kind: RunKind) -> None:
@@ -165,6 +173,10 @@ def delete_with_files(state: State, kind: RunKind, run_id: int, cascade: bool) -
         delete_analysis(state.db, one.id)
         if one.file:
             shutil.rmtree((Path(state.place.output_dir) / one.file).parent, ignore_errors=True)
+
+
+def _noun(kind: RunKind) -> str:
+    return "test run" if kind is EVALUATION else kind.words.noun
 
 
 def _an(noun: str) -> str:

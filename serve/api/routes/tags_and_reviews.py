@@ -25,14 +25,14 @@ from snellen.serve.api.runs.dataset_fingerprint import dataset_fingerprint
 from snellen.serve.api.schemas import MAX_ID, Id
 from snellen.serve.api.state import State, get_state
 from snellen.store.kinds import TEST_RUN
-from snellen.store.reviews import (
+from snellen.store.runs import get_test_run
+from snellen.store.service.reviews import (
     ReviewView,
     add_review,
     change_review,
     delete_review,
     list_reviews,
 )
-from snellen.store.runs import get_test_run
 from snellen.store.tags import all_tags, remove_tag, set_tag
 
 router = APIRouter(prefix="/inference", tags=["tags and reviews"])

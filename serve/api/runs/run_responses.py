@@ -10,9 +10,9 @@ from snellen.serve.api.allowed_roots import below_roots
 from snellen.serve.api.bodies.run_bodies import InferenceJobResponse, TestRunResponse
 from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.request_settings import Place
-from snellen.store.job_queue import queued_jobs
 from snellen.store.jobs import get_training_job
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
+from snellen.store.service.job_queue import queued_jobs
 from snellen.store.tags import tags_of
 from snellen.store.views import AnyRun, InferenceJobView, RunView
 

@@ -21,7 +21,7 @@ from snellen.serve.api.problems import Problem
 from snellen.serve.api.runs.inspections import Inspections
 from snellen.serve.api.runs.request_settings import Place, evaluation_of, prediction_of
 from snellen.store.datasets import list_datasets
-from snellen.store.job_queue import enqueue
+from snellen.store.service.job_queue import enqueue
 from snellen.store.views import InferenceJobView, RunView
 
 

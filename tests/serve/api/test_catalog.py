@@ -166,9 +166,8 @@ async def test_comparisons_thresholds_and_exports_give_what_the_commands_give(
 
 async def test_thresholds_are_those_of_the_run(service: Service, site: Site) -> None:
     run = site.run_here()
-    found = await ok(
-        await service.client.get(f"{API}/test-runs/{run.id}/thresholds?metric=accuracy&least=0")
-    )
+    url = f"{API}/test-runs/{run.id}/thresholds"
+    found = await ok(await service.client.get(f"{url}?metric=accuracy&least=0"))
     assert found["chosen"]["rule"] == "accuracy >= 0"
     assert found["task_type"] == "image_classification"
     everything = found["thresholds"][0]

@@ -12,9 +12,9 @@ import pytest
 from snellen.analysis.reader import open_results
 from snellen.serve.api.redaction import without_paths
 from snellen.store.datasets import add_dataset
-from snellen.store.job_queue import queued_jobs
 from snellen.store.leases import acquire, release
 from snellen.store.runs import get_test_run, list_test_runs
+from snellen.store.service.job_queue import queued_jobs
 from snellen.store.tags import set_tag
 from snellen.store.views import RunView
 from tests.pipelines.making import TIMES, write_image

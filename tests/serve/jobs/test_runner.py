@@ -19,10 +19,10 @@ from snellen.pipelines.runs.control import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.runner import InferenceRunner, TestRunner
 from snellen.serve.jobs.runner import JobRunner, RunnerSettings
-from snellen.store.job_queue import queued_jobs, requeue
 from snellen.store.leases import request_cancel
 from snellen.store.ledger import committed_units
 from snellen.store.runs import get_inference_job, get_test_run
+from snellen.store.service.job_queue import queued_jobs, requeue
 from tests.pipelines.making import TIMES, write_image
 from tests.pipelines.pixel_adapter import KILL, NAME
 from tests.pipelines.place import Place

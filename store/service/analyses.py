@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from snellen.adapters.errors import InputError
-from snellen.store.job_queue import ANALYSIS, remove_from_queue
+from snellen.store.service.job_queue import ANALYSIS, remove_from_queue
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 from snellen.store.sql.service_tables import Analysis, QueuedJob

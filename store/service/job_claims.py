@@ -11,8 +11,14 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from snellen.store.job_queue import ANALYSIS, RUN_KINDS, is_free, job_table, remove_from_queue
 from snellen.store.leases import is_held, owner_id, released
+from snellen.store.service.job_queue import (
+    ANALYSIS,
+    RUN_KINDS,
+    is_free,
+    job_table,
+    remove_from_queue,
+)
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database, database_now
 from snellen.store.sql.models import CURRENT_UNIT, RunUnit

@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from snellen.store.job_claims import MAX_ATTEMPTS, claim_job, end_claim, keep_claim
-from snellen.store.job_queue import dequeue, enqueue, queued_jobs, requeue
 from snellen.store.leases import acquire, release
 from snellen.store.ledger import commit_unit
 from snellen.store.parquet.unit_record import UnitRecord
 from snellen.store.runs import delete_run, get_test_run
+from snellen.store.service.job_claims import MAX_ATTEMPTS, claim_job, end_claim, keep_claim
+from snellen.store.service.job_queue import dequeue, enqueue, queued_jobs, requeue
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 from snellen.store.sql.service_tables import QueuedJob
 from tests.store.conftest import make_job, make_run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KINDS = ("test_run", "inference_job")
 DEAD = "other-host:1:1.00:1"
 TABLE: Any = QueuedJob.__table__
