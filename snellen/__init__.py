@@ -13,6 +13,7 @@ job = snellen.predict(images="photos/", job="digits")
 job.results()                       # one row per image; job.draw(0) returns an annotated image
 snellen.load_adapter("timm", checkpoint="last.pth.tar").infer_single("cat.jpg")
 snellen.Client("http://127.0.0.1:8000").infer("cat.jpg", job="digits")
+snellen.Client("http://127.0.0.1:8000").evaluate("val", job="digits").wait().metrics
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from snellen.api.evaluation import cancel, evaluate, execute, submit
     from snellen.api.predictions import InferenceJob, open_predictions, predict
     from snellen.api.runs import TestRun, load_adapter, open_run, parity, resume
-    from snellen.client import Client, Prediction, ServiceError
+    from snellen.client import AsyncClient, Client, Prediction, ServiceError
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "InferenceJob",
     "Prediction",
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "snellen.client": ("Client", "Prediction", "ServiceError"),
+    "snellen.client": ("AsyncClient", "Client", "Prediction", "ServiceError"),
     "snellen.api.evaluation": ("cancel", "evaluate", "execute", "submit"),
     "snellen.api.predictions": ("InferenceJob", "open_predictions", "predict"),
     "snellen.api.runs": ("TestRun", "load_adapter", "open_run", "parity", "resume"),

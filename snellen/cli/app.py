@@ -21,6 +21,7 @@ from snellen.cli.report import command as report
 from snellen.cli.results import command as results
 from snellen.cli.run import command as run
 from snellen.cli.serve import command as serve
+from snellen.cli.server_option import VARIABLE, select_server
 from snellen.cli.slices import command as slices
 from snellen.cli.suspects import command as suspects
 from snellen.cli.threshold import command as threshold
@@ -85,8 +86,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
+    server: str | None = typer.Option(
+        None, metavar="URL", envvar=VARIABLE, help="Submit to this HTTP service (eval)."
+    ),
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     """Define the options of the program itself."""
+    select_server(server, context.invoked_subcommand)

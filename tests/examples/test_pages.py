@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 import yaml
 
 import snellen
+import snellen.client
 from examples.shapes.make_dataset import make
 from snellen.cli.main import run as command
 from snellen.pipelines.models.training_jobs import register_file
@@ -30,6 +32,7 @@ PAGES = (
     "docs/predict.md",
     "docs/export-results.md",
     "docs/serve.md",
+    "docs/runs-over-http.md",
 )
 
 
@@ -48,6 +51,15 @@ class Checked:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def evaluate(self, *given: Any, **named: Any) -> Any:
+        inspect.signature(snellen.Client.evaluate).bind(self, *given, **named)
+        assert named.keys() <= {"job", *snellen.client.SubmitOptions.__annotations__}
+        return create_autospec(snellen.client.RemoteRun, instance=True)
+
+    def compare(self, *given: Any, **named: Any) -> Any:
+        inspect.signature(snellen.Client.compare).bind(self, *given, **named)
+        return {"verdict": "equivalent"}
 
     def infer(self, *given: Any, **named: Any) -> Any:
         inspect.signature(snellen.Client.infer).bind(self, *given, **named)

@@ -139,7 +139,8 @@ def answering(client: snellen.Client, *answers: httpx.Response) -> list[httpx.Re
         asked.append(request)
         return left.pop(0)
 
-    client._http = httpx.Client(base_url="http://x", transport=httpx.MockTransport(handle))
+    transport = httpx.MockTransport(handle)
+    client._transport.http = httpx.Client(base_url="http://x", transport=transport)
     return asked
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,12 @@ from snellen.cli.options import (
     RetryOption,
     ThresholdsOption,
 )
-from snellen.cli.output import show
+from snellen.cli.output import show, stderr_console
 from snellen.cli.planned import print_plan
 from snellen.cli.progress import make_reporter
 from snellen.cli.run.printed import print_run
 from snellen.cli.run.words import Named
+from snellen.cli.server_option import reject_local_options, selected_server
 
 if TYPE_CHECKING:
     from snellen.pipelines.config.evaluate import EvaluateConfig
@@ -94,7 +95,23 @@ def eval_command(
     Example: snellen eval mine.yaml run.batch_size=64 dataset.limit=1000
 
     Example: snellen eval mine@all data.yaml
+
+    Example: snellen --server http://gpu-box:8000 eval --job mine --dataset street-val
     """
+    if (server := selected_server()) is not None:
+        local = {"--gate": gate, "--thresholds": thresholds, "--database": database}
+        reject_local_options(local)
+        with make_reporter(debug=debug) as reporter:
+            reporter.status("Reading configuration")
+            from snellen.cli.run.configuration import read_evaluation
+            from snellen.cli.run.on_server import evaluate_on_server
+
+            settings = {"dataset.split": split, "name": name}
+            written = read_evaluation(words or [], Named(checkpoint, job, dataset), settings)
+            written.shown(reporter, save_config)
+            document = evaluate_on_server(server, written.data, reporter)
+        _print_remote(document, server, as_json=as_json)
+        return
     with make_reporter(debug=debug) as reporter:
         reporter.status("Reading configuration")
         from snellen.cli.run.configuration import frozen_setting, read_evaluation
@@ -120,6 +137,15 @@ def eval_command(
     outcome = check_run(where, run, gate, base)
     print_outcome(outcome, as_json=as_json)
     raise typer.Exit(outcome.exit_code(allow_inconclusive=allow_inconclusive))
+
+
+def _print_remote(document: dict[str, Any], server: str, *, as_json: bool) -> None:
+    """Print a run of a service."""
+    from snellen.cli.results.tables import run_tables
+
+    show(document, lambda: run_tables(document), as_json=as_json)
+    if not as_json:
+        stderr_console().print(f"Run {document['id']} at {server}")
 
 
 def _sweep(
