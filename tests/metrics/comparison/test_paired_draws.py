@@ -13,6 +13,7 @@ from snellen.metrics.comparison.paired_draws import (
     sign_flip_test,
     sign_test,
 )
+from snellen.metrics.comparison.paired_proportions import mcnemar
 
 
 def test_draws_of_a_mean_give_the_paired_t_test() -> None:
@@ -70,7 +71,7 @@ def test_signs_are_tested_exactly() -> None:
 
 @pytest.mark.parametrize("groups", [6, 12])
 def test_flips_of_few_groups_are_all_counted(groups: int) -> None:
-    sums = np.random.default_rng(2).normal(0.5, 1.0, groups)
+    sums = np.rint(np.random.default_rng(2).normal(0.5, 1.0, groups) * 10)
     expected = permutation_test(
         (sums,), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
     )
@@ -78,17 +79,29 @@ def test_flips_of_few_groups_are_all_counted(groups: int) -> None:
 
 
 def test_flips_are_those_of_every_combination_of_signs() -> None:
-    sums = np.array([2.0, -1.0, 3.0, 0.5, 4.0, -0.25, 1.0])
+    sums = np.array([2.0, -1.0, 3.0, 5.0, 4.0, -6.0, 1.0])
     observed = abs(sums.sum())
     reached = sum(
         abs(sum(sign * value for sign, value in zip(signs, sums, strict=True))) >= observed - 1e-9
         for signs in itertools.product((1, -1), repeat=len(sums))
     )
-    assert sign_flip_test(sums) == reached / 2 ** len(sums)
+    assert sign_flip_test(sums) == pytest.approx(reached / 2 ** len(sums))
 
 
-def test_flips_of_many_groups_are_drawn() -> None:
-    sums = np.random.default_rng(3).normal(0.4, 1.0, 50)
+def test_flips_of_single_images_are_mcnemars_test() -> None:
+    for only_a, only_b in ((0, 3), (4, 9), (30, 51), (200, 320)):
+        sums = np.array([1.0] * only_b + [-1.0] * only_a + [0.0] * 7)
+        assert sign_flip_test(sums) == pytest.approx(mcnemar(only_a, only_b))
+
+
+def test_flips_of_many_groups_agree_with_students_test() -> None:
+    sums = np.rint(np.random.default_rng(3).normal(0.4, 1.0, 50) * 100)
     expected = float(ttest_1samp(sums, 0.0).pvalue)
     assert sign_flip_test(sums) == pytest.approx(expected, abs=0.01)
-    assert sign_flip_test(sums, seed=1) != 0.0
+
+
+def test_the_p_value_of_flips_has_no_floor() -> None:
+    assert sign_flip_test(np.full(200, 3.0)) == pytest.approx(2 * 0.5**200)
+    assert sign_flip_test(np.zeros(4)) == 1.0
+    with pytest.raises(ValueError, match="not whole"):
+        sign_flip_test(np.array([0.5]))
