@@ -35,6 +35,7 @@ class Listing:
     Attributes:
         true, predicted: int64, (E,), indices of the part's truths and predictions, -1 for none.
         true_place: int64, (E,), index of the true object in ``true_boxes`` of its row, -1 for none.
+        predicted_place: int64, (E,), likewise in ``predicted_boxes``.
         row: int64, (E,), of the image, in `snellen.metrics.matching.instances.Images.index`.
         overlap: float64, (E,), NaN where one of the two is missing.
         bucket: uint8, (E,), of `snellen.metrics.detection.tide.BUCKETS`; None in a list of cells.
@@ -57,6 +58,7 @@ class Listing:
         self.row: Ints = np.where(predicted >= 0, of_prediction, np.append(truths.row, -1)[true])
         self.image: Ints = images.index[self.row]
         self.true_place: Ints = np.append(truths.place, -1)[true]
+        self.predicted_place: Ints = np.append(found.place, -1)[predicted]
         self.true_class: Ints = np.append(truths.class_id, -1)[true]
         self.predicted_class: Ints = np.append(found.class_id, -1)[predicted]
         self.confidence: Floats = np.append(found.confidence.astype(np.float64), np.nan)[predicted]

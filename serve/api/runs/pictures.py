@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,25 @@ def _cropped(pixels: Pixels, row: Row, request: PictureRequest) -> Pixels:
         raise Problem(
             404, "OBJECT_NOT_FOUND", f"The image has {len(boxes)} {request.side} objects."
         )
-    box = boxes[request.number]
     height, width = pixels.shape[:2]
+    left, top, right, bottom = crop_area(boxes[request.number], width, height)
+    return np.ascontiguousarray(pixels[top:bottom, left:right])
+
+
+def crop_area(box: Mapping[str, float], width: int, height: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the part of an image that shows a box with a margin.
+
+    Args:
+        box: x1, y1, x2, y2 in pixels.
+        width, height: of the image in pixels.
+
+    Example:
+        >>> crop_area({"x1": 10, "y1": 10, "x2": 30, "y2": 20}, width=100, height=22)
+        (7, 7, 33, 22)
+    """
     margin = _MARGIN * max(box["x2"] - box["x1"], box["y2"] - box["y1"])
     left = min(max(0, math.floor(box["x1"] - margin)), width - 1)
     top = min(max(0, math.floor(box["y1"] - margin)), height - 1)
     right = max(left + 1, min(width, math.ceil(box["x2"] + margin)))
     bottom = max(top + 1, min(height, math.ceil(box["y2"] + margin)))
-    return np.ascontiguousarray(pixels[top:bottom, left:right])
+    return left, top, right, bottom

@@ -23,7 +23,9 @@ from snellen.serve.ui import pages
 from snellen.serve.ui.run_page.computed import Computed
 from snellen.serve.ui.run_page.equivalent import listing_command
 from snellen.serve.ui.run_page.filters import ImageFilters
+from snellen.serve.ui.run_page.found_objects import FoundObjects
 from snellen.serve.ui.run_page.grid import Grid, known_filters, read_images
+from snellen.serve.ui.run_page.object_tiles import read_objects
 from snellen.serve.ui.run_page.overview import (
     Overview,
     class_names,
@@ -48,6 +50,7 @@ class Viewed:
     request: Request
     state: State
     computed: Computed
+    objects: FoundObjects
     run: RunView
 
     @property
@@ -65,8 +68,9 @@ class Viewed:
 
 
 def attach(app: FastAPI) -> None:
-    """Give the application the memory of computed numbers."""
-    app.state.computed = Computed(app.state.snellen.db)
+    """Give the application its memory of computed numbers and of objects."""
+    db = app.state.snellen.db
+    app.state.computed, app.state.objects = Computed(db), FoundObjects(db)
 
 
 async def viewed(request: Request, ref: str, state: Annotated[State, Depends(get_state)]) -> Viewed:
@@ -74,7 +78,8 @@ async def viewed(request: Request, ref: str, state: Annotated[State, Depends(get
     if ref.isdecimal() and len(ref) > _LONGEST_ID:
         raise Problem(404, "RUN_NOT_FOUND", "There is no such run.")
     run = await run_in_threadpool(get_test_run, state.db, ref)
-    return Viewed(request, state, request.app.state.computed, run)
+    kept = request.app.state
+    return Viewed(request, state, kept.computed, kept.objects, run)
 
 
 View = Annotated[Viewed, Depends(viewed)]
@@ -139,13 +144,22 @@ def _page(view: Viewed) -> dict[str, Any]:
     values: dict[str, Any] = {"page": page, "ready": ready, "grid": None, "now": None}
     if opened is not None:
         filters = known_filters(view.state, opened, filters)
-        values["grid"] = read_images(view.state, opened, filters, page.has_objects)
+        values["grid"] = read_grid(view, opened, filters)
     values["command"] = _command(view, page, values["grid"])
     if not page.is_completed:
         values["now"] = _progress(view)
     if ready:
         values |= errors_section(view)
     return values
+
+
+def read_grid(view: Viewed, opened: OpenedRun, filters: ImageFilters) -> Grid:
+    """Read the page of images or objects that the filters describe."""
+    if filters.is_objects:
+        if view.run.status != "completed":
+            filters = filters.without_cells()
+        return read_objects(view.state, opened, filters, view.objects)
+    return read_images(view.state, opened, filters, has_objects(view.run))
 
 
 def _command(view: Viewed, page: Overview, grid: Grid | None) -> str:

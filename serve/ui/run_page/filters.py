@@ -121,10 +121,16 @@ class ImageFilters:
             read |= {key: _text(given[key]) for key in ("slice_by", "slice_value")}
         if objects and given["view"] == OBJECTS:
             read |= {"view": OBJECTS, **dict.fromkeys(_OF_IMAGES)}
+            if read["bucket"] is not None:
+                read |= {"cell_true": None, "cell_predicted": None}
         else:
             read |= dict.fromkeys(_OF_CELLS)
         made = cls(tuple(names), **read)
         return replace(made, sort=made.known_sort(given["sort"] or ""))
+
+    def without_cells(self) -> ImageFilters:
+        """Return the filters for a run whose errors cannot be listed yet."""
+        return replace(self, bucket=None, cell_true=None, cell_predicted=None)
 
     def known_sort(self, sort: str) -> str:
         """Return an order that the view has; empty for any other."""

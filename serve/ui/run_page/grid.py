@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,7 +62,7 @@ class Grid:
     """
 
     filters: ImageFilters
-    tiles: list[Tile]
+    tiles: Sequence[Tile | Any]
     total: int
     images: int
     shows: list[tuple[str, str, int]]

@@ -122,9 +122,11 @@ class Overview:
         value = (self.run.metrics or {}).get("coverage")
         if value is None:
             return ""
+        if value == 1:
+            return "100 %"
         for places in range(1, 5):
             text = f"{100 * value:.{places}f}"
-            if value == 1 or not text.startswith("100"):
+            if not text.startswith("100"):
                 return f"{text} %"
         return "below 100 %"
 
