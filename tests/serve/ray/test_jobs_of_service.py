@@ -61,7 +61,8 @@ def test_a_killed_service_finishes_its_runs_after_a_restart(site: Site) -> None:
         children = psutil.Process(process.process.pid).children(recursive=True)
         os.killpg(process.process.pid, signal.SIGKILL)
         process.process.wait()
-        psutil.wait_procs(children, timeout=30)
+        _, left = psutil.wait_procs(children, timeout=30)
+        assert [one for one in left if one.status() != psutil.STATUS_ZOMBIE] == []
         before = len(committed_units(site.db, "test_run", run_id))
         assert 3 <= before < 12
     finally:

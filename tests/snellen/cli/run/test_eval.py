@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from examples.shapes.make_dataset import make
 from tests.pipelines.pixel_adapter import NAME
 from tests.snellen.command_line import Cli
 
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 GIVEN = ("--dataset", "data", f"model.adapter={NAME}", "run.engine=inline", "output.dir=out")
 
 
@@ -51,6 +56,26 @@ def test_a_checkpoint_as_the_only_argument_says_what_is_missing(cli: Cli) -> Non
 def test_plan_takes_the_same_arguments(cli: Cli) -> None:
     found = cli.json("plan", *GIVEN, "--split", "auto")
     assert (found["dataset"]["images"], found["plan"]["layout"]) == (12, "inline")
+
+
+@pytest.mark.slow
+def test_a_plan_shows_the_model_and_writes_nothing(cli: Cli) -> None:
+    cli.json("eval", cli.config())
+    run_directory = cli.place / "train"
+    (run_directory / "weights").mkdir(parents=True)
+    (run_directory / "args.yaml").write_text("task: detect\nmodel: yolo11n.pt\n")
+    shutil.copy(FIXTURES / "tiny-detect.pt", run_directory / "weights" / "best.pt")
+    make(cli.place / "shapes", counts={"val": 2}, seed=5)
+    before = (cli.place / "runs.db").read_bytes()
+    words = ("plan", str(run_directory), "shapes/detect/data.yaml", "--split", "val")
+    code, out, err = cli(*words, "--format", "csv")
+    assert code == 0, err
+    shown = dict(row for row in csv.reader(io.StringIO(out)) if len(row) == 2)
+    assert shown["checkpoint"] == str(run_directory / "weights" / "best.pt")
+    assert (shown["weights"], shown["input"]) == ("model", "3 x 160 x 160")
+    assert shown["preprocessing"] == "imgsz 160, stride 32, end2end false"
+    assert (cli.place / "runs.db").read_bytes() == before
+    assert [job["framework"] for job in cli.json("jobs")] == ["pixel"]
 
 
 def test_an_option_of_another_tool_is_answered_with_our_key(cli: Cli) -> None:
