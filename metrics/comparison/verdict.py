@@ -58,8 +58,9 @@ def verdict_of(
 
     In this order: better, the interval lies above 0; worse, it lies below -tolerance; equivalent,
     it lies within +-tolerance; not worse, its lower end is at least -tolerance; otherwise not
-    settled. Better and worse need the test as well: if it disagrees with the interval, the
-    difference is not settled.
+    settled. Better and worse need the test as well. If it disagrees with an interval above 0, a
+    tolerance decides whether B is not worse, because the test is about 0, not about -tolerance;
+    without one the difference is not settled.
 
     Args:
         difference: B - A.
@@ -72,12 +73,14 @@ def verdict_of(
         'better'
         >>> verdict_of(Difference(0.02, 0.01, 0.03, 0.001), q=0.2).value
         'not_settled'
+        >>> verdict_of(Difference(0.02, 0.01, 0.03, 0.08), 0.005).value
+        'not_worse'
         >>> verdict_of(Difference(0.0, -0.01, 0.01, 0.9), 0.02).value
         'equivalent'
     """
     low, high = difference.low, difference.high
     significant = difference.p < alpha and (q is None or q < alpha)
-    if low > 0:
+    if low > 0 and (significant or tolerance == 0):
         return Verdict.BETTER if significant else Verdict.NOT_SETTLED
     if high < -tolerance:
         return Verdict.WORSE if significant else Verdict.NOT_SETTLED

@@ -65,3 +65,12 @@ def test_as_many_images_as_needed_make_the_difference_detectable() -> None:
     assert half * POWER_FACTOR == pytest.approx(0.01, rel=1e-3)
     assert images_needed(Difference(0.0, -0.01, 0.01, 1.0), 1000) is None
     assert images_needed(Difference(-0.02, -0.05, 0.01, 0.2), 1000, 0.02) is None
+
+
+def test_a_test_about_zero_does_not_decide_about_a_tolerance() -> None:
+    """McNemar's exact test may be above 0.05 where Tango's interval just excludes 0."""
+    difference = Difference(0.0222, 0.0005, 0.0477, 0.0768)
+    assert verdict_of(difference) is Verdict.NOT_SETTLED
+    assert verdict_of(difference, 0.005) is Verdict.NOT_WORSE
+    assert verdict_of(difference, 0.05) is Verdict.EQUIVALENT
+    assert verdict_of(Difference(-0.0222, -0.0477, -0.0005, 0.0768)) is Verdict.NOT_SETTLED
