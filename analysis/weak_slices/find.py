@@ -75,7 +75,7 @@ def weak_slices(db: Database, run: RunView, *, min_share: float = MIN_SHARE) -> 
         ``slices``, those with q < 0.05 first, then by difference: ``where`` (conditions of
         ``snellen images``), ``command``, ``images`` (number of scored images that the conditions
         select), and on the half that did not choose them: ``error``, ``rest`` (of the other
-        images), ``difference``, ``interval``, ``p``, ``q``.
+        images), ``difference``, ``interval``, ``p``, ``q``, ``settled`` (q < 0.05).
 
     Raises:
         InputError: RUN_NOT_COMPLETED.
@@ -173,6 +173,11 @@ class FoundSlice:
     difference: Difference
     q: float
 
+    @property
+    def settled(self) -> bool:
+        """True if the other half confirms the slice."""
+        return self.q < _SETTLED
+
     def to_json(self, run_id: int, file: str | None = None) -> dict[str, Any]:
         """Return the entry of the document.
 
@@ -194,6 +199,7 @@ class FoundSlice:
             "interval": [self.difference.low, self.difference.high],
             "p": self.difference.p,
             "q": self.q,
+            "settled": self.settled,
         }
 
 
@@ -209,7 +215,7 @@ def found_slices(
             wanted, too, and the mean of a slice is compared with 0 instead of the other images.
 
     Returns:
-        Slices with q < 0.05 first, then by the size of their difference; none for too few images.
+        Settled slices (q < 0.05) first, then by their difference; none for too few images.
     """
     values = images.values
     choosing = np.array([_chooses(name) for name in images.groups], np.bool_)
@@ -238,8 +244,13 @@ def found_slices(
         )
         for (one, difference), q in zip(tested, q_values, strict=True)
     ]
-    slices.sort(key=lambda one: (one.q >= _SETTLED, -abs(one.difference.value)))
+    by_size = (lambda one: -abs(one.difference.value)) if of_difference else _worst_first
+    slices.sort(key=lambda one: (not one.settled, by_size(one)))
     return slices[:_SHOWN]
+
+
+def _worst_first(one: FoundSlice) -> float:
+    return -one.difference.value
 
 
 def _chooses(name: str) -> bool:

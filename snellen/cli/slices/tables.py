@@ -18,7 +18,9 @@ def weak_slices_tables(found: dict[str, Any]) -> Iterator[RenderableType]:
         tried = ", ".join(found["measures"]) or "none: all images have equal values"
         yield escape(f"No weak slices among {found['images']:,} images. Tried: {tried}.")
         return
-    table = found_slices_table(found["slices"], "weak slices", ("error", "rest"))
+    settled = sum(row["settled"] for row in found["slices"])
+    title = f"weak slices ({settled} of {len(found['slices'])} have q < 0.05)"
+    table = found_slices_table(found["slices"], title, ("error", "rest"))
     units = f"grouped by {found['group']}" if found["group"] else "independent images"
     table.caption = escape(
         f"{found['images']:,} images ({units}), mean error {found['error']:.4f}; chosen on one "
