@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import new_run, runs, sign_in, single, static, viewer
+from snellen.serve.ui.routes import image, new_run, runs, sign_in, single, static, viewer
 
-_ROUTERS = (new_run.router, runs.router, single.router, sign_in.router, static.router, viewer.router)
+_ROUTERS = (
+    *(new_run.router, runs.router, single.router, sign_in.router, static.router),
+    *(image.router, viewer.router),
+)
 
 
 def add_pages(app: FastAPI) -> None:

@@ -138,13 +138,11 @@ async def show(view: View) -> HTMLResponse:
 
 def _page(view: Viewed) -> dict[str, Any]:
     opened = view.open()
-    filters = view.filters
-    page = read_overview(view.state, view.run, filters)
+    page = read_overview(view.state, view.run, view.filters)
     ready = opened is not None and page.is_completed and view.computed.is_ready(opened)
     values: dict[str, Any] = {"page": page, "ready": ready, "grid": None, "now": None}
     if opened is not None:
-        filters = known_filters(view.state, opened, filters)
-        values["grid"] = read_grid(view, opened, filters)
+        values["grid"] = _grid(view, opened)
     values["command"] = _command(view, page, values["grid"])
     if not page.is_completed:
         values["now"] = _progress(view)
@@ -153,11 +151,15 @@ def _page(view: Viewed) -> dict[str, Any]:
     return values
 
 
-def read_grid(view: Viewed, opened: OpenedRun, filters: ImageFilters) -> Grid:
-    """Read the page of images or objects that the filters describe."""
+def known_list(view: Viewed, opened: OpenedRun) -> ImageFilters:
+    """Return the filters in the query that the rows of the run have."""
+    filters = known_filters(view.state, opened, view.filters)
+    return filters if view.run.status == "completed" else filters.without_cells()
+
+
+def _grid(view: Viewed, opened: OpenedRun) -> Grid:
+    filters = known_list(view, opened)
     if filters.is_objects:
-        if view.run.status != "completed":
-            filters = filters.without_cells()
         return read_objects(view.state, opened, filters, view.objects)
     return read_images(view.state, opened, filters, has_objects(view.run))
 

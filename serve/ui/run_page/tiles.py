@@ -116,7 +116,7 @@ def paths(boxes: Mapping[str, Sequence[Box]], size: tuple[int, int]) -> Overlay 
         return None
     lines = [("case", "".join(drawn.values())), *drawn.items()]
     if "fp" in drawn:
-        lines.append(("corner", "".join(corner(box, max(size)) for box in boxes["fp"])))
+        lines.append(("corner", "".join(corner(box, _CORNER * max(size)) for box in boxes["fp"])))
     return Overlay(f"0 0 {size[0]} {size[1]}", lines)
 
 
@@ -143,10 +143,10 @@ def outline(box: Box) -> str:
     return f"M{short(x1)} {short(y1)}h{width}v{short(y2 - y1)}h-{width}z"
 
 
-def corner(box: Box, longest: float) -> str:
-    """Return the path of the corner of a false positive."""
+def corner(box: Box, side: float) -> str:
+    """Return the path of the corner of a false positive, at most ``side`` pixels wide."""
     x1, y1, x2, y2 = box
-    side = min(x2 - x1, y2 - y1, _CORNER * longest)
+    side = min(x2 - x1, y2 - y1, side)
     return f"M{short(x2 - side)} {short(y1)}H{short(x2)}v{short(side)}z"
 
 
