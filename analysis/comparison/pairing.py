@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from snellen.adapters.errors import InputError
 from snellen.analysis.reader import completed_owner, open_results
+from snellen.metrics.class_filter import class_ids
 from snellen.metrics.slices import BINS, slice_columns, slice_names
 from snellen.store.parquet.results import Results
 from snellen.store.sql.database import Database
@@ -106,8 +108,9 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
             ``metrics.group`` of the runs if both name the same one, else for none.
 
     Raises:
-        InputError: RUN_NOT_COMPLETED; COMPARE_TASK, runs of different tasks; COMPARE_NOTHING, no
-            common images; COMPARE_GROUP, no such column.
+        InputError: RUN_NOT_COMPLETED; COMPARE_TASK, runs of different tasks; COMPARE_CLASSES, runs
+            whose ``metrics.classes`` differ; COMPARE_NOTHING, no common images; COMPARE_GROUP, no
+            such column.
     """
     a, b = runs
     if a.task_type != b.task_type:
@@ -115,6 +118,7 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
             "COMPARE_TASK",
             f"run {a.id} is for {a.task_type} and run {b.id} for {b.task_type}. Expected one task.",
         )
+    classes = _common_classes(a, b)
     group = group or _common_group(runs)
     names = list(dict.fromkeys([*(a.class_names or ()), *(b.class_names or ())]))
     position = {name: number for number, name in enumerate(names)}
@@ -124,7 +128,9 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
         results = open_results(db, run)
         ids = {number: position[name] for number, name in enumerate(run.class_names or ())}
         sides.append(Side(run, results, ids))
-        frames.append(_identities(results, ids, side, group if side == "a" else None))
+        frame = _identities(results, ids, side, group if side == "a" else None)
+        frames.append(frame.with_columns(_of_classes(run, classes).alias(f"chosen_{side}")))
+    frames = [frame.drop("true_label_id") for frame in frames]
     joined = frames[0].join(frames[1], on="image_id", how="full", coalesce=True)
     common, left_out = _common(joined)
     if not len(common):
@@ -143,6 +149,34 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
         (pl.col("group") if group else pl.col("image_id")).alias("group"),
     )
     return Pair(sides[0], sides[1], tuple(names), images, left_out, group)
+
+
+def _common_classes(a: RunView, b: RunView) -> tuple[str, ...] | None:
+    """Return the ``metrics.classes`` of both runs.
+
+    Raises:
+        InputError: COMPARE_CLASSES, they score different classes.
+    """
+    chosen = [tuple((run.config or {}).get("metrics", {}).get("classes") or ()) for run in (a, b)]
+    if set(chosen[0]) != set(chosen[1]):
+        shown = [", ".join(one[:10]) or "all classes" for one in chosen]
+        words = json.dumps(list(chosen[0]) or None)
+        raise InputError(
+            "COMPARE_CLASSES",
+            f"run {a.id} scores {shown[0]} (metrics.classes), and run {b.id} {shown[1]}. Expected "
+            f"the same classes. Compute one of them again: snellen rescore {b.id} "
+            f"'metrics.classes={words}'",
+        )
+    return chosen[0] or None
+
+
+def _of_classes(run: RunView, classes: tuple[str, ...] | None) -> pl.Expr:
+    """Return True for images whose true class is scored; images with objects always are."""
+    ids = class_ids(classes, run.class_names or ())
+    if ids is None:
+        return pl.lit(True)
+    label = pl.col("true_label_id")
+    return label.is_null() | label.is_in(list(ids))
 
 
 def _common_group(runs: Sequence[RunView]) -> str | None:
@@ -171,6 +205,7 @@ def _identities(
         pl.col("image_index").alias(f"index_{side}"),
         pl.col("status").eq("ok").alias(f"scored_{side}"),
         pl.struct(_truth(class_ids)).hash().alias(f"truth_{side}"),
+        "true_label_id",
         content.alias(f"content_{side}"),
         *extra,
     ).collect()
@@ -202,6 +237,7 @@ def _common(joined: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         ("only_in_b", pl.col("index_a").is_null()),
         ("other_content", pl.col("content_a") != pl.col("content_b")),
         ("other_ground_truth", pl.col("truth_a") != pl.col("truth_b")),
+        ("other_classes", ~pl.col("chosen_a")),
         ("scored_in_neither", ~pl.col("scored_a") & ~pl.col("scored_b")),
         ("scored_in_one", pl.col("scored_a") != pl.col("scored_b")),
     )

@@ -27,6 +27,7 @@ _REASONS = {
     "only_in_b": "in B only",
     "other_content": "with another content",
     "other_ground_truth": "with other ground truth",
+    "other_classes": "of other classes",
     "scored_in_neither": "failed in both",
     "scored_in_one": "failed in one run",
 }

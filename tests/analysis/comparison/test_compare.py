@@ -12,7 +12,9 @@ import pytest
 from snellen.adapters.errors import InputError
 from snellen.analysis.comparison.compare import CompareSettings, compare_runs
 from snellen.analysis.reader import open_results
+from snellen.analysis.rescore import rescore_run
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
+from snellen.pipelines.progress import Reporter
 from snellen.store.runs import get_test_run
 from snellen.store.views import RunView
 from tests.analysis.detected import COUNTS, Detected
@@ -176,6 +178,22 @@ def test_detectors_are_compared_at_their_own_operating_points(detected: Detected
     assert {kind: one["count"] for kind, one in back["objects"].items()} == {
         "fixed": 2, "broken": 0, "new_fp": 2, "vanished_fp": 0,
     }  # fmt: skip
+
+
+def test_runs_of_some_classes_are_compared_on_these(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    words = ["metrics.classes=['0','2']"]
+    some = [rescore_run(place.db, run, words, Reporter()) for run in runs]
+    found = compare_runs(place.db, some)
+    assert found["left_out"] == {"other_classes": 4}
+    for run, side in zip(some, "ab", strict=True):
+        assert run.metrics is not None
+        assert found["primary"][side] == run.metrics["accuracy"]
+    assert set(by_key(found, "classes")) == {"0", "2"}
+    with pytest.raises(InputError, match=r"run 1 scores all classes.*snellen rescore") as caught:
+        compare_runs(place.db, (runs[0], some[1]))
+    assert caught.value.code == "COMPARE_CLASSES"
 
 
 def test_runs_of_different_tasks_are_not_compared(place: Place, detected: Detected) -> None:
