@@ -131,7 +131,7 @@ def read_features(results: Results, indices: Sequence[int]) -> Features:
     known = schema.names()
     tried = [name for name in MEASURES if all(column in known for column in read_columns(name))]
     tried += [name for name in column_names(known) if not schema[name].is_nested()]
-    numeric = {n for n in tried if n in MEASURES or (schema[n].is_numeric())}
+    numeric = {name for name in tried if name in MEASURES or schema[name].is_numeric()}
     parts: dict[str, list[Any]] = {name: [] for name in tried}
     places: list[npt.NDArray[np.int64]] = []
     columns = dict.fromkeys(column for name in tried for column in read_columns(name))
