@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from snellen.analysis.reader import failures_of, open_results, unit_files
@@ -102,6 +103,9 @@ def inference_document(job: InferenceJobView, db: Database | None = None) -> dic
     document: dict[str, Any] = {key: getattr(job, key) for key in _JOB_KEYS} | _moments(job)
     if db is not None:
         document["files"] = [str(path) for path in unit_files(db, job)]
+        pictures = sorted((Path(job.results_dir or "") / "explanations").glob("*.jpg"))
+        if job.results_dir and pictures:
+            document["explanations"] = [str(path) for path in pictures]
         document["failures"] = [asdict(reason) for reason in failures_of(db, job)]
         for key in ("class_names", "resolved"):
             document[key] = getattr(job, key)

@@ -17,7 +17,9 @@ from snellen.adapters.checkpoints.digest import sha256_file
 from snellen.adapters.checkpoints.hub_folder import is_hub_file
 from snellen.adapters.checkpoints.prefix import PrefixChoice
 from snellen.adapters.errors import ConfigError
+from snellen.adapters.explanations import Explanation
 from snellen.adapters.result_builders import classification_results
+from snellen.adapters.timm.gradcam import grad_cam
 from snellen.adapters.timm.model import (
     Blueprint,
     KwargSources,
@@ -33,7 +35,14 @@ from snellen.adapters.timm.transforms import (
     check_overrides,
     resolve_config,
 )
-from snellen.adapters.types import AdapterSpec, InferenceResult, ModelInfo, Preprocessed, TaskType
+from snellen.adapters.types import (
+    AdapterSpec,
+    DecodedImage,
+    InferenceResult,
+    ModelInfo,
+    Preprocessed,
+    TaskType,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -182,11 +191,29 @@ class TimmAdapter(Adapter):
         self._labels = info.class_names or tuple(map(str, range(info.num_classes)))
 
     def _forward(self, batch: Tensor) -> Any:
+        return self.model(self._normalised(batch))
+
+    def _normalised(self, batch: Tensor) -> Tensor:
         import torch
 
         # In the order of torchvision's ToTensor and Normalize, for equal bits.
         pixels = batch.to(torch.float32, memory_format=torch.channels_last).div_(255)
-        return self.model(pixels.sub_(self._mean).div_(self._std))
+        return pixels.sub_(self._mean).div_(self._std)
+
+    def explain(self, image: DecodedImage, class_id: int | None = None) -> Explanation:
+        """Explain a class, or the predicted one; see `snellen.adapters.timm.gradcam`.
+
+        Raises:
+            ConfigError: EXPLAIN_UNSUPPORTED, an architecture without feature maps.
+            ImageError: stage ``preprocess``.
+        """
+        import torch
+
+        item = self.preprocess(image)
+        batch = torch.from_numpy(item.array[None]).to(self.engine.device)
+        found = grad_cam(self.model, self._normalised(batch), class_id, self.info.architecture)
+        region = TimmPreprocessor(self.info.preprocess).region(image)
+        return Explanation(*found, region)
 
     def _postprocess(
         self,

@@ -158,6 +158,7 @@ class TimmPreprocessor:
         from timm.data import create_transform
 
         self._channels, height, width = config["input_size"]
+        self._size = (width, height)
         values = {key: config[key] for key in ("input_size", *OVERRIDES[1:])}
         self._transform = create_transform(**values, is_training=False, use_prefetcher=True)
         side = max(height, width) / config["crop_pct"]
@@ -182,6 +183,21 @@ class TimmPreprocessor:
         except ValueError as error:
             raise _dimension(image, str(error)) from error
         return Preprocessed.of(tensor.contiguous().numpy(), image)
+
+    def region(self, image: DecodedImage) -> tuple[float, float, float, float]:
+        """Return the part of an image that the model sees: x1, y1, x2, y2, pixels of the image.
+
+        The part reaches beyond the image where the transform pads it.
+        """
+        picture = Image.fromarray(image.pixels)
+        resize, *_ = self._transform.transforms
+        width, height = resize(picture).size
+        left, top = (
+            round((side - used) / 2) for side, used in zip((width, height), self._size, strict=True)
+        )
+        across, down = image.width / width, image.height / height
+        right, bottom = left + self._size[0], top + self._size[1]
+        return left * across, top * down, right * across, bottom * down
 
 
 def _dimension(image: DecodedImage, why: str) -> ImageError:

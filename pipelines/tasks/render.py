@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from snellen.adapters.explanations import Explanation
 from snellen.adapters.types import ImageStatus, InferenceResult
 from snellen.pipelines.tasks.registry import TASKS
 from snellen.pipelines.visualization.canvas import MAX_SIDE, Pixels, canvas_of
+from snellen.pipelines.visualization.heat import draw_heat
 from snellen.pipelines.visualization.top5 import draw_failure
 
 _COLUMNS = ("top5_predictions", "predicted_boxes", "predicted_masks", "predicted_keypoints")
@@ -51,6 +53,7 @@ def draw_row(
     class_names: Sequence[str] | None = None,
     *,
     max_side: int = MAX_SIDE,
+    explanation: Explanation | None = None,
 ) -> Pixels:
     """Draw a stored result row, of a test run or an inference job; see `draw_result`.
 
@@ -59,8 +62,11 @@ def draw_row(
         row: columns of `snellen.store.parquet.schema`; masks may be bytes, or text as in JSON.
         class_names: ``class_names`` of the run.
         max_side: longest side of the picture.
+        explanation: laid over the image first.
     """
     canvas = canvas_of(pixels, max_side)
+    if explanation is not None:
+        draw_heat(canvas, explanation.heat, explanation.region)
     if row.get("status") == "failed":
         draw_failure(canvas, str(row.get("error_code")), str(row.get("error_message") or ""))
         return canvas.pixels()

@@ -47,6 +47,23 @@ ErrorCodeOption = Annotated[
     str | None,
     typer.Option("--error-code", help="Error code of failed images, such as TRUNCATED."),
 ]
+
+
+def explanation_methods() -> tuple[str, ...]:
+    """Return the methods of explanations."""
+    from snellen.adapters.explanations import METHODS
+
+    return METHODS
+
+
+ExplainOption = Annotated[
+    str | None,
+    typer.Option(
+        "--explain",
+        callback=one_of(explanation_methods),
+        help="Draw the evidence for the predicted class: gradcam (timm classifiers).",
+    ),
+]
 SortOption = Annotated[str, typer.Option("--sort", help="Column to sort by.")]
 DescOption = Annotated[bool, typer.Option("--desc", help="Sort in descending order.")]
 

@@ -22,6 +22,7 @@ from snellen.cli.selection import (
     CorrectOption,
     DescOption,
     ErrorCodeOption,
+    ExplainOption,
     ImageSelection,
     ImageStatusOption,
     MaxConfidenceOption,
@@ -60,6 +61,7 @@ def draw_command(
             help="Draw contact sheets; without conditions of the worst images, worst first.",
         ),
     ] = False,
+    explain: ExplainOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     as_json: JsonOption = False,
     database: DatabaseOption = None,
@@ -72,6 +74,8 @@ def draw_command(
     Example: snellen draw latest --incorrect --sort fn --desc -o drawings
 
     Example: snellen draw latest --sheet -o drawings
+
+    Example: snellen draw latest --incorrect --explain gradcam -o drawings
     """
     from snellen.analysis.drawing import RunImages
     from snellen.analysis.picture_files import PictureTarget, worst_images, write_pictures
@@ -89,7 +93,14 @@ def draw_command(
         rows = results.page(chosen, sort=sort, descending=desc, offset=offset, limit=limit).rows
     with make_reporter(debug=debug) as reporter:
         target = PictureTarget(output, sheet, overwrite)
-        written = write_pictures(RunImages(db, found), rows, target, reporter)
+        images, overlay = RunImages(db, found), None
+        if explain is not None:
+            from snellen.analysis.explained import ExplainedImages
+
+            reporter.status("Loading checkpoint")
+            explained = ExplainedImages(db, found, "gradcam")
+            images, overlay = explained.images, explained.draw
+        written = write_pictures(images, rows, target, reporter, overlay)
     document = {"id": found.id, "name": found.name, **_document(written)}
     if as_json:
         print_json(document)

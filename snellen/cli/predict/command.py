@@ -21,7 +21,9 @@ from snellen.cli.options import (
 )
 from snellen.cli.output import show, stderr_console
 from snellen.cli.planned import print_plan
+from snellen.cli.predict.explaining import check_before, explain_after
 from snellen.cli.progress import make_reporter
+from snellen.cli.selection import ExplainOption
 from snellen.cli.verified import print_verified
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def predict_command(
         typer.Option(metavar="JOB", help="Resume an inference job, by id or name, or 'latest'."),
     ] = None,
     retry_failed: RetryOption = None,
+    explain: ExplainOption = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print the plan without starting the job.")
     ] = False,
@@ -123,7 +126,9 @@ def predict_command(
             if plan:
                 planned = runner.plan_inference()
             else:
+                check_before(explain, parsed, where)
                 found = runner.run_inference()
+                explain_after(explain, found, where, reporter)
     if plan:
         print_plan(planned, as_json=as_json)
         return
