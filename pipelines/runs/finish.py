@@ -12,9 +12,9 @@ import numpy as np
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.config.sections import OutputConfig
-from snellen.pipelines.data.content import CONTENT_COLUMNS, dataset_content
 from snellen.pipelines.runs.kinds import RunContext
 from snellen.pipelines.runs.ownership import OwnedRun
+from snellen.pipelines.runs.reading.content import CONTENT_COLUMNS, dataset_content
 from snellen.pipelines.runs.reading.failures import (
     FailureReason,
     failed_too_many,

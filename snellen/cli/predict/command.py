@@ -111,7 +111,7 @@ def predict_command(
         where = database
         if resume is not None:
             given = [key for key, value in settings.items() if value is not None]
-            given += ["--plan"] if plan else []
+            given += [word for word, on in (("--plan", plan), ("--explain", explain)) if on]
             _refuse_beside_resume([*([config] if config else []), *images, *given])
             runner = InferenceRunner(database=database, reporter=reporter)
             found = runner.resume(resume, overrides, retry_failed=retry_failed or False)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from snellen.pipelines.data.content import CONTENT_COLUMNS, dataset_content
+from snellen.pipelines.runs.reading.content import CONTENT_COLUMNS, dataset_content
 from snellen.store.parquet.schema import RESULT_SCHEMA
 
 SCHEMA = pa.schema([RESULT_SCHEMA.field(name) for name in CONTENT_COLUMNS])
