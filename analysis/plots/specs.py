@@ -139,9 +139,17 @@ def by_confidence(curves: RunCurves) -> Spec:
     return layered(_numbered(_points(lines)), layers, encoding=encoding)
 
 
-def _names(lines: Sequence[Curve]) -> Spec:
-    """Label each line where the next line is farthest from it."""
-    values = []
+def label_places(lines: Sequence[Curve]) -> list[Spec]:
+    """Return ``x``, ``y``, ``name`` and ``dy`` of the labels, each far from the other lines.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([0.2, 0.5])
+        >>> lines = [Curve("F1", x, np.array([0.5, 0.9])), Curve("Recall", x, np.array([0.4, 0.1]))]
+        >>> [(one["name"], one["x"], one["dy"]) for one in label_places(lines)]
+        [('F1', 0.5, -9), ('Recall', 0.5, 12)]
+    """
+    values: list[Spec] = []
     for number, line in enumerate(lines):
         candidates = [place for place in range(len(line.x)) if 0.1 <= line.x[place] <= 0.85]
         if not candidates:
@@ -153,6 +161,12 @@ def _names(lines: Sequence[Curve]) -> Spec:
         values.append(
             {"x": float(line.x[best]), "y": float(line.y[best]), "name": line.name, "dy": shift}
         )
+    return values
+
+
+def _names(lines: Sequence[Curve]) -> Spec:
+    """Label each line where the next line is farthest from it."""
+    values = label_places(lines)
     marks = [
         {
             "transform": [{"filter": f"datum.dy == {shift}"}],
@@ -241,8 +255,8 @@ def class_bars(per_class: Mapping[str, Mapping[str, Any]], key: str, label: str)
     y["axis"] = {"labelLimit": 180, "grid": False, "labelColor": colour("ink")}
     x: Spec = {"field": "value", "type": "quantitative", "scale": {"domain": [0, 1]}}
     x["axis"] = {
-        "title": label, "values": _QUARTERS, "labelExpr": "datum.value", "titleAnchor": "end", "grid": True,
-        "domain": False,
+        "title": label, "values": _QUARTERS, "labelExpr": "datum.value", "titleAnchor": "end",
+        "grid": True, "domain": False,
     }  # fmt: skip
     return layered(
         rows[:CLASSES_IN_BARS],

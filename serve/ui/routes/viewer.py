@@ -26,6 +26,7 @@ from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.serve.ui.run_page.found_objects import FoundObjects
 from snellen.serve.ui.run_page.grid import Grid, known_filters, read_images
 from snellen.serve.ui.run_page.object_tiles import read_objects
+from snellen.serve.ui.run_page.operating import read_operating
 from snellen.serve.ui.run_page.overview import (
     Overview,
     class_names,
@@ -98,8 +99,15 @@ async def live(view: View) -> HTMLResponse:
 @router.get("/ui/runs/{ref}/errors")
 async def errors(view: View) -> HTMLResponse:
     """Return the section of the errors, which needs every result file."""
-    values = await run_in_threadpool(lambda: errors_section(view))
+    values = await run_in_threadpool(lambda: _errors_section(view))
     return pages.part(view.request, "run_errors.html", **values)
+
+
+@router.get("/ui/runs/{ref}/operating")
+async def operating(view: View) -> HTMLResponse:
+    """Return the section of the operating point and the curves."""
+    values = await run_in_threadpool(lambda: _operating_section(view))
+    return pages.part(view.request, "run_operating.html", **values)
 
 
 @router.post("/ui/runs/{ref}/{action}")
@@ -139,15 +147,18 @@ async def show(view: View) -> HTMLResponse:
 def _page(view: Viewed) -> dict[str, Any]:
     opened = view.open()
     page = read_overview(view.state, view.run, view.filters)
-    ready = opened is not None and page.is_completed and view.computed.is_ready(opened)
-    values: dict[str, Any] = {"page": page, "ready": ready, "grid": None, "now": None}
+    values: dict[str, Any] = {"page": page, "run": view.run, "now": None}
+    values |= {"grid": None, "errors": None, "operating": None}
     if opened is not None:
         values["grid"] = _grid(view, opened)
     values["command"] = _command(view, page, values["grid"])
     if not page.is_completed:
         values["now"] = _progress(view)
-    if ready:
-        values |= errors_section(view)
+    elif opened is not None:
+        if view.computed.is_ready(opened, "errors"):
+            values |= _errors_section(view)
+        if view.computed.is_ready(opened, "curves", "counts"):
+            values |= _operating_section(view)
     return values
 
 
@@ -175,7 +186,7 @@ def _progress(view: Viewed) -> ProgressResponse:
     return view.state.progress.of(EVALUATION, view.run.id)
 
 
-def errors_section(view: Viewed) -> dict[str, Any]:
+def _errors_section(view: Viewed) -> dict[str, Any]:
     """Return the variables of the section of the errors.
 
     Raises:
@@ -191,3 +202,9 @@ def errors_section(view: Viewed) -> dict[str, Any]:
             true_class=pair["true_id"], predicted_class=pair["predicted_id"], status="ok"
         )
     return {"errors": found, "run": view.run}
+
+
+def _operating_section(view: Viewed) -> dict[str, Any]:
+    """Return the variables of the section of the operating point."""
+    opened = view.state.pages.open(view.run)
+    return {"operating": read_operating(view.computed, opened), "run": view.run}

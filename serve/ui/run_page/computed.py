@@ -52,12 +52,17 @@ class Computed:
         self._kept: LRUCache[Any, Any] = LRUCache(_MAX_KEPT)
         self._building = threading.Lock()
 
-    def is_ready(self, opened: OpenedRun) -> bool:
-        """Return True if the numbers of a run are known or quickly computed."""
+    def is_ready(self, opened: OpenedRun, *names: str) -> bool:
+        """Return True if numbers of a run are known or quickly computed.
+
+        Args:
+            opened: the run.
+            names: of the methods: ``errors``, ``curves``, ``counts``.
+        """
         if (opened.run.total_images or 0) <= _SOON:
             return True
         with self._lock:
-            return all((opened.key, name) in self._kept for name in ("errors", "curves"))
+            return all((opened.key, name) in self._kept for name in names)
 
     def errors(self, opened: OpenedRun) -> BucketSummary | MistakeSummary:
         """Count the kinds of errors at the operating point."""

@@ -37,6 +37,6 @@ def links(section: str) -> list[tuple[str, str]]:
 
 def section(page: str, name: str) -> str:
     """Return a section of a page by its id."""
-    found = re.search(rf'<section id="{name}".*?</section>', page, re.DOTALL)
+    found = re.search(rf'<section [^>]*id="{name}".*?</section>', page, re.DOTALL)
     assert found is not None, name
     return found[0]
