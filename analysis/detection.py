@@ -87,7 +87,8 @@ class DetectionErrors:
         state = OverlapState.merge_all(states).by_image()
         whole, _ = ranked_classes(state.detections, state.by_class("counted", len(names)))
         point = operating_point(run)
-        confidence = None if point is None else point.confidence
+        # With a threshold per class, no one place on the curve of all classes is the run's.
+        confidence = None if point is None or point.class_confidences else point.confidence
         return object_curves(run.details or {}, names, whole, (self._options, confidence))
 
     def _matched(self, min_confidence: float | None) -> Iterator[tuple[pa.Table, Matched]]:

@@ -52,7 +52,8 @@ class RunCurves:
         by_confidence: lines over the confidence threshold, the main one first; their names are for
             people.
         by_confidence_title: title of the chart with these lines.
-        operating_confidence: the threshold of the run; None for a task without one.
+        operating_confidence: the threshold of the run; None for a task without one, and for
+            thresholds by class.
         reliability: dicts of low, high, count, confidence and accuracy, see
             `snellen.metrics.classification.calibration.reliability_bins`.
         reliability_label: meaning of ``accuracy`` in the diagram.

@@ -22,7 +22,7 @@ from snellen.analysis.plots.matrix_view import MatrixView, matrix_view
 from snellen.analysis.plots.render import svg
 from snellen.analysis.reader import open_results
 from snellen.analysis.report import sections
-from snellen.analysis.report.bundle import Bundle, write_bundle
+from snellen.analysis.report.bundle import Bundle, check_bundle, write_bundle
 from snellen.analysis.report.flip_tiles import FlipTiles
 from snellen.analysis.report.mistakes import most_confident, tiles
 from snellen.analysis.report.page import render
@@ -83,6 +83,8 @@ def write_report(
             f"'{path}' exists. Expected a new file. Remove it, choose another with -o, or add "
             "--overwrite.",
         )
+    if settings.bundle is not None:  # before anything is computed
+        check_bundle(settings.bundle, settings.overwrite)
     report = Report(db, run, settings, reporter)
     pages: list[Path] = []
     if settings.bundle is not None:

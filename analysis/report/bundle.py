@@ -62,8 +62,7 @@ def write_bundle(bundle: Bundle, folder: Path, overwrite: bool, reporter: Report
         InputError: OUTPUT_TAKEN, the folder exists, or is no bundle that may be replaced.
         RunError: DISK_FULL, OUTPUT_READONLY, OUTPUT_NOT_WRITABLE.
     """
-    path = folder.expanduser().absolute()
-    _check(path, overwrite)
+    path = check_bundle(folder, overwrite)
     counts = bundle.counts()
     links = [
         {"title": _TITLES[kind], "count": count, "href": _page(kind, 0)}
@@ -102,9 +101,11 @@ def _page(kind: str, offset: int) -> str:
     return f"{kind}-{offset // PER_PAGE + 1}.html"
 
 
-def _check(path: Path, overwrite: bool) -> None:
+def check_bundle(folder: Path, overwrite: bool) -> Path:
+    """Return the absolute path of a folder that may be written; see `write_bundle`."""
+    path = folder.expanduser().absolute()
     if not path.exists() and not path.is_symlink():
-        return
+        return path
     if not overwrite:
         raise InputError(
             "OUTPUT_TAKEN",
@@ -118,3 +119,4 @@ def _check(path: Path, overwrite: bool) -> None:
             f"'{path}' exists and is not an earlier bundle. Expected a new folder, or one with "
             f"{MARK}. Choose another with --bundle.",
         )
+    return path

@@ -50,7 +50,7 @@ def test_a_linear_classifier_of_mean_maps_has_class_activation_maps(
         peak = expected.max() or 1.0  # nothing may speak for a class
         np.testing.assert_allclose(found.heat, (expected / peak).numpy(), atol=1e-5)
         seen += int((expected > 0).any())
-    assert 3 <= seen
+    assert seen >= 3
     assert adapter.explain(image).class_id == int(scores.argmax())
 
 

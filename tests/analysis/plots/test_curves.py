@@ -24,7 +24,9 @@ from snellen.analysis.plots.class_curves import (
 )
 from snellen.analysis.plots.curves import Curve, reliability
 from snellen.analysis.plots.object_curves import threshold_curves
+from snellen.analysis.rescore import rescore_run
 from snellen.metrics.detection.operating_point import CONFIDENCES, Ranked
+from snellen.pipelines.progress import Reporter
 from snellen.store.parquet.schema import RESULT_SCHEMA
 from tests.analysis.detected import Detected
 from tests.contracts.exporter_contract import Exportable
@@ -173,3 +175,9 @@ def test_a_thinned_curve_keeps_its_ends() -> None:
     thin = curve.thinned(10)
     assert (len(thin.x), thin.x[0], thin.x[-1], thin.y[-1]) == (10, 0.0, 1.0, 0.0)
     assert set(thin.x) <= set(curve.x)
+
+
+def test_thresholds_by_class_are_no_point_on_the_curve_of_all_classes(detected: Detected) -> None:
+    words = ["metrics.operating_confidence={cat: 0.5, default: 0.3}"]
+    run = rescore_run(detected.db, detected.run, words, Reporter())
+    assert ErrorAnalysis(detected.db, run).curves().operating_confidence is None
