@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "tsv", "json", "markdown")
 """The formats; ``json`` is the document of ``--json``."""
 _THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+_SIGNS = {"-": "", "·": "0"}
+"""Cells that stand for something else: no value, and a count of 0 in a matrix."""
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _chosen: ContextVar[str | None] = ContextVar("table_format", default=None)
 
@@ -33,9 +35,9 @@ def chosen_format() -> str | None:
 def tables_as(name: str, parts: Iterable[RenderableType]) -> tuple[str, list[str]]:
     """Return tables as text, and the lines that belong to no cell.
 
-    Cells are those that a terminal shows. In CSV and TSV, numbers have no thousands separators,
-    and a dash, which stands for no value, is an empty cell. Several tables are separated by an
-    empty line.
+    Cells are those that a terminal shows. In CSV and TSV, numbers have no thousands separators, a
+    dash, which stands for no value, is an empty cell, and the dot of a matrix is a 0. Several
+    tables are separated by an empty line.
 
     Args:
         name: ``csv``, ``tsv`` or ``markdown``.
@@ -96,8 +98,8 @@ def _delimited(table: _Rows, delimiter: str) -> str:
 
 
 def _value(cell: str) -> str:
-    if cell == "-":
-        return ""
+    if cell in _SIGNS:
+        return _SIGNS[cell]
     return cell.replace(",", "") if _THOUSANDS.fullmatch(cell) else cell
 
 

@@ -10,6 +10,7 @@ import typer
 from snellen.cli.options import (
     DatabaseOption,
     DebugOption,
+    FormatOption,
     JsonOption,
     LimitOption,
     one_of,
@@ -66,6 +67,7 @@ def suspects_command(
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
     as_json: JsonOption = False,
+    table_format: FormatOption = None,
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:

@@ -17,8 +17,8 @@ from snellen.cli.table_formats import tables_as
 from tests.snellen.command_line import Cli
 
 WITHOUT_TABLES = {
-    *("cancel", "dataset remove", "delete", "draw", "manifest", "plots", "rename", "schema"),
-    *("tag", "verify", "worker", "serve"),
+    *("cancel", "dataset remove", "delete", "draw", "duplicates", "manifest", "plots", "rename"),
+    *("schema", "serve", "tag", "verify", "worker"),
 }
 OF_FILES = {"export", "export-model", "import", "parity", "report"}
 """Commands that write or read files, whose format ``--format`` names."""
@@ -39,6 +39,15 @@ def test_csv_has_numbers_without_separators_and_empty_cells_for_dashes() -> None
         ["[x], y", "12345678.5", ""],
     ]
     assert notes == ["3 rows"]
+
+
+def test_every_cell_of_a_confusion_matrix_is_a_number(evaluated: Cli) -> None:
+    _, out, _ = evaluated("show", "latest", "--confusion", "--format", "csv")
+    header, *rows = csv.reader(io.StringIO(out.rpartition("\n\n")[2]))
+    counts = [[int(cell) for cell in row[1:]] for row in rows]
+    assert counts == evaluated.json("show", "latest")["confusion_matrix"]
+    assert (header, len(counts)) == (["", "0", "1", "2"], 3)
+    assert any(0 in row for row in counts)
 
 
 def test_tables_are_separated_by_an_empty_line() -> None:
