@@ -98,6 +98,12 @@ class ObjectList:
         keys = getattr(self, filters.sort_key)[places]
         return places[np.argsort(-keys if filters.descending else keys, kind="stable")]
 
+    def count_images(self, places: Places) -> int:
+        """Count the images of some objects."""
+        listed = np.zeros(int(self.image[-1]) + 1 if len(self.image) else 0, dtype=np.bool_)
+        listed[self.image[places]] = True
+        return int(np.count_nonzero(listed))
+
 
 def _empty() -> ObjectList:
     ints, floats = np.empty(0, np.int32), np.empty(0, np.float32)

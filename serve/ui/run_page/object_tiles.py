@@ -86,7 +86,7 @@ def read_objects(
             for at in chosen
         ],
         total=len(places),
-        images=len(np.unique(objects.image[places])),
+        images=objects.count_images(places),
         shows=[],
         sorts=object_sorts(),
         noun=OBJECTS,

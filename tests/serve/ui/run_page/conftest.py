@@ -15,6 +15,8 @@ from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 from tests.serve.local_service import FIXTURES, Service, served
 
+AWKWARD = "<b onclick=x>\N{HEBREW LETTER ALEF}\N{GRINNING FACE}" + "x" * 200
+"""Name of an image."""
 SLICES = {"detect": ["object_count", "image_size"], "classify": ["image_size"]}
 
 
@@ -24,6 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Data
     make(folder / "shapes", counts={"test": 14, "val": 1}, seed=5)
     first = min((folder / "shapes" / "detect" / "images" / "test").iterdir())
     first.write_bytes(first.read_bytes()[:200])
+    circle = min((folder / "shapes" / "classify" / "test" / "circle").iterdir())
+    circle.rename(circle.with_name(f"{AWKWARD}.png"))
     common: dict[str, Any] = {
         "run": {"engine": "inline", "unit_rows": 5},
         "output": {"dir": str(folder / "out")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,7 +18,8 @@ from snellen.store.runs import create_test_run, get_test_run
 from snellen.store.sql.database import Database
 from snellen.store.tags import set_tag
 from snellen.store.views import RunView
-from tests.serve.local_service import Service
+from tests.serve.local_service import Service, served
+from tests.serve.ui.run_page.conftest import AWKWARD as IMAGE
 from tests.serve.ui.run_page.reading import links, read, section, tiles, total
 
 pytestmark = pytest.mark.anyio
@@ -195,6 +197,32 @@ async def test_buckets(service: Service, db: Database, detected: RunView) -> Non
     for bucket in summary.buckets:
         assert f'<th scope="row">{bucket.bucket}</th>' in page
     assert section(await read(service, "/ui/runs/1/errors"), "errors") == page
+
+
+async def test_awkward_names_of_images_are_text(service: Service) -> None:
+    page = await read(service, "/runs/2")
+    escaped = IMAGE.replace("<", "&lt;").replace(">", "&gt;")
+    assert escaped in page
+    assert "<b onclick" not in page
+    (number,) = tiles(await read(service, "/runs/2?text=onclick"))
+    detail = await read(service, f"/runs/2/images/{number}?text=onclick")
+    assert f'<h1 class="wrap-any"><bdi>circle/{escaped}.png</bdi></h1>' in detail
+    assert "<b onclick" not in detail
+    quoted = await read(service, "/runs/2?text=%3C%22%27%3E")
+    assert 'value="&lt;&#34;&#39;&gt;"' in quoted
+
+
+@pytest.mark.parametrize(("scopes", "shown"), [("read", []), ("read+run", ["resume"])])
+async def test_only_what_the_key_allows_is_shown(
+    db: Database, tmp_path: Path, scopes: str, shown: list[str]
+) -> None:
+    number = unfinished(db, "interrupted", name="stopped")
+    headers = {"Authorization": "Bearer " + "k" * 40}
+    async with served(db, tmp_path, keys=["k" * 40 + f":{scopes}"]) as opened:
+        response = await opened.client.get(f"/runs/{number}", headers=headers)
+    assert response.status_code == 200
+    found = re.findall(r'hx-(?:post|delete)="/ui/runs/\d+/?(\w*)"', response.text)
+    assert found == shown
 
 
 def unfinished(db: Database, status: str, **columns: Any) -> int:
