@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from snellen.adapters.errors import InputError
+from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
 from snellen.store.sql.names import Tag
 
@@ -33,8 +35,17 @@ def set_tag(db: Database, kind: str, run_id: int, name: str) -> int | None:
     ours = (_TAGS.c.run_kind == kind) & (_TAGS.c.name == name)
     with db.session() as session:
         before = session.scalar(select(_TAGS.c.run_id).where(ours))
-        session.execute(delete(_TAGS).where(ours))
-        session.execute(insert(_TAGS).values(name=name, run_kind=kind, run_id=run_id))
+        dialect = session.get_bind().dialect.name
+        upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        # In one statement: of several writers on Postgres, none may find the name taken.
+        session.execute(
+            upsert(_TAGS)
+            .values(name=name, run_kind=kind, run_id=run_id)
+            .on_conflict_do_update(
+                index_elements=["run_kind", "name"],
+                set_={"run_id": run_id, "created_at": utc_now()},
+            )
+        )
     return None if before is None else int(before)
 
 

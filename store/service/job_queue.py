@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from snellen.store.kinds import INFERENCE_JOB, TEST_RUN, run_table
@@ -30,13 +31,19 @@ def enqueue(
 ) -> None:
     """Put a job in the queue; one that is there keeps its place."""
     codes = None if retry_failed is None else list(retry_failed)
-    ours = (_QUEUE.c.job_kind == kind) & (_QUEUE.c.job_id == job_id)
 
     def operation(session: Session) -> None:
-        if session.scalar(select(_QUEUE.c.id).where(ours)) is None:
-            session.execute(insert(_QUEUE).values(job_kind=kind, job_id=job_id, retry_failed=codes))
-        else:
-            session.execute(update(_QUEUE).where(ours).values(retry_failed=codes, attempts=0))
+        dialect = session.get_bind().dialect.name
+        upsert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+        # In one statement: of several writers on Postgres, none may find the job in the queue.
+        session.execute(
+            upsert(_QUEUE)
+            .values(job_kind=kind, job_id=job_id, retry_failed=codes)
+            .on_conflict_do_update(
+                index_elements=["job_kind", "job_id"],
+                set_={"retry_failed": codes, "attempts": 0},
+            )
+        )
 
     db.write(operation)
 
