@@ -34,7 +34,15 @@ class ImportedModel(Adapter):
             sha256: of its content.
             predictions: what was read from it.
         """
-        super().__init__(AdapterSpec(IMPORTED, str(path), class_names=predictions.names))
+        # complete, so that no preset changes it: every prediction of the file counts
+        spec = AdapterSpec(
+            IMPORTED,
+            str(path),
+            class_names=predictions.names,
+            min_confidence=0.0,
+            multi_label=True,
+        )
+        super().__init__(spec)
         self._info = ModelInfo(
             framework=IMPORTED,
             architecture=path.stem,
