@@ -113,7 +113,9 @@ def _add_delete(router: APIRouter, path: str, kind: RunKind) -> None:
 
 
 def _add_events(router: APIRouter, path: str, kind: RunKind) -> None:
-    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    text = {"type": "string"}
+    event = {"type": "object", "properties": {"event": text, "data": text}}
+    content = {"text/event-stream": {"schema": event}}
     description = "Events `progress` and, as the last one, `end`; the data is a ProgressResponse."
 
     @router.get(

@@ -12,7 +12,11 @@ from typing import Any, TypeVar
 
 import httpx
 
+import snellen
+from snellen.store.service.analyses import create_analysis
+from snellen.store.service.reviews import add_review
 from snellen.store.sql.database import Database
+from tests.pipelines.making import grey_folder
 from tests.serve.local_service import Service, fixture_job, served
 
 T = TypeVar("T")
@@ -43,12 +47,37 @@ class Portal:
         return self.call(client.request(method, url, headers=headers, content=content))
 
 
+def fill(db: Database, folder: Path) -> None:
+    """Make a test run, an inference job, a comparison and a review, each with the id 1."""
+    images = grey_folder(folder / "images", ("circle", "square", "triangle"), each=1)
+    common: dict[str, Any] = {
+        "model": {"job": "tiny-classify"},
+        "dataset": {"path": str(images)},
+        "run": {"engine": "inline"},
+        "output": {"dir": str(folder / "runs")},
+        "database": db.url,
+    }
+    run = snellen.evaluate({**common, "metrics": {"bootstrap": 0}})
+    job = snellen.predict(common)
+    analysis = create_analysis(db, "comparison", "test_run", [run.id, run.id], {})
+    review = {"dataset": "d", "image_id": "i", "kind": "image", "status": "unclear"}
+    assert (run.id, job.id, analysis.id, add_review(db, review).id) == (1, 1, 1, 1)
+
+
 @contextmanager
-def portal(folder: Path, **settings: Any) -> Iterator[Portal]:
-    """Serve a tiny detector and a tiny classifier until the block ends."""
+def portal(folder: Path, *, filled: bool = False, **settings: Any) -> Iterator[Portal]:
+    """Serve a tiny detector and a tiny classifier until the block ends.
+
+    Args:
+        folder: of the run tables.
+        filled: with runs; see `fill`.
+        settings: of the service.
+    """
     db = Database.open(f"sqlite:///{folder / 'runs.db'}")
     ids = [fixture_job(db, task).id for task in ("detect", "classify")]
     assert ids == [DETECT, CLASSIFY]
+    if filled:
+        fill(db, folder)
     opened: list[Portal] = []
     ready, over = threading.Event(), asyncio.Event()
 
