@@ -18,6 +18,8 @@ from snellen.pipelines.storage.address import frozen_options
 from snellen.pipelines.storage.remote_path import place_of
 
 _ROWS = 1024
+_LABELS = (".yaml", ".yml", ".json")
+"""Suffixes of files that are labelled datasets only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def dataset_images(path: str, split: str = "auto") -> list[SetImage]:
         config = DatasetConfig(path=path, split=split)
         return _listed(open_source(config), config)
     except (ConfigError, InputError):
+        if Path(path).suffix.lower() in _LABELS:
+            raise  # it is no list of images, whose error would hide this one
         return folder_images(path)
 
 

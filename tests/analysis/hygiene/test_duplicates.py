@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from skimage import data
 
-from snellen.adapters.errors import ConfigError
+from snellen.adapters.errors import ConfigError, InputError
 from snellen.analysis.hygiene.duplicates import Duplicates, find_duplicates
 from snellen.analysis.hygiene.image_set import dataset_images, folder_images, training_images
 from snellen.analysis.hygiene.run_images import images_of_run
@@ -141,3 +141,9 @@ def test_near_duplicates_need_the_library(
     with pytest.raises(ConfigError, match=r"pip install 'snellen\[hygiene\]'"):
         search(photographs)
     assert search(photographs, exact=True).groups == []
+
+
+def test_a_broken_dataset_file_is_its_own_error(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: [a]\nval: nowhere\n")
+    with pytest.raises((ConfigError, InputError), match=r"data\.yaml|nowhere"):
+        dataset_images(str(tmp_path / "data.yaml"))
