@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from operator import not_
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -38,6 +39,7 @@ from snellen.serve.api.routes import (
     training_jobs,
 )
 from snellen.serve.api.state import State
+from snellen.serve.api.uploads.stored_files import sweep_received
 from snellen.serve.api.web_sessions import WebSessions
 
 _DESCRIPTION = (
@@ -45,6 +47,7 @@ _DESCRIPTION = (
     "(RFC 9457) with a stable `code`."
 )
 _RETRY_PRELOAD_S = 1.0
+_SWEPT_AFTER_S = 3600.0
 _ROUTES = (
     *(single, batch, training_jobs, test_runs, run_images, inference_jobs),
     *(datasets, tags_and_reviews, analyses, health, pages),
@@ -109,6 +112,9 @@ def _checks(state: State, sessions: WebSessions, *, loopback: bool) -> list[Chec
 def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        root = Path(state.place.output_dir)
+        age_s = state.config.limits.upload_timeout_s + _SWEPT_AFTER_S
+        await asyncio.to_thread(sweep_received, root, age_s)
         task = asyncio.create_task(preload(state))
         yield
         task.cancel()

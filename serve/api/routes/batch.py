@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -28,7 +27,7 @@ from snellen.serve.api.schemas import AnyCheckpointName, JobId, MinConfidence, S
 from snellen.serve.api.state import State, get_state
 from snellen.serve.api.uploads.archives import extract_images, is_archive
 from snellen.serve.api.uploads.batch_form import BatchForm, StoredFile, read_batch, remove_folder
-from snellen.serve.api.uploads.stored_files import FOLDER
+from snellen.serve.api.uploads.stored_files import new_folders
 from snellen.store.atomic_file import output_errors
 
 router = APIRouter(prefix="/inference", tags=["inference jobs"])
@@ -89,7 +88,7 @@ async def infer_batch(
     if state.uploading >= _MAX_UPLOADS:
         after = state.config.limits.retry_after_s
         raise overloaded(after, "OVERLOADED", "Too many uploads are in progress.")
-    folder = Path(state.place.output_dir) / FOLDER / uuid.uuid4().hex
+    folder, final = new_folders(Path(state.place.output_dir))
     state.uploading += 1
     accepted = False
     try:
@@ -98,7 +97,7 @@ async def infer_batch(
         names = tuple(BatchInferenceRequest.model_fields)
         form = await read_batch(request, folder / _FILES, names, state.config.limits)
         parameters = BatchInferenceRequest.model_validate(form.fields)
-        work = partial(_submit, state, folder, form, parameters)
+        work = partial(_submit, state, (folder, final), form, parameters)
         response = await to_thread.run_sync(work, limiter=state.submitting)
         accepted = True
         return response
@@ -106,11 +105,16 @@ async def infer_batch(
         state.uploading -= 1
         if not accepted:
             await to_thread.run_sync(remove_folder, folder)
+            await to_thread.run_sync(remove_folder, final)
 
 
 def _submit(
-    state: State, folder: Path, form: BatchForm, parameters: BatchInferenceRequest
+    state: State,
+    folders: tuple[Path, Path],
+    form: BatchForm,
+    parameters: BatchInferenceRequest,
 ) -> InferenceJobResponse:
+    folder, final = folders
     files = form.files
     given: dict[str, Any] = {"num_images": len(files), "batch_size": parameters.batch_size}
     if any(is_archive(one.path) for one in files):
@@ -127,7 +131,8 @@ def _submit(
         files = found.files
         given |= {"num_images": len(files), "passed_over": found.passed_over}
     _write_manifest(folder, files)
-    config = build_as(PredictConfig, _config(state, folder, parameters), where="request")
+    folder.rename(final)
+    config = build_as(PredictConfig, _config(state, final, parameters), where="request")
 
     def describe(_: PredictConfig) -> tuple[Columns, str]:
         return {"inference_type": "batch", "input_data": given}, f"{len(files)}-images"

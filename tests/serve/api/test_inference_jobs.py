@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,17 @@ async def test_names_of_uploads_are_labels_only(site: Site) -> None:
     rows = open_results(site.db, job).frame().to_dicts()
     assert [row["image_id"] for row in rows] == [display_name(name) for name in names]
     assert {row["status"] for row in rows} == {"ok"}
+
+
+async def test_uploads_that_were_never_completed_are_removed_at_the_next_start(
+    site: Site,
+) -> None:
+    folder = site.output / "uploads"
+    for name, age in ((".received-old", 10_000), (".received-new", 10), ("complete", 10_000)):
+        (folder / name).mkdir(parents=True)
+        os.utime(folder / name, (time.time() - age,) * 2)
+    async with served(site.db, site.output, **site.settings):
+        assert {path.name for path in left(site)} == {".received-new", "complete"}
 
 
 async def test_recorded_requests_have_results_too(site: Site) -> None:
