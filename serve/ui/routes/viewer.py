@@ -19,7 +19,7 @@ from snellen.serve.api.routes.run_actions import delete_with_files, resume_run
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.runs.progress import ENDED
 from snellen.serve.api.state import State, get_state
-from snellen.serve.ui import pages
+from snellen.serve.ui import rendering
 from snellen.serve.ui.run_page.computed import Computed
 from snellen.serve.ui.run_page.equivalent import listing_command
 from snellen.serve.ui.run_page.filters import ImageFilters
@@ -90,7 +90,7 @@ View = Annotated[Viewed, Depends(viewed)]
 async def live(view: View) -> HTMLResponse:
     """Return the progress of a run; once it has ended, the page loads again."""
     now = await run_in_threadpool(view.state.progress.of, EVALUATION, view.run.id)
-    response = pages.part(view.request, "run_live.html", now=now, page=view.run)
+    response = rendering.part(view.request, "run_live.html", now=now, page=view.run)
     if now.status in ENDED:
         response.headers["HX-Refresh"] = "true"
     return response
@@ -100,14 +100,14 @@ async def live(view: View) -> HTMLResponse:
 async def errors(view: View) -> HTMLResponse:
     """Return the section of the errors, which needs every result file."""
     values = await run_in_threadpool(lambda: _errors_section(view))
-    return pages.part(view.request, "run_errors.html", **values)
+    return rendering.part(view.request, "run_errors.html", **values)
 
 
 @router.get("/ui/runs/{ref}/operating")
 async def operating(view: View) -> HTMLResponse:
     """Return the section of the operating point and the curves."""
     values = await run_in_threadpool(lambda: _operating_section(view))
-    return pages.part(view.request, "run_operating.html", **values)
+    return rendering.part(view.request, "run_operating.html", **values)
 
 
 @router.post("/ui/runs/{ref}/{action}")
@@ -128,7 +128,7 @@ async def act(view: View, action: Action) -> Response:
 async def delete(view: View) -> Response:
     """Delete a run with its rows and files; the list of runs takes its place."""
     await run_in_threadpool(delete_with_files, view.state, EVALUATION, view.run.id, cascade=False)
-    prefix = pages.prefix_of(view.request)
+    prefix = rendering.prefix_of(view.request)
     return Response(status_code=204, headers={"HX-Redirect": f"{prefix}/"})
 
 
@@ -136,10 +136,12 @@ async def delete(view: View) -> Response:
 async def show(view: View) -> HTMLResponse:
     """Show a run."""
     values = await run_in_threadpool(lambda: _page(view))
-    response = pages.page(view.request, "run.html", _SECTION, **values)
+    response = rendering.page(view.request, "run.html", _SECTION, **values)
     if view.request.headers.get("HX-Request") and values["grid"] is not None:
         grid: Grid = values["grid"]
-        address = f"{pages.prefix_of(view.request)}{values['page'].path}{grid.filters.own_query}"
+        address = (
+            f"{rendering.prefix_of(view.request)}{values['page'].path}{grid.filters.own_query}"
+        )
         response.headers["HX-Push-Url"] = address
     return response
 
@@ -148,17 +150,30 @@ def _page(view: Viewed) -> dict[str, Any]:
     opened = view.open()
     page = read_overview(view.state, view.run, view.filters)
     values: dict[str, Any] = {"page": page, "run": view.run, "now": None}
-    values |= {"grid": None, "errors": None, "operating": None}
-    if opened is not None:
-        values["grid"] = _grid(view, opened)
+    values |= {"grid": None, "errors": None, "operating": None, "unreadable": ""}
+    try:
+        values |= _of_files(view, page, opened)
+    except RunError as error:
+        values["unreadable"] = error.code
     values["command"] = _command(view, page, values["grid"])
     if not page.is_completed:
         values["now"] = _progress(view)
-    elif opened is not None:
-        if view.computed.is_ready(opened, "errors"):
-            values |= _errors_section(view)
-        if view.computed.is_ready(opened, "curves", "counts"):
-            values |= _operating_section(view)
+    return values
+
+
+def _of_files(view: Viewed, page: Overview, opened: OpenedRun | None) -> dict[str, Any]:
+    """Return what is read from the result files, as far as it is known or quickly computed.
+
+    Raises:
+        RunError: RESULTS_MISSING.
+    """
+    if opened is None:
+        return {}
+    values: dict[str, Any] = {"grid": _grid(view, opened)}
+    if page.is_completed and view.computed.is_ready(opened, "errors"):
+        values |= _errors_section(view)
+    if page.is_completed and view.computed.is_ready(opened, "curves", "counts"):
+        values |= _operating_section(view)
     return values
 
 
@@ -179,7 +194,7 @@ def _command(view: Viewed, page: Overview, grid: Grid | None) -> str:
     if grid is None:
         return f"snellen show {page.run.id}"
     service = f"{view.request.url.scheme}://{view.request.url.netloc}"
-    return listing_command(grid.filters, page.run.id, service + pages.prefix_of(view.request))
+    return listing_command(grid.filters, page.run.id, service + rendering.prefix_of(view.request))
 
 
 def _progress(view: Viewed) -> ProgressResponse:

@@ -20,7 +20,7 @@ from snellen.store.sql.database import Database
 from snellen.store.views import RunView
 
 _MAX_KEPT = 64
-_SOON = 5000
+_SOON = 500
 """Images of a run whose numbers are computed while the page is made; others follow the page."""
 _TOP_PAIRS = 20
 Ints = npt.NDArray[np.int64]

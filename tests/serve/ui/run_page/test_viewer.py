@@ -10,8 +10,8 @@ import anyio
 import pytest
 
 from snellen.analysis.error_analysis import ErrorAnalysis
-from snellen.analysis.reader import open_results
-from snellen.serve.ui.pages import POLICY
+from snellen.analysis.reader import open_results, unit_files
+from snellen.serve.ui.rendering import POLICY
 from snellen.store.jobs import list_training_jobs, replace_validation_results
 from snellen.store.kinds import TEST_RUN
 from snellen.store.runs import create_test_run, get_test_run
@@ -189,6 +189,39 @@ async def test_cells_of_a_classifier_lead_to_their_images(
         query = dict(part.split("=") for part in href.split("?")[1].split("#")[0].split("&"))
         true, predicted = names.index(query["class"]), names.index(query["predicted_class"])
         assert total(await read(service, href)) == matrix[true][predicted]
+
+
+async def test_of_many_classes_the_most_confused_are_shown(
+    service: Service, db: Database, detected: RunView
+) -> None:
+    names = [f"class {number}" for number in range(40)]
+    matrix = [[100 * (t == p) + (t == p + 1 and t > 8) for p in range(40)] for t in range(40)]
+    number = create_test_run(
+        db, name="many", training_job_id=detected.training_job_id, status="completed",
+        checkpoint_path="/w/best.pt", task_type="image_classification", dataset_path="/data/many",
+        class_names=names, confusion_matrix=matrix, total_images=4031, metrics={"accuracy": 0.99},
+        primary_metric_name="accuracy",
+        per_class_metrics={name: {"f1": 0.9, "support": 100} for name in names},
+    )  # fmt: skip
+    page = section(await read(service, f"/runs/{number}"), "confusion")
+    assert "the 30 most confused, 10 classes not shown" in page
+    assert page.count('<th scope="row"') == 30
+    assert '"class 0 \N{RIGHTWARDS ARROW} class 0: 100"' not in page
+    cell = f"/runs/{number}?class=class+20&amp;predicted_class=class+19&amp;status=ok#images"
+    assert f'href="{cell}" data-q="1" title="class 20 \N{RIGHTWARDS ARROW} class 19: 1"' in page
+
+
+async def test_missing_result_files_are_said(service: Service, db: Database) -> None:
+    path = unit_files(db, get_test_run(db, 2))[0]
+    hidden = path.with_suffix(".hidden")
+    path.rename(hidden)
+    try:
+        page = await read(service, "/runs/2")
+    finally:
+        hidden.rename(path)
+    assert "cannot be read: RESULTS_MISSING" in page
+    assert 'id="overview"' in page
+    assert 'id="images"' not in page
 
 
 async def test_buckets(service: Service, db: Database, detected: RunView) -> None:
