@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import image, new_run, runs, sign_in, single, static, viewer
+from snellen.serve.ui.routes import image, runs, sign_in, single_image, static, submit_run, viewer
 
 _ROUTERS = (
-    *(new_run.router, runs.router, single.router, sign_in.router, static.router),
+    *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
     *(image.router, viewer.router),
 )
 

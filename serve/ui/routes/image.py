@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from snellen.serve.api.problems import Problem
-from snellen.serve.ui import pages
+from snellen.serve.ui import rendering
 from snellen.serve.ui.routes.viewer import View, Viewed, known_list
 from snellen.serve.ui.run_page.image_detail import read_detail
 
@@ -23,7 +23,7 @@ async def show(view: View, index: str) -> HTMLResponse:
     if not index.isdecimal() or len(index) > _LONGEST_INDEX:
         raise Problem(404, "IMAGE_NOT_FOUND", "The run has no such image.")
     values = await run_in_threadpool(_page, view, int(index))
-    return pages.page(view.request, "image.html", "Runs", **values)
+    return rendering.page(view.request, "image.html", "Runs", **values)
 
 
 def _page(view: Viewed, number: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from snellen.serve.api.bodies.run_bodies import ResumeRequest
 from snellen.serve.api.problems import Problem
 from snellen.serve.api.routes.run_actions import delete_with_files, resume_run
 from snellen.serve.api.state import State, get_state
-from snellen.serve.ui import pages
+from snellen.serve.ui import rendering
 from snellen.serve.ui.run_list import Filters, read_list
 from snellen.serve.ui.run_rows import KINDS, RunRow, make_row
 from snellen.store.jobs import get_training_job
@@ -33,9 +33,9 @@ async def runs(request: Request, state: Annotated[State, Depends(get_state)]) ->
     chosen = {name: given[name] for name in Filters.__dataclass_fields__ if name in given}
     page = chosen.pop("page", "1")
     number = min(int(page), _MAX_PAGE) if page.isdecimal() and len(page) < 10 else 1
-    prefix = pages.prefix_of(request)
+    prefix = rendering.prefix_of(request)
     found = await run_in_threadpool(read_list, state, Filters(**chosen, page=number), prefix)
-    return pages.page(request, _TEMPLATE, _SECTION, list=found)
+    return rendering.page(request, _TEMPLATE, _SECTION, list=found)
 
 
 @router.get("/ui/rows/{anchor}")
@@ -44,7 +44,7 @@ async def row(
 ) -> HTMLResponse:
     """Return one row, which replaces the one that is shown."""
     found = await run_in_threadpool(_row, state, anchor)
-    return pages.part(request, _ROW, row=found)
+    return rendering.part(request, _ROW, row=found)
 
 
 @router.post("/ui/rows/{anchor}/{action}")
@@ -57,7 +57,7 @@ async def act(
     """Cancel or resume a run; return its row."""
     await run_in_threadpool(_act, state, anchor, action)
     found = await run_in_threadpool(_row, state, anchor)
-    return pages.part(request, _ROW, row=found)
+    return rendering.part(request, _ROW, row=found)
 
 
 @router.delete("/ui/rows/{anchor}")

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from snellen.serve.api.middleware.api_keys import SESSION_COOKIE, SIGN_IN, SIGN_OUT, session_token
 from snellen.serve.api.web_sessions import LIFETIME, WebSessions
-from snellen.serve.ui import pages
+from snellen.serve.ui import rendering
 
 router = APIRouter(include_in_schema=False)
 _TEMPLATE, _SECTION = "sign_in.html", "Sign in"
@@ -23,7 +23,7 @@ Next = Annotated[str, Query(alias="next", max_length=4096)]
 @router.get(SIGN_IN)
 async def show(request: Request, after: Next = "/") -> Response:
     """Show the form."""
-    return pages.page(request, _TEMPLATE, _SECTION, after=_local(after), wrong=False)
+    return rendering.page(request, _TEMPLATE, _SECTION, after=_local(after), wrong=False)
 
 
 @router.post(SIGN_IN)
@@ -37,15 +37,15 @@ async def sign_in(
     token = await run_in_threadpool(sessions.sign_in, key.strip())
     if token is None:
         await asyncio.sleep(_WRONG_KEY_DELAY_S)
-        found = pages.page(request, _TEMPLATE, _SECTION, after=_local(after), wrong=True)
+        found = rendering.page(request, _TEMPLATE, _SECTION, after=_local(after), wrong=True)
         found.status_code = 401
         return found
-    response = RedirectResponse(pages.prefix_of(request) + _local(after), 303)
+    response = RedirectResponse(rendering.prefix_of(request) + _local(after), 303)
     response.set_cookie(
         SESSION_COOKIE,
         token,
         max_age=int(LIFETIME.total_seconds()),
-        path=pages.prefix_of(request) or "/",
+        path=rendering.prefix_of(request) or "/",
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="strict",
@@ -60,8 +60,8 @@ async def sign_out(request: Request) -> Response:
     token = session_token(request.headers)
     if token:
         await run_in_threadpool(sessions.sign_out, token)
-    response = RedirectResponse(pages.prefix_of(request) + SIGN_IN, 303)
-    response.delete_cookie(SESSION_COOKIE, path=pages.prefix_of(request) or "/")
+    response = RedirectResponse(rendering.prefix_of(request) + SIGN_IN, 303)
+    response.delete_cookie(SESSION_COOKIE, path=rendering.prefix_of(request) or "/")
     return response
 
 

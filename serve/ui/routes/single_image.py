@@ -13,7 +13,7 @@ from snellen.serve.api.problems import Problem
 from snellen.serve.api.routes.single import PAGE_PATH, infer_single
 from snellen.serve.api.schemas import MAX_ID, SingleInferenceQuery
 from snellen.serve.api.state import State, get_state
-from snellen.serve.ui import pages
+from snellen.serve.ui import rendering
 from snellen.serve.ui.single_view import checkpoint_choices, job_choices, single_view
 
 router = APIRouter(include_in_schema=False)
@@ -31,7 +31,7 @@ async def show(
     known = (
         await run_in_threadpool(checkpoint_choices, state.db, chosen) if chosen is not None else []
     )
-    return pages.page(
+    return rendering.page(
         request,
         _TEMPLATE,
         _SECTION,
@@ -50,7 +50,7 @@ async def checkpoints(
 ) -> HTMLResponse:
     """Return the choices of checkpoints of a training job."""
     known = await run_in_threadpool(checkpoint_choices, state.db, training_job_id)
-    return pages.part(request, "checkpoint_options.html", checkpoints=known)
+    return rendering.part(request, "checkpoint_options.html", checkpoints=known)
 
 
 @router.post(PAGE_PATH)
@@ -59,8 +59,8 @@ async def predict(request: Request, state: Annotated[State, Depends(get_state)])
     try:
         result = await infer_single(request, state, SingleInferenceQuery())
     except Problem as problem:
-        found = pages.part(request, "single_problem.html", problem=problem)
+        found = rendering.part(request, "single_problem.html", problem=problem)
         found.status_code = problem.status
         return found
     view = await run_in_threadpool(single_view, result)
-    return pages.part(request, "single_result.html", view=view)
+    return rendering.part(request, "single_result.html", view=view)

@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from snellen.adapters.errors import SnellenError
 from snellen.serve.api.problems import Problem, problem_from_error
 from snellen.serve.api.state import State, get_state
-from snellen.serve.ui import pages
-from snellen.serve.ui.new_run import RunForm, check_form, dataset_names
+from snellen.serve.ui import rendering
+from snellen.serve.ui.run_form import RunForm, check_form, dataset_names
 from snellen.serve.ui.single_view import checkpoint_choices, job_choices
 
 router = APIRouter(include_in_schema=False)
@@ -33,7 +33,7 @@ async def check(request: Request, state: Annotated[State, Depends(get_state)]) -
     """Return what is known of the dataset: format, counts, classes."""
     form = RunForm.of(request.query_params)
     found = await to_thread.run_sync(check_form, state, form, limiter=state.submitting)
-    return pages.part(request, "new_run_check.html", check=found)
+    return rendering.part(request, "new_run_check.html", check=found)
 
 
 @router.post("/new")
@@ -55,7 +55,7 @@ async def submit(request: Request, state: Annotated[State, Depends(get_state)]) 
         return await _page(request, state, form, problem)
     except SnellenError as error:
         return await _page(request, state, form, problem_from_error(error))
-    return RedirectResponse(f"{pages.prefix_of(request)}/runs/{run.id}", 303)
+    return RedirectResponse(f"{rendering.prefix_of(request)}/runs/{run.id}", 303)
 
 
 async def _page(
@@ -65,7 +65,7 @@ async def _page(
     job = form.job if form.job in {value for value, _ in jobs} else (jobs[0][0] if jobs else None)
     known = await run_in_threadpool(checkpoint_choices, state.db, job) if job is not None else []
     names = await run_in_threadpool(dataset_names, state)
-    found = pages.page(
+    found = rendering.page(
         request,
         _TEMPLATE,
         _SECTION,
