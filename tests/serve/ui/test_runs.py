@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snellen.pipelines.runs.evaluation import EVALUATION
-from snellen.serve.ui.pages import POLICY
+from snellen.serve.ui.rendering import POLICY
 from snellen.store.jobs import list_training_jobs
 from snellen.store.runs import create_inference_job, create_test_run
 from snellen.store.sql.database import Database
