@@ -57,7 +57,6 @@ class Grid:
         images: number of images that the listed objects are in.
         shows: value, label and number of images of the choices of correctness and status.
         sorts: the orders that the view has: value and label.
-        slices: slices that can be chosen, by column.
         noun: of what is listed.
     """
 
@@ -84,11 +83,10 @@ class Grid:
     @property
     def show(self) -> str:
         """Return the choice of correctness and status that is set; ``-`` for another one."""
-        filters = self.filters
-        found = {
-            (None, None): "", (False, None): "errors", (None, "failed"): "failed",
-        }.get((filters.correct, filters.status), "-")  # fmt: skip
-        return found
+        asked = (self.filters.correct, self.filters.status)
+        return {(None, None): "", (False, None): "errors", (None, "failed"): "failed"}.get(
+            asked, "-"
+        )
 
     @property
     def chips(self) -> list[Chip]:

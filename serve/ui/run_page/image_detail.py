@@ -22,6 +22,7 @@ from snellen.serve.ui.run_page.drawn_objects import (
 )
 from snellen.serve.ui.run_page.filters import PAGE_TILES, ImageFilters
 from snellen.serve.ui.run_page.found_objects import FoundObjects
+from snellen.serve.ui.run_page.object_tiles import listed_places
 from snellen.serve.ui.run_page.tiles import COLUMNS, Tile, image_path, make_tile
 from snellen.store.parquet.schema import META_PREFIX
 from snellen.store.views import RunView
@@ -186,10 +187,7 @@ def _order(state: State, opened: OpenedRun, filters: ImageFilters, found: FoundO
     if not filters.is_objects:
         return state.pages.select(opened, filters.selection).order
     objects = found.of(opened, filters)
-    images = None
-    if filters.slice_by is not None or filters.text is not None:
-        images = state.pages.select(opened, filters.images_of_objects).order
-    listed = objects.image[objects.places(filters, images)]
+    listed = objects.image[listed_places(state, opened, filters, objects)]
     _, first = np.unique(listed, return_index=True)
     return listed[np.sort(first)]
 

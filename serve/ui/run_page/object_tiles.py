@@ -14,7 +14,7 @@ from snellen.serve.api.runs.pictures import crop_area
 from snellen.serve.api.runs.row_reader import Row
 from snellen.serve.api.state import State
 from snellen.serve.ui.run_page.filters import OBJECTS, PAGE_TILES, ImageFilters
-from snellen.serve.ui.run_page.found_objects import KINDS, FoundObjects, ObjectList
+from snellen.serve.ui.run_page.found_objects import KINDS, FoundObjects, ObjectList, Places
 from snellen.serve.ui.run_page.grid import Grid, object_sorts
 from snellen.serve.ui.run_page.tiles import (
     COLUMNS,
@@ -68,10 +68,7 @@ def read_objects(
         InputError: RUN_NOT_COMPLETED, for a cell or a bucket.
     """
     objects = found.of(opened, filters)
-    images = None
-    if filters.slice_by is not None or filters.text is not None:
-        images = state.pages.select(opened, filters.images_of_objects).order
-    places = objects.places(filters, images)
+    places = listed_places(state, opened, filters, objects)
     pages = max(1, -(-len(places) // PAGE_TILES))
     filters = replace(filters, page=min(filters.page, pages))
     first = (filters.page - 1) * PAGE_TILES
@@ -91,6 +88,16 @@ def read_objects(
         sorts=object_sorts(),
         noun=OBJECTS,
     )
+
+
+def listed_places(
+    state: State, opened: OpenedRun, filters: ImageFilters, objects: ObjectList
+) -> Places:
+    """Return the places of the objects that filters list, in their order: intp, (n,)."""
+    images = None
+    if filters.slice_by is not None or filters.text is not None:
+        images = state.pages.select(opened, filters.images_of_objects).order
+    return objects.places(filters, images)
 
 
 def make_object_tile(
