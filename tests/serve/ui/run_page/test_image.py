@@ -63,7 +63,7 @@ async def test_objects_are_the_matches(service: Service, db: Database, detected:
         below = len(row["predicted_boxes"]) - row["tp"] - row["fp"]
         if below > 1:
             assert f"{below} stored predictions below the operating point" in page
-        assert f"{row['preprocessing_time_ms']:.2f}"[:4] in page
+        assert f"<dd>{row['preprocessing_time_ms']:.2f} ms" in page
 
 
 async def test_a_failed_image_says_why(service: Service) -> None:
