@@ -31,9 +31,10 @@ def serve_command(
     database: DatabaseOption = None,
     debug: DebugOption = False,
 ) -> None:
-    """Serve predictions for single images over HTTP.
+    """Serve predictions and execute runs over HTTP.
 
-    Serves every registered training job; models are loaded on their first request.
+    Serves every registered training job; models are loaded on their first request. Queued runs
+    are executed beside the server.
 
     Example: snellen serve configs/serve.yaml port=9000
     """
