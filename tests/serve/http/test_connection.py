@@ -177,3 +177,20 @@ async def test_protocol_upgrades_are_ignored() -> None:
         client.send(request(Upgrade="websocket", Connection="Upgrade"))
         assert (await client.receive()).status in (200, 400)
         client.close()
+
+
+@pytest.mark.parametrize(("path", "arrives"), [(b"/inference/batch?x=1", True), (b"/other", False)])
+async def test_uploads_of_batches_have_more_time(path: bytes, arrives: bool) -> None:
+    limits = {"body_timeout_s": 0.3, "upload_timeout_s": 30.0}
+    async with listening(CountingApp(), **limits) as listener:
+        client = await connect(listener)
+        client.send(
+            b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab"
+        )
+        await asyncio.sleep(0.8)
+        if not arrives:
+            assert await client.closed_by_server()
+            return
+        client.send(b"cd")
+        assert (await client.receive()).body == b"4 bytes"
+        client.close()
