@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from snellen.serve.ui.formats import count, duration, exact, metric, rate, when
+from snellen.serve.ui.formats import count, duration, exact, metric, rate, signed, when
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 
@@ -19,6 +19,12 @@ def test_numbers() -> None:
         "–",
     ]
     assert [metric(value) for value in (0.5764, -0.0091, None)] == ["0.576", "−0.009", "–"]
+    assert [signed(value) for value in (0.0141, -0.06, -0.0001, None)] == [
+        "+0.014",
+        "−0.060",
+        "0.000",
+        "–",
+    ]
     assert [exact(value) for value in (0.57641, None)] == ["0.5764", ""]
     assert [rate(value) for value in (1284.2, 38.46, 3.04, None)] == ["1,284", "38.5", "3.04", "–"]
 

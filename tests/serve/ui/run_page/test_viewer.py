@@ -295,3 +295,23 @@ async def test_a_stopped_run_says_what_is_kept(service: Service, db: Database, s
     deleted = await service.client.delete(f"/ui/runs/{number}")
     assert (deleted.status_code, deleted.headers["HX-Redirect"]) == (204, "/")
     assert (await service.client.get(f"/runs/{number}")).status_code == 404
+
+
+async def test_a_stopped_run_shows_the_images_it_has(
+    service: Service, db: Database, detected: RunView
+) -> None:
+    number = create_test_run(
+        db, name="half", status="interrupted", training_job_id=detected.training_job_id,
+        checkpoint_path=detected.checkpoint_path, task_type=detected.task_type, results_of=1,
+        dataset_path=detected.dataset_path, config=detected.config, total_images=50,
+        class_names=detected.class_names, results_dir=detected.results_dir,
+    )  # fmt: skip
+    assert tiles(await read(service, f"/runs/{number}")) == list(range(14))
+    # Errors are those of a completed run; without one, the objects are all that were matched.
+    every = await read(service, f"/runs/{number}?view=objects")
+    assert total(await read(service, f"/runs/{number}?view=objects&bucket=Cls")) == total(every)
+    detail = await read(service, f"/runs/{number}/images/3?view=objects&true=circle")
+    assert len(re.findall(r'<g class="ob ', detail)) == sum(
+        one["matches"] is not None and len(one["matches"])
+        for one in open_results(db, detected).lazy().collect().to_dicts()[3:4]
+    )
