@@ -109,6 +109,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str,
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["yolo", "coco"])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_number_is_pycocotools(

@@ -142,6 +142,7 @@ def roboflow(root: Path, folder: Path, task: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["roboflow", "duplicate-lines"])
 def test_ultralytics_val_agrees_on_the_layout(root: Path, tmp_path: Path, layout: str) -> None:
     import_ultralytics()

@@ -163,7 +163,8 @@ def test_the_command_line_says_the_same(
         return capfd.readouterr().out
 
     document = json.loads(printed("errors", "detect", "--json"))
-    assert set(document) == {"id", "name", "task_type", "ap", "min_confidence", "buckets"}
+    limits = {"min_confidence", "class_confidences"}
+    assert set(document) == {"id", "name", "task_type", "ap", "buckets", *limits}
     assert [one["bucket"] for one in document["buckets"]] == list(BUCKETS)
     words: tuple[str, ...] = (
         "errors",

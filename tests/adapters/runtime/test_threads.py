@@ -29,10 +29,12 @@ def told(**environment: str) -> list[str]:
     ).stdout.split()  # fmt: skip
 
 
+@pytest.mark.slow
 def test_threads_sleep_where_it_is_said_before_torch_is_imported() -> None:
     assert told() == ["True", "passive", "False"]
 
 
+@pytest.mark.slow
 def test_the_environment_has_the_last_word() -> None:
     assert told(OMP_WAIT_POLICY="active") == ["True", "active", "False"]
 

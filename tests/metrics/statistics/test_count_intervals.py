@@ -93,6 +93,7 @@ def test_a_value_without_variation_has_wilsons_interval_over_images() -> None:
         assert result.intervals[key] == wilson(8, 8), "four images have no object"
 
 
+@pytest.mark.slow
 def test_images_of_one_group_are_drawn_together() -> None:
     """Three copies of every image, grouped, have the interval of the images themselves."""
     singles = draw(3, "bbox", images=20)
@@ -120,6 +121,7 @@ def test_images_of_one_group_are_drawn_together() -> None:
         assert own[key] == pytest.approx(alone[key], abs=0.12 * width), "null: a group each"
 
 
+@pytest.mark.slow
 def test_the_interval_of_groups_of_one_size_is_that_of_the_t_test() -> None:
     random = np.random.default_rng(4)
     rows: list[dict[str, Any]] = []

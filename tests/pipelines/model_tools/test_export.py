@@ -100,6 +100,7 @@ def test_an_exported_job_is_evaluated_like_its_checkpoint(
         assert other["loss"] == pytest.approx(rows[0]["loss"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_detector_at_another_size_and_with_the_other_head(tmp_path: Path, database: str) -> None:
     source = tmp_path / "tiny.pt"
     source.write_bytes((FIXTURES / "tiny-detect-26.pt").read_bytes())

@@ -85,6 +85,7 @@ def test_an_export_is_equivalent_to_its_checkpoint(
     assert [path.name for path in tmp_path.iterdir()] == ["images.jsonl"]
 
 
+@pytest.mark.slow
 def test_the_metrics_are_those_of_an_evaluation(
     shapes: Path, exported: Path, database: str, tmp_path: Path
 ) -> None:

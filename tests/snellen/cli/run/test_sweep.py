@@ -55,6 +55,7 @@ def test_every_checkpoint_is_a_run(trained: Cli) -> None:
         assert Path(run["checkpoint_path"]).name == f"checkpoint-{name}.pth.tar"
 
 
+@pytest.mark.slow
 def test_a_repeated_sweep_takes_what_is_finished(trained: Cli) -> None:
     first = trained.json("eval", "mine@10,best,0", *WORDS, "--name", "s")
     assert statuses(first) == [("10", "completed"), ("best", "completed"), ("0", "completed")]
