@@ -18,7 +18,11 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-NAVIGATION = (("Runs", "/", "g r"), ("Single image", "/single", "g s"))
+NAVIGATION = (
+    ("Runs", "/", "g r"),
+    ("Compare", "/compare", "g c"),
+    ("Single image", "/single", "g s"),
+)
 """Pages in the bar: name, path and keys."""
 
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from snellen.serve.ui.routes import image, runs, sign_in, single_image, static, submit_run, viewer
+from snellen.serve.ui.routes import (
+    compare,
+    image,
+    runs,
+    sign_in,
+    single_image,
+    static,
+    submit_run,
+    viewer,
+)
 
 _ROUTERS = (
+    compare.router,
     *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
     *(image.router, viewer.router),
 )
@@ -17,3 +27,4 @@ def add_pages(app: FastAPI) -> None:
     for router in _ROUTERS:
         app.include_router(router)
     viewer.attach(app)
+    compare.attach(app)
