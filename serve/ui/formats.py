@@ -67,7 +67,15 @@ def when(moment: datetime | None, now: datetime | None = None) -> str:
     return f"{moment:%a} {moment.day} {moment:%b}" + ("" if days < 300 else f" {moment.year}")
 
 
+def p_value(value: float | None) -> str:
+    """Return a p- or q-value; a dash for None."""
+    if value is None:
+        return NONE
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 FILTERS = {
+    "p_value": p_value,
     "count": count,
     "metric": metric,
     "signed": signed,

@@ -25,6 +25,7 @@ def test_numbers() -> None:
         "0.000",
         "–",
     ]
+    assert [p_value(value) for value in (0.0004, 0.0412, None)] == ["<0.001", "0.041", "–"]
     assert [exact(value) for value in (0.57641, None)] == ["0.5764", ""]
     assert [rate(value) for value in (1284.2, 38.46, 3.04, None)] == ["1,284", "38.5", "3.04", "–"]
 
