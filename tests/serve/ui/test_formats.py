@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from snellen.serve.ui.formats import count, duration, exact, metric, rate, signed, when
+from snellen.serve.ui.formats import count, duration, exact, metric, p_value, rate, signed, when
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 
