@@ -24,6 +24,8 @@ from snellen.store.sql.database import Database
 from tests.metrics.detection.examples import coco_stats
 from tests.pipelines.making import TIMES
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 POLYGON = {"square": "polygon", "triangle": "polygon"}
 SIDES = ("x1", "y1", "x2", "y2")
@@ -186,7 +188,6 @@ def test_restricting_a_detector_is_rejected(root: Path, tmp_path: Path) -> None:
     assert caught.value.code == "OPTION_INVALID"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", ["detect", "segment", "pose"])
 def test_merged_classes_of_a_detector(task: str, root: Path, tmp_path: Path) -> None:
     base = detected(tmp_path, root, task=task, nms_iou=0.5).results().to_dicts()
@@ -217,7 +218,6 @@ def test_merged_classes_of_a_detector(task: str, root: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_ray_gives_the_merged_rows_of_the_inline_run(
     root: Path, tmp_path: Path, shared_ray: None
 ) -> None:

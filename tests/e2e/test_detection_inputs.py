@@ -21,6 +21,8 @@ from snellen.adapters.ultralytics.environment import import_ultralytics
 from tests.adapters.making import exif
 from tests.e2e.test_detection import EXACT, FIXTURES, ULTRALYTICS, coco_set, evaluated, yolo_set
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 12
 Document = dict[str, Any]
 
@@ -81,7 +83,6 @@ def evaluated_coco(folder: Path, document: Document, **keys: Any) -> snellen.Tes
     return evaluated("segment", folder, dataset)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["upright", "stored"])
 def test_images_that_are_stored_sideways(
     root: Path, plain: snellen.TestRun, tmp_path: Path, labels: str
@@ -110,7 +111,6 @@ def test_images_that_were_resized_after_labelling(root: Path, tmp_path: Path) ->
     assert not list((tmp_path / "out").glob("*/*.parquet"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("keys", [("area",), ("width", "height"), ("iscrowd",), ("bbox",)], ids=str)
 def test_what_the_file_leaves_out(
     root: Path, plain: snellen.TestRun, tmp_path: Path, keys: tuple[str, ...]
@@ -142,7 +142,6 @@ def roboflow(root: Path, folder: Path, task: str) -> Path:
     return file
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["roboflow", "duplicate-lines"])
 def test_ultralytics_val_agrees_on_the_layout(root: Path, tmp_path: Path, layout: str) -> None:
     import_ultralytics()

@@ -16,6 +16,8 @@ from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
 from tests.metrics.detection.examples import coco_stats
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 EXACT = 1e-12
 

@@ -22,6 +22,8 @@ from snellen.pipelines.progress import Reporter
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASKS = ("detect", "segment", "pose")
 SIDES = [*CLASSES, "background"]
@@ -80,7 +82,6 @@ def check_all(instances: list[Instance], rows: list[dict[str, Any]]) -> None:
         check(one.predicted, row["predicted_boxes"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_every_cell_lists_what_it_counts(task: str, run: Callable[[str], snellen.TestRun]) -> None:
     tested = run(task)

@@ -11,6 +11,8 @@ import snellen
 from examples.shapes.make_dataset import make
 from snellen.adapters.types import InferenceResult
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASKS = ("classify", "detect", "segment", "pose", "detect-26")
 PIXELS, CONFIDENCE = 1e-2, 1e-4
@@ -64,7 +66,6 @@ def assert_same(row: dict[str, Any], result: InferenceResult) -> None:
                 assert a["v"] == pytest.approx(b["v"], abs=CONFIDENCE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_single_batch_and_job_agree(task: str, images: list[Path], tmp_path: Path) -> None:
     adapter = snellen.load_adapter("ultralytics", checkpoint=FIXTURES / f"tiny-{task}.pt")

@@ -18,6 +18,8 @@ from snellen.pipelines.model_tools.parity_check import ParitySettings
 from snellen.pipelines.progress import Reporter
 from tests.adapters.exported.making import FIXTURES
 
+pytestmark = pytest.mark.slow
+
 CONFIG = Path(__file__).parents[3] / "configs" / "photographs.yaml"
 
 
@@ -55,7 +57,6 @@ class Heard(Reporter):
         self.rows += rows
 
 
-@pytest.mark.slow
 def test_an_export_is_equivalent_to_its_checkpoint(
     shapes: Path, exported: Path, database: str, tmp_path: Path
 ) -> None:
@@ -85,7 +86,6 @@ def test_an_export_is_equivalent_to_its_checkpoint(
     assert [path.name for path in tmp_path.iterdir()] == ["images.jsonl"]
 
 
-@pytest.mark.slow
 def test_the_metrics_are_those_of_an_evaluation(
     shapes: Path, exported: Path, database: str, tmp_path: Path
 ) -> None:
@@ -198,7 +198,6 @@ def test_torchscript_needs_trust(shapes: Path, database: str, tmp_path: Path) ->
         snellen.evaluate({**config, "model": {"checkpoint": str(source), "trust": True}})
 
 
-@pytest.mark.slow
 def test_real_weights_on_real_photographs(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
