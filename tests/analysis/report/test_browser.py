@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from snellen.store.views import RunView
 from tests.analysis.detected import Detected
 from tests.analysis.report.conftest import Place
+from tests.browser import started_chromium
 
 pytestmark = pytest.mark.browser
 SCHEMES = ("light", "dark")
@@ -26,16 +25,8 @@ STROKE = """() => getComputedStyle(document.querySelector('.chart svg .mark-line
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium")
-    if found is None:
-        message = "Chromium is not installed. Fix: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with started_chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Opened:
