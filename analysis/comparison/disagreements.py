@@ -1,4 +1,4 @@
-"""What two runs take the same images and objects for, where they disagree."""
+"""Disagreements of two runs about the classes of the same images and objects."""
 
 from __future__ import annotations
 

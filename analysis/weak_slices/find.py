@@ -46,7 +46,7 @@ _SETTLED = 0.05
 
 @dataclass(frozen=True, eq=False)
 class ImageValues:
-    """What weak slices are found by: arrays of the n images, in any order.
+    """Inputs of the search for weak slices: arrays of the n images, in any order.
 
     Attributes:
         values: float64, the larger the worse.

@@ -104,7 +104,7 @@ class GroupedCounts:
 
 @dataclass(frozen=True, eq=False)
 class ScoredImages:
-    """What the counts by group are made of: arrays of n scored images.
+    """Inputs of the counts by group: arrays of n scored images.
 
     Attributes:
         keys: uint64, the groups.

@@ -33,7 +33,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    """What the ids of the results refer to.
+    """Images and categories that the ids of the results refer to.
 
     Attributes:
         names: class names.

@@ -88,7 +88,7 @@ class Predictions:
 
     @property
     def needs(self) -> frozenset[str]:
-        """What objects have besides boxes: "masks", "keypoints"."""
+        """Parts of objects besides boxes: "masks", "keypoints"."""
         return task_of(self.task).needs
 
     @property

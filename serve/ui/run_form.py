@@ -24,7 +24,7 @@ _SHOWN_CLASSES = 200
 
 @dataclass(frozen=True, slots=True)
 class RunForm:
-    """What was filled in.
+    """Values of the form.
 
     Attributes:
         class_map: dataset class -> class of the checkpoint, `LEAVE_OUT`, or nothing yet.

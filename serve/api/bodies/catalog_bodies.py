@@ -57,7 +57,7 @@ class ClassMapPreview(Schema):
 
 
 class InspectionResponse(Schema):
-    """What a dataset is, before anything is run on it."""
+    """Description of a dataset, before anything is run on it."""
 
     path: str = Field(description="Path relative to its root, or the name.")
     format: str = Field(description="Format, such as imagefolder or yolo.")

@@ -1,1 +1,1 @@
-"""What the routes of runs do: check and submit, describe, list images, draw, follow progress."""
+"""Work behind the routes of runs: check, submit, describe, list images, draw, follow progress."""
