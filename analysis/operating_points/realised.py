@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 from snellen.adapters.errors import ConfigError
 from snellen.analysis.operating_points.frozen import FrozenThresholds
-from snellen.analysis.operating_points.threshold_choice import scan_run
+from snellen.analysis.operating_points.image_thresholds import rejection_intervals
+from snellen.analysis.operating_points.threshold_choice import files_of, scan_run
 from snellen.analysis.reader import completed_owner, open_results
+from snellen.analysis.record import RunFiles
 from snellen.metrics.confidence_curve import Rule
-from snellen.metrics.statistics.intervals import wilson
 from snellen.metrics.tasks import load
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.tasks.metric_settings import check_metric_settings
@@ -58,7 +59,8 @@ def check_frozen(
     if target is not None:
         scan.check_rule(target, per_class=False)
     if frozen.rejects:
-        rows = [_rejected(db, run, scan.row(float(frozen.setting)))]  # type: ignore[arg-type]
+        row = scan.row(float(frozen.setting))  # type: ignore[arg-type]
+        rows = [_rejected(files_of(db, run), row)]
     else:
         rows = _detected(db, run, owner, frozen)
     for row in rows:
@@ -111,14 +113,8 @@ def _class_row(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rejected(db: Database, run: RunView, row: dict[str, Any]) -> dict[str, Any]:
-    level = build_config(run.config).metrics.confidence_level
-    kept, total = row["kept"], row["kept"] + row["rejected"]
-    intervals = {
-        "accuracy": wilson(row["correct"], kept, level),
-        "coverage": wilson(kept, total, level),
-    }
-    return {"class": None, **row, "intervals": intervals}
+def _rejected(files: RunFiles, row: dict[str, Any]) -> dict[str, Any]:
+    return {"class": None, **row, "intervals": rejection_intervals(files, row["confidence"])}
 
 
 def _verdict(intervals: Mapping[str, list[float] | None], target: Rule) -> Verdict | None:

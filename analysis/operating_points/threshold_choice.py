@@ -71,10 +71,19 @@ def scan_run(db: Database, run: RunView) -> ThresholdScan:
     Raises:
         InputError: RUN_NOT_COMPLETED.
     """
+    files = files_of(db, run)
+    return task_of(files.owner.task_type).thresholds(files)
+
+
+def files_of(db: Database, run: RunView) -> RunFiles:
+    """Open the result files of a run.
+
+    Raises:
+        InputError: RUN_NOT_COMPLETED.
+    """
     owner = completed_owner(db, run)
     names = unique_names(owner.class_names or ())
-    files = RunFiles(run, owner, open_results(db, run), list(names))
-    return task_of(owner.task_type).thresholds(files)
+    return RunFiles(run, owner, open_results(db, run), list(names))
 
 
 def choose(scan: ThresholdScan, rule: Rule, *, per_class: bool = False) -> Choice:

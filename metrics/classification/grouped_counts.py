@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from snellen.metrics.classification.drawn_metrics import drawn_averages, drawn_ece
 from snellen.metrics.statistics.draws import (
-    NO_WIDTH,
     Blocks,
     Floats,
     Ints,
@@ -29,7 +28,7 @@ from snellen.metrics.statistics.draws import (
     blocks_of_keys,
 )
 from snellen.metrics.statistics.groups import Keys
-from snellen.metrics.statistics.intervals import wilson
+from snellen.metrics.statistics.proportions import Interval, proportion_interval
 
 UNIT = 2.0**-32
 """Unit of the integer sums of losses and confidences."""
@@ -37,7 +36,6 @@ UNIT = 2.0**-32
 SUMS = ("scored", "top5_correct", "top5_seen", "loss_count", "loss")
 CELLS = ("support", "predicted", "right", "bin_count", "bin_right", "bin_confidence")
 
-Interval = list[float] | None
 _ARRAYS: dict[str, type[np.generic]] = {
     "keys": np.uint64,
     "sums": np.int64,
@@ -287,9 +285,9 @@ class _Drawn:
         value = float(values[0])
         if not np.isfinite(value):
             return None
+        if bounded:
+            return proportion_interval(
+                value, values[1:], self.blocks, units=units, level=self.level
+            )
         half = self.blocks.half_width(values[1:], self.level)
-        if bounded and (half is None or half < NO_WIDTH):
-            return wilson(value * units, units, self.level)
-        if half is None:
-            return None
-        return [max(0.0, value - half), min(1.0, value + half) if bounded else value + half]
+        return None if half is None else [max(0.0, value - half), value + half]

@@ -45,7 +45,8 @@ from snellen.metrics.matching.overlaps import Kind
 from snellen.metrics.parity.object_differences import compare_objects
 from snellen.metrics.record import MetricsRecord
 from snellen.metrics.statistics.bootstrap import resampled
-from snellen.metrics.statistics.count_intervals import Interval, count_intervals
+from snellen.metrics.statistics.count_intervals import count_intervals
+from snellen.metrics.statistics.proportions import Interval
 
 Counts = tuple[int, int, int]
 """True positives, false positives and missed objects."""

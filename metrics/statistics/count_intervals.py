@@ -20,13 +20,11 @@ from snellen.metrics.detection.state import OverlapState
 from snellen.metrics.detection.tide import IGNORED, RIGHT
 from snellen.metrics.matching.assignment import Ints
 from snellen.metrics.matching.overlaps import Bools, Floats
-from snellen.metrics.statistics.draws import NO_WIDTH, Blocks, Sampling
-from snellen.metrics.statistics.intervals import wilson
+from snellen.metrics.statistics.draws import Blocks, Sampling
+from snellen.metrics.statistics.proportions import Interval, proportion_interval
 
 _CELLS_AT_ONCE = 4_000_000
 """Maximum number of weights (draws x blocks) held at once."""
-
-Interval = list[float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +135,9 @@ def _ratio(
     drawn_total = sum(one.drawn for one in totals)
     with np.errstate(invalid="ignore", divide="ignore"):
         values, drawn = hits / total, times * tp.drawn / drawn_total
-    found: list[Interval] = []
-    for number, value in enumerate(values.tolist()):
-        if value != value:  # NaN: 0 / 0
-            found.append(None)
-            continue
-        half = blocks.half_width(drawn[:, number], sampling.level)
-        if half is None or half < NO_WIDTH:
-            units = int(with_any[number])
-            found.append(wilson(value * units, units, sampling.level))
-        else:
-            found.append([max(0.0, value - half), min(1.0, value + half)])
-    return found
+    return [
+        proportion_interval(
+            value, drawn[:, number], blocks, units=int(with_any[number]), level=sampling.level
+        )
+        for number, value in enumerate(values.tolist())
+    ]

@@ -11,9 +11,12 @@ from snellen.adapters.errors import ConfigError
 from snellen.analysis.comparison.compare import CompareSettings, compare_runs
 from snellen.analysis.gate.check import check_gate
 from snellen.analysis.gate.rules import Rule
+from snellen.analysis.operating_points.frozen import FrozenThresholds
+from snellen.analysis.operating_points.realised import check_frozen
 from snellen.analysis.rescore import rescore_run
 from snellen.metrics.comparison.paired_draws import sign_flip_test
 from snellen.metrics.statistics.draws import blocks_of
+from snellen.metrics.statistics.intervals import wilson
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.runner import TestRunner
@@ -128,3 +131,18 @@ def _correct(patients: Patients, run: RunView) -> Any:
 
     frame = open_results(patients.db, run).frame().sort("image_index")
     return frame["is_correct"].to_numpy().astype(float)
+
+
+def test_a_rejection_threshold_has_the_intervals_of_groups(
+    patients: Patients, runs: tuple[RunView, RunView]
+) -> None:
+    """A threshold that keeps every image has the accuracy, and the interval, of the run."""
+    whole = check_frozen(patients.db, runs[0], FrozenThresholds(0.0, rejects=True), None)
+    (row,), values, intervals = whole["rows"], runs[0].metrics or {}, runs[0].intervals or {}
+    assert (row["accuracy"], row["coverage"]) == (values["accuracy"], 1.0)
+    assert row["intervals"]["accuracy"] == pytest.approx(intervals["accuracy"])
+    alone = patients.run(name="alone")
+    (single,) = check_frozen(patients.db, alone, FrozenThresholds(0.0, rejects=True), None)["rows"]
+    assert single["intervals"]["accuracy"] == wilson(row["correct"], 48)
+    assert single["intervals"]["coverage"] == wilson(48, 48)
+    assert row["intervals"]["coverage"] == wilson(9, 9), "eight patients and one image"
