@@ -254,8 +254,9 @@ def _with_classes(table: pa.Table, class_ids: Mapping[int, int]) -> pa.Table:
 
 
 def _mean_precision(by_class: Mapping[int, Floats]) -> Floats:
-    """Return the mean over classes that have truths in the draw: (R, 10)."""
-    stacked = np.stack(list(by_class.values()))
+    """Return the mean over classes with ground truth in the draw: (R, 10), NaN without any."""
+    empty = np.full((1, _DRAWS, 10), np.nan)  # the common images have no object
+    stacked = np.stack(list(by_class.values())) if by_class else empty
     with np.errstate(invalid="ignore"):
         return np.asarray(np.nansum(stacked, axis=0) / np.isfinite(stacked).sum(axis=0))
 

@@ -15,9 +15,11 @@ from snellen.analysis.reader import open_results
 from snellen.analysis.rescore import rescore_run
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
 from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import get_test_run
 from snellen.store.views import RunView
-from tests.analysis.detected import COUNTS, Detected
+from tests.analysis.detected import COUNTS, OBJECTS, Detected
+from tests.pipelines.box_adapter import box_dataset
 from tests.pipelines.making import write_image
 from tests.pipelines.place import Place
 
@@ -178,6 +180,24 @@ def test_detectors_are_compared_at_their_own_operating_points(detected: Detected
     assert {kind: one["count"] for kind, one in back["objects"].items()} == {
         "fixed": 2, "broken": 0, "new_fp": 2, "vanished_fp": 0,
     }  # fmt: skip
+
+
+def test_common_images_without_objects_have_no_precision(
+    detected: Detected, tmp_path: Path
+) -> None:
+    path = box_dataset(tmp_path / "data", [()] * len(OBJECTS))
+    dataset = detected.config.dataset.model_copy(update={"path": str(path)})
+    output = detected.config.output.model_copy(update={"dir": str(tmp_path / "out")})
+    config = detected.config.model_copy(update={"dataset": dataset, "output": output})
+    other = TestRunner(config, database=detected.url).run_test()
+    found = compare_runs(detected.db, (detected.run, other))
+    assert found["common_images"] == OBJECTS.count(())
+    assert found["left_out"] == {"other_ground_truth": len(OBJECTS) - OBJECTS.count(())}
+    assert found["verdict"] == "not_settled"
+    rows = by_key(found)
+    for key in ("mAP50-95", "mAP50", "recall"):
+        assert (rows[key]["a"], rows[key]["b"], rows[key]["difference"]) == (None, None, None)
+    assert found["classes"] == []
 
 
 def test_runs_of_some_classes_are_compared_on_these(
