@@ -117,6 +117,14 @@ class LimitsConfig(Section):
     body_timeout_s: PositiveFloat = Field(
         20.0, description="Maximum time for a request to arrive (s); exceeding it returns 408."
     )
+    discard_timeout_s: PositiveFloat = Field(
+        30.0,
+        description="Maximum time to read the rest of a request after its response was sent, so "
+        "that the client receives the response (s).",
+    )
+    discard_bytes: NotNegativeInt = Field(
+        2 * 2**30, description="Maximum bytes to read and discard in that time."
+    )
     request_timeout_s: PositiveFloat = Field(
         60.0, description="Inference timeout (s); exceeding it returns 503."
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from snellen.serve.api.problems import MEDIA_TYPE, Problem, overloaded
 from snellen.serve.config import LimitsConfig
+from snellen.serve.http.lingering import LingeringTransport
 
 MAX_HEAD = 64 * 1024
 """Maximum size of a request line with its headers, in bytes."""
@@ -21,6 +22,11 @@ _HEADER_MARKS = 4
 """Bytes of a header besides name and value: colon, space, end of the line."""
 _GRACE_S = 5.0
 """Additional time in which the application itself can respond with 408, in seconds."""
+_MAX_EXCESS, _EXCESS_S = 64, 2.0
+"""Maximum number of connections above the limit that wait until the client has read its 503, and
+the seconds that each of them waits."""
+_LAST_S = 0.2
+"""Time to wait for clients that are still sending when the server stops, in seconds."""
 _LONG_UPLOADS = frozenset((b"/inference/batch",))
 """Paths whose bodies have ``limits.upload_timeout_s`` to arrive."""
 
@@ -29,14 +35,21 @@ class Connection(HttpToolsProtocol):
     """One of at most ``limits.max_connections`` connections of this process.
 
     The connection is closed if a request is not complete ``limits.body_timeout_s`` plus a grace
-    period after its first byte, whether or not a response was sent; or if no request arrives.
+    period after its first byte, or if no request arrives. If the response is sent first, the rest
+    of the request is discarded, up to ``limits.discard_bytes`` and ``limits.discard_timeout_s``, so
+    that the client receives the response before the connection is closed.
     """
 
     limits = LimitsConfig()
+    excess: ClassVar[set[Connection]] = set()
+    """Connections above the limit that are being closed."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._overdue: asyncio.TimerHandle | None = None
+        self._socket: LingeringTransport
+        self._discard_s = self.limits.discard_timeout_s
+        self._arriving = False
         self._in_head = False
         self._head = 0
         self._parsed = 0
@@ -45,8 +58,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Implement asyncio.Protocol."""
-        super().connection_made(transport)
+        self._socket = LingeringTransport(
+            transport, self.loop, self.limits.discard_bytes, self._time_to_discard
+        )
+        super().connection_made(self._socket)
         if len(self.connections) > self.limits.max_connections:
+            self.connections.discard(self)
+            self.excess.add(self)
+            self._discard_s = _EXCESS_S if len(self.excess) <= _MAX_EXCESS else 0.0
             after = self.limits.retry_after_s
             self._reject(overloaded(after, "OVERLOADED", "Too many connections are open."))
             return
@@ -55,11 +74,16 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Implement asyncio.Protocol."""
         super().connection_lost(exc)
+        self.excess.discard(self)
         self._expect_nothing()
+        self._socket.stop_timers()
 
     def data_received(self, data: bytes) -> None:
         """Implement asyncio.Protocol."""
-        if self.transport.is_closing():
+        if self._socket.lingering:
+            self._socket.discard(len(data))
+            return
+        if self._socket.is_closing():
             return
         before = self._messages
         super().data_received(data)
@@ -72,8 +96,9 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Handle the first byte of a request (httptools)."""
         super().on_message_begin()
-        self._in_head, self._head, self._parsed = True, 0, 0
+        self._arriving, self._in_head, self._head, self._parsed = True, True, 0, 0
         self._messages += 1
+        self._socket.discarded = 0
         if self._overdue is None:
             self._expect_request()
 
@@ -103,12 +128,29 @@ class Connection(HttpToolsProtocol):
         """Handle a part of the body (httptools)."""
         if not self._rejected:
             super().on_body(body)
+            if self.cycle.response_complete:
+                self._socket.discard(len(body))
 
     def on_message_complete(self) -> None:
         """Handle the last byte of a request (httptools)."""
         if not self._rejected:
             super().on_message_complete()
+        self._arriving = False
         self._expect_nothing()
+
+    def on_response_complete(self) -> None:
+        """Handle the end of a response (uvicorn): limit the time in which the request arrives."""
+        super().on_response_complete()
+        if self._arriving and not self._in_head and not self._socket.is_closing():
+            seconds = self._time_to_discard()
+            self._expect_nothing()
+            self._overdue = self.loop.call_later(seconds, self._close)
+
+    def shutdown(self) -> None:
+        """Close the connection, after the response that is being sent (uvicorn)."""
+        super().shutdown()
+        if self._socket.lingering:
+            self.loop.call_later(_LAST_S, self._socket.close_now)
 
     def send_400_response(self, msg: str) -> None:
         """Respond to data that is not HTTP (uvicorn)."""
@@ -123,10 +165,17 @@ class Connection(HttpToolsProtocol):
             self._overdue.cancel()
             self._overdue = None
 
+    def _time_to_discard(self) -> float:
+        """Return the seconds for which the rest of a request is discarded; 0 if it is complete."""
+        if not self._arriving and not self._rejected:
+            return 0.0
+        if self._overdue is None:
+            return self._discard_s
+        return min(self._discard_s, max(0.0, self._overdue.when() - self.loop.time()))
+
     def _close(self) -> None:
         self._overdue = None
-        if not self.transport.is_closing():
-            self.transport.close()
+        self._socket.close_now()
 
     def _reject_head(self) -> None:
         detail = f"The request headers are larger than {MAX_HEAD} bytes."
@@ -147,10 +196,16 @@ class Connection(HttpToolsProtocol):
             "connection": "close",
         }
         lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
+        if self._responding():
+            self._socket.close_now()
+        else:
+            self._socket.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
+            self._socket.close()
         self._expect_nothing()
-        if not self._responding():
-            self.transport.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
-        self.transport.close()
+        if self.cycle is not None:
+            # The application must not wait for the rest.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _responding(self) -> bool:
         """Return True while the application is sending a response."""
@@ -160,4 +215,4 @@ class Connection(HttpToolsProtocol):
 
 def bounded(limits: LimitsConfig) -> type[Connection]:
     """Create a connection class with these limits; uvicorn takes a class, not a factory."""
-    return type("BoundedConnection", (Connection,), {"limits": limits})
+    return type("BoundedConnection", (Connection,), {"limits": limits, "excess": set()})
