@@ -116,6 +116,30 @@ async def thresholds(
     return await run_in_threadpool(work)
 
 
+def start_export(state: State, kind: RunKind, run_id: int, body: ExportRequest) -> AnalysisView:
+    """Put an export of a completed run in the queue.
+
+    Raises:
+        Problem: 409, the run is not completed; 422, a condition that its images do not have.
+    """
+    run = kind.get(state.db, run_id)
+    if run.status != "completed":
+        raise Problem(409, "RUN_NOT_COMPLETED", f"Run {run_id} is {run.status}.")
+    chosen: dict[str, Any] = body.model_dump(exclude={"format"}, exclude_none=True)
+    if kind is PREDICTION and {"correct", "true_class"} & chosen.keys():
+        raise Problem(422, "VALIDATION", "The images of a job have no ground truth.")
+    settings = {"format": body.format, "filter": chosen}
+    return create_analysis(state.db, EXPORT, kind.name, [run_id], settings)
+
+
+def remove_export(state: State, analysis_id: int) -> None:
+    """Delete an export and its file. Raises InputError ANALYSIS_NOT_FOUND."""
+    found = get_analysis(state.db, EXPORT, analysis_id)
+    delete_analysis(state.db, found.id)
+    if found.file:
+        remove_folder((Path(state.place.output_dir) / found.file).parent)
+
+
 def _add_exports(path: str, kind: RunKind) -> None:
     """Add the exports of a kind of run."""
 
@@ -131,17 +155,7 @@ def _add_exports(path: str, kind: RunKind) -> None:
     ) -> ExportResponse:
         """Put an export of a completed run in the queue."""
 
-        def work() -> ExportResponse:
-            run = kind.get(state.db, run_id)
-            if run.status != "completed":
-                raise Problem(409, "RUN_NOT_COMPLETED", f"Run {run_id} is {run.status}.")
-            chosen: dict[str, Any] = body.model_dump(exclude={"format"}, exclude_none=True)
-            if kind is PREDICTION and {"correct", "true_class"} & chosen.keys():
-                raise Problem(422, "VALIDATION", "The images of a job have no ground truth.")
-            settings = {"format": body.format, "filter": chosen}
-            return _export(create_analysis(state.db, EXPORT, kind.name, [run_id], settings))
-
-        return await run_in_threadpool(work)
+        return _export(await run_in_threadpool(start_export, state, kind, run_id, body))
 
     @router.get(
         path + "/{run_id}/exports",
@@ -217,14 +231,7 @@ async def delete_export(
     state: Annotated[State, Depends(get_state)], analysis_id: AnalysisId
 ) -> Response:
     """Delete an export and its file."""
-
-    def work() -> None:
-        found = get_analysis(state.db, EXPORT, analysis_id)
-        delete_analysis(state.db, found.id)
-        if found.file:
-            remove_folder((Path(state.place.output_dir) / found.file).parent)
-
-    await run_in_threadpool(work)
+    await run_in_threadpool(remove_export, state, analysis_id)
     return Response(status_code=204)
 
 

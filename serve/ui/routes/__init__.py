@@ -6,7 +6,9 @@ from fastapi import FastAPI
 
 from snellen.serve.ui.routes import (
     compare,
+    exports,
     image,
+    job_page,
     runs,
     sign_in,
     single_image,
@@ -18,7 +20,7 @@ from snellen.serve.ui.routes import (
 _ROUTERS = (
     compare.router,
     *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
-    *(image.router, viewer.router),
+    *(exports.router, job_page.router, image.router, viewer.router),
 )
 
 

@@ -25,7 +25,7 @@ from snellen.serve.ui.run_page.found_objects import FoundObjects
 from snellen.serve.ui.run_page.object_tiles import listed_places
 from snellen.serve.ui.run_page.tiles import COLUMNS, Tile, image_path, make_tile
 from snellen.store.parquet.schema import META_PREFIX
-from snellen.store.views import RunView
+from snellen.store.views import AnyRun
 
 _AROUND = 4
 _PICTURE = 2048
@@ -74,7 +74,7 @@ class ImageDetail:
         message: why the image failed, without paths of the server.
     """
 
-    run: RunView
+    run: AnyRun
     row: Row
     objects: list[DrawnObject]
     hidden: int
@@ -139,7 +139,6 @@ def read_detail(
         InputError: IMAGE_NOT_FOUND.
     """
     run, (filters, found) = opened.run, listed
-    assert isinstance(run, RunView)
     row = state.pages.row(opened, number)
     failed = row["status"] == "failed"
     path = f"{image_path(run, number)}/picture?max_side={_PICTURE}&revision={run.revision}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.row_reader import Row
-from snellen.store.views import RunView
+from snellen.store.views import AnyRun, RunView
 
 SIDE = 256
 """Maximum side of a thumbnail in pixels, one of those that the service keeps."""
@@ -64,7 +64,7 @@ class Tile:
     message: str
 
 
-def make_tile(run: RunView, row: Row) -> Tile:
+def make_tile(run: AnyRun, row: Row) -> Tile:
     """Describe an image; an unknown size is taken for a square."""
     width, height = row.get("width") or SIDE, row.get("height") or SIDE
     scale = min(1.0, SIDE / max(width, height))
@@ -84,14 +84,15 @@ def make_tile(run: RunView, row: Row) -> Tile:
     )
 
 
-def thumbnail(run: RunView, number: int) -> str:
+def thumbnail(run: AnyRun, number: int) -> str:
     """Return the path of a small picture, which browsers may keep."""
     return f"{image_path(run, number)}/thumbnail?size={SIDE}&revision={run.revision}"
 
 
-def image_path(run: RunView, number: int) -> str:
+def image_path(run: AnyRun, number: int) -> str:
     """Return the path of an image in the API."""
-    return f"/inference/test-runs/{run.id}/images/{number}"
+    kind = "test-runs" if isinstance(run, RunView) else "inference-jobs"
+    return f"/inference/{kind}/{run.id}/images/{number}"
 
 
 def overlay(row: Row, size: tuple[int, int]) -> Overlay | None:

@@ -1,0 +1,1 @@
+"""The page of an inference job: its progress, its predictions and its failed images."""
