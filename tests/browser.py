@@ -16,6 +16,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 _SERIOUS = ("serious", "critical")
+_MOVES = """window.moved = []; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.moved.push(
+    [entry.value, entry.sources.map((source) => source.node?.nodeName + '#' + source.node?.id)]);
+}).observe({ type: "layout-shift", buffered: true });"""
+_MAX_SHIFT = 0.1
+"""Largest sum of layout shifts of a good page, as web.dev/cls defines it."""
+_OUTSIDE = """() => [...document.querySelectorAll('body *')].filter((element) => {
+  const clips = (e) => e && (/auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX)
+    || clips(e.parentElement));
+  return element.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+    && !clips(element.parentElement); }).slice(0, 5).map((e) => e.outerHTML.slice(0, 120))"""
 
 
 @contextmanager
@@ -49,6 +60,7 @@ class Watched:
         self.page: Page = browser.new_page(
             **{"viewport": {"width": 1440, "height": 900}, **options}
         )
+        self.page.add_init_script(_MOVES)
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self._note(request.url))
@@ -63,9 +75,12 @@ class Watched:
         return self.page
 
     def check(self) -> None:
-        """Fail if the page printed anything, asked another server, or shuts people out."""
+        """Fail if the page printed anything, asked another server, moved, or shuts people out."""
         assert self.messages == []
         assert self.elsewhere == []
+        moved = self.page.evaluate("window.moved")
+        assert sum(amount for amount, _ in moved) < _MAX_SHIFT, moved
+        self.fits()
         self.page.evaluate(_AXE)
         found = self.page.evaluate("async () => (await axe.run()).violations")
         serious = [
@@ -74,3 +89,9 @@ class Watched:
             if one["impact"] in _SERIOUS
         ]
         assert not serious, "\n".join(serious)
+
+    def fits(self) -> None:
+        """Fail if a part of the page lies to the right of the window."""
+        assert self.page.evaluate(_OUTSIDE) == []
+        wide = "document.documentElement.scrollWidth <= window.innerWidth"
+        assert self.page.evaluate(wide)

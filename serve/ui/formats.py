@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
+_TAG = 40
+"""Maximum number of characters of a name beside a box."""
 
 
 def count(value: int | None) -> str:
@@ -74,7 +76,16 @@ def p_value(value: float | None) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def tag(name: str) -> str:
+    """Return a name as it stands beside a box: cut, and apart from what follows in its line."""
+    short = name if len(name) <= _TAG else f"{name[: _TAG - 1]}\N{HORIZONTAL ELLIPSIS}"
+    if short.isascii():
+        return short
+    return f"\N{FIRST STRONG ISOLATE}{short}\N{POP DIRECTIONAL ISOLATE}"
+
+
 FILTERS = {
+    "tag": tag,
     "p_value": p_value,
     "count": count,
     "metric": metric,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from snellen.serve.api.runs.row_reader import Row
+from snellen.serve.ui.formats import tag
 from snellen.serve.ui.run_page.tiles import KINDS, Box, corner, corners
 from snellen.serve.ui.shapes import Skeleton, mask_path, skeleton
 
@@ -62,7 +63,8 @@ class DrawnObject:
     @property
     def tag(self) -> str:
         """Return the text beside the box."""
-        return f"{self.label}, {self.note}" if self.note else f"{self.label} {self.confidence:.3f}"
+        name = tag(self.label)
+        return f"{name}, {self.note}" if self.note else f"{name} {self.confidence:.3f}"
 
     @property
     def is_back(self) -> tuple[bool, float]:

@@ -21,12 +21,21 @@ from snellen.serve.ui.routes import add_pages
 from snellen.store.sql.database import Database
 from tests.browser import started_chromium
 from tests.serve.local_service import LocalBackend, host_settings
+from tests.serve.ui.finished_runs import FinishedRuns, make_runs
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with started_chromium() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedRuns]:
+    """Return runs of all four tasks, made once for all files."""
+    made = make_runs(tmp_path_factory.mktemp("finished"))
+    yield made
+    made.db.close()
 
 
 @contextmanager

@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from snellen.serve.ui.formats import count, duration, exact, metric, p_value, rate, signed, when
+from snellen.serve.ui.formats import (
+    count,
+    duration,
+    exact,
+    metric,
+    p_value,
+    rate,
+    signed,
+    tag,
+    when,
+)
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
 
@@ -59,3 +69,9 @@ def test_times() -> None:
         said(datetime(2026, 11, 24, 1, 0, tzinfo=timezone(timedelta(hours=2)))) == "Yesterday 23:00"
     )
     assert said(None) == "–"
+
+
+def test_names_beside_boxes_are_short_and_keep_their_direction() -> None:
+    assert tag("circle") == "circle"
+    assert tag("x" * 300) == f"\u2068{'x' * 39}…\u2069"
+    assert tag("אב") == "\u2068אב\u2069"
