@@ -199,6 +199,13 @@ def get_training_job(db: Database, ref: int | str) -> JobView:
     return db.query(operation)
 
 
+def find_training_job(db: Database, name: str) -> JobView | None:
+    """Return the training job with exactly this name, or None."""
+    query = select(_JOBS).where(_JOBS.c.name == name)
+    row = db.query(lambda session: session.execute(query).mappings().first())
+    return None if row is None else JobView.of(row)
+
+
 def count_training_jobs(db: Database) -> int:
     """Count the training jobs."""
     query = select(func.count()).select_from(_JOBS)

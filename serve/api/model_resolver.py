@@ -20,11 +20,13 @@ from snellen.adapters.errors import InputError
 from snellen.pipelines.config.base import PREDICTION
 from snellen.pipelines.config.sections import ModelConfig
 from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.serve.api.job_selection import JobSelection
 from snellen.serve.config import ServedModelConfig
 from snellen.serve.inference.messages import ModelRef
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 
+JobReference = int | str | JobSelection
 _TTL_S = 1.0
 _MAX_CACHED = 256
 
@@ -45,19 +47,20 @@ class ModelResolver:
         self._db = db
         self._settings = settings
         self._lock = threading.Lock()
-        self._cache: TTLCache[tuple[int | str, str], ResolvedModel] = TTLCache(
+        self._cache: TTLCache[tuple[JobReference, str], ResolvedModel] = TTLCache(
             _MAX_CACHED, _TTL_S, timer=time.monotonic
         )
 
-    def resolve(self, job: int | str, checkpoint: str) -> ResolvedModel:
+    def resolve(self, job: JobReference, checkpoint: str) -> ResolvedModel:
         """Return the model, looked up in the run tables unless it is cached.
 
         Args:
-            job: id or name of a training job.
+            job: id or name of a training job as in a configuration, or the selection of a request.
             checkpoint: ``best``, ``last`` or an epoch number.
 
         Raises:
             InputError: JOB_NOT_FOUND, CHECKPOINT_NOT_FOUND.
+            Problem: the selection of a request fits no training job.
             RunError: the database does not respond.
         """
         cached = self.cached(job, checkpoint)
@@ -68,15 +71,15 @@ class ModelResolver:
             self._cache[job, checkpoint] = resolved
         return resolved
 
-    def cached(self, job: int | str, checkpoint: str) -> ResolvedModel | None:
+    def cached(self, job: JobReference, checkpoint: str) -> ResolvedModel | None:
         """Return a model that was looked up within the last second; never blocks on I/O."""
         with self._lock:
             return self._cache.get((job, checkpoint))
 
-    def _look_up(self, job: int | str, checkpoint: str) -> ResolvedModel:
+    def _look_up(self, job: JobReference, checkpoint: str) -> ResolvedModel:
         settings = self._settings
         model = ModelConfig(
-            job=job,
+            job=job.find(self._db) if isinstance(job, JobSelection) else job,
             checkpoint=int(checkpoint) if checkpoint.isdecimal() else checkpoint,
             min_confidence=settings.min_confidence,
         )

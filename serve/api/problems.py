@@ -188,7 +188,11 @@ def validation_problem(errors: list[Any]) -> Problem:
         {"loc": [_short(part) for part in one["loc"]], "msg": str(one["msg"])}
         for one in errors[:20]
     ]
-    words = "; ".join(f"{'.'.join(one['loc'])}: {one['msg']}" for one in shown[:3])
+    places = [".".join(one["loc"]) for one in shown[:3]]
+    words = "; ".join(
+        f"{place}: {one['msg']}" if place else str(one["msg"])
+        for place, one in zip(places, shown, strict=False)
+    )
     return Problem(422, "VALIDATION", words or "The request is invalid.", errors=shown)
 
 

@@ -66,26 +66,6 @@ class ProblemDocument(BaseModel):
     )
 
 
-class SingleInferenceRequest(Schema):
-    """Parameters of a prediction, as form fields or query parameters."""
-
-    training_job_id: JobId
-    checkpoint: CheckpointName = "best"
-    confidence: MinConfidence | None = None
-    visualize: Visualize = False
-    record: Record | None = None
-
-
-class SingleInferenceQuery(BaseModel):
-    """The same parameters in the query, where each may be absent."""
-
-    training_job_id: JobId | None = None
-    checkpoint: AnyCheckpointName | None = None
-    confidence: MinConfidence | None = None
-    visualize: Visualize | None = None
-    record: Record | None = None
-
-
 class ClassScoreResponse(Schema):
     """A class with its probability."""
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from snellen.serve.api.schemas import AnyCheckpointName, JobId, Schema
+from snellen.serve.api.job_selection import SelectsJob
+from snellen.serve.api.schemas import AnyCheckpointName, Schema
 
 Status = Literal["pending", "running", "completed", "failed", "interrupted", "cancelled"]
 RunName = Annotated[str, Field(min_length=1, max_length=200, description="Name of the run.")]
@@ -23,8 +24,7 @@ DatasetPath = Annotated[
 Settings = Annotated[dict[str, Any], Field(max_length=100)]
 
 
-class _RunRequest(Schema):
-    training_job_id: JobId
+class _RunRequest(SelectsJob):
     checkpoint: AnyCheckpointName = "best"
     dataset_path: DatasetPath
     name: RunName | None = None

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,11 +19,12 @@ from snellen.pipelines.config.predict import PredictConfig
 from snellen.pipelines.runs.kinds import Columns
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.serve.api.bodies.run_bodies import InferenceJobResponse, RunName
+from snellen.serve.api.job_selection import SelectsJob
 from snellen.serve.api.openapi import drop_null, problem_responses
 from snellen.serve.api.problems import Problem, overloaded
 from snellen.serve.api.runs.request_settings import checkpoint_name
 from snellen.serve.api.runs.run_responses import inference_job_response
-from snellen.serve.api.schemas import AnyCheckpointName, JobId, MinConfidence, Schema
+from snellen.serve.api.schemas import AnyCheckpointName, MinConfidence
 from snellen.serve.api.state import State, get_state
 from snellen.serve.api.uploads.archives import extract_images, is_archive
 from snellen.serve.api.uploads.batch_form import BatchForm, StoredFile, read_batch, remove_folder
@@ -36,16 +37,18 @@ _MAX_UPLOADS = 4
 _FILES, _MANIFEST = "files", "images.parquet"
 
 
-class BatchInferenceRequest(Schema):
+class BatchInferenceRequest(SelectsJob):
     """Parameters of a batch, as form fields."""
 
-    training_job_id: JobId
     checkpoint: AnyCheckpointName = "best"
     batch_size: Annotated[
         int, Field(ge=1, le=1024, description="Number of images per forward pass.")
     ] = 32
     confidence: MinConfidence | None = None
     name: RunName | None = None
+    visualize: Annotated[
+        Literal["none", "failed", "all"], Field(description="Annotated copies of images.")
+    ] = "none"
 
 
 def _form_schema() -> dict[str, Any]:
@@ -60,7 +63,8 @@ def _form_schema() -> dict[str, Any]:
     }
     schema = {
         "type": "object",
-        "required": ["images", "training_job_id"],
+        "required": ["images"],
+        "anyOf": [{"required": ["training_job_id"]}, {"required": ["job"]}],
         "properties": {"images": images, **fields},
         "additionalProperties": False,
     }
@@ -147,13 +151,13 @@ def _config(state: State, folder: Path, parameters: BatchInferenceRequest) -> di
     return {
         **({} if parameters.name is None else {"name": parameters.name}),
         "model": {
-            "job": parameters.training_job_id,
+            "job": parameters.selection.find(state.db),
             "checkpoint": checkpoint_name(parameters.checkpoint),
             **({} if confidence is None else {"min_confidence": confidence}),
         },
         "dataset": {"path": str(folder / _MANIFEST), "format": "manifest"},
         "run": {"batch_size": parameters.batch_size},
-        "output": {"dir": state.place.output_dir},
+        "output": {"dir": state.place.output_dir, "visualize": parameters.visualize},
     }
 
 

@@ -19,6 +19,7 @@ from snellen.serve.api.bodies.catalog_bodies import (
     DatasetResponse,
     InspectionResponse,
 )
+from snellen.serve.api.job_selection import JobName, JobSelection
 from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.runs.dataset_inspection import inspect_dataset
 from snellen.serve.api.runs.request_settings import checkpoint_name, dataset_section
@@ -30,6 +31,19 @@ from snellen.store.views import DatasetView
 
 router = APIRouter(prefix="/inference", tags=["datasets"])
 _PATHS = ("path", "annotations", "root")
+
+
+async def _selected_job(
+    training_job_id: Annotated[
+        JobId | None, Query(description="Training job whose classes are compared.")
+    ] = None,
+    job: Annotated[
+        JobName | None, Query(description="Its name, in place of training_job_id.")
+    ] = None,
+) -> JobSelection | None:
+    """Return the training job of a query, if it names one."""
+    given = training_job_id is not None or job is not None
+    return JobSelection(training_job_id, job) if given else None
 
 
 @router.get(
@@ -44,9 +58,7 @@ async def inspect(
         str,
         Query(min_length=1, max_length=4096, description="Path inside the roots, or a name."),
     ],
-    training_job_id: Annotated[
-        JobId | None, Query(description="Training job whose classes are compared.")
-    ] = None,
+    job: Annotated[JobSelection | None, Depends(_selected_job)],
     checkpoint: Annotated[AnyCheckpointName, Query(description="Its checkpoint.")] = "best",
     split: Annotated[
         str | None,
@@ -54,11 +66,11 @@ async def inspect(
     ] = None,
 ) -> InspectionResponse:
     """Return format, classes and counts; with a training job also how the classes would fit."""
-    model: dict[str, Any] | None = None
-    if training_job_id is not None:
-        model = {"job": training_job_id, "checkpoint": checkpoint_name(checkpoint)}
 
     def work() -> InspectionResponse:
+        model: dict[str, Any] | None = None
+        if job is not None:
+            model = {"job": job.find(state.db), "checkpoint": checkpoint_name(checkpoint)}
         return inspect_dataset(state.place, state.submission, path, model, split)
 
     return await to_thread.run_sync(work, limiter=state.submitting)

@@ -95,7 +95,8 @@ def _common(body: TestRunRequest | DatasetInferenceRequest, place: Place) -> dic
             "PATH_FORBIDDEN",
             "model.class_names: files are not allowed. Expected auto, imagenet, dataset or a list.",
         )
-    model |= {"job": body.training_job_id, "checkpoint": checkpoint_name(body.checkpoint)}
+    checkpoint = checkpoint_name(body.checkpoint)
+    model |= {"job": body.selection.find(place.db), "checkpoint": checkpoint}
     return {
         **({} if body.name is None else {"name": body.name}),
         "model": model,

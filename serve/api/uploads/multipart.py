@@ -7,7 +7,7 @@ they arrive, chunked bodies included, and nothing is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from snellen.serve.config import FORM_OVERHEAD, LimitsConfig
 
 _MAX_FIELD_BYTES = 1024
 _MAX_PARTS = 16
+_OR_RAW = ", or an image file as the body, with Content-Type: image/jpeg for example"
 
 
 @dataclass(slots=True)
@@ -128,8 +129,13 @@ def _shortened(name: str) -> str:
     return repr(name if len(name) <= 40 else f"{name[:40]}...")
 
 
-def boundary_of(request: Request, file_field: str = "image") -> bytes:
+def boundary_of(request: Request, file_field: str, instead: str = "") -> bytes:
     """Return the boundary of a multipart request.
+
+    Args:
+        request: the request.
+        file_field: name of the field of the file, for the message.
+        instead: other bodies that the route accepts, for the message.
 
     Raises:
         Problem: 400, it is no multipart body, or has no valid boundary.
@@ -138,7 +144,10 @@ def boundary_of(request: Request, file_field: str = "image") -> bytes:
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data":
         raise Problem(
-            400, "MULTIPART", f"Expected a multipart/form-data body with the field '{file_field}'."
+            400,
+            "MULTIPART",
+            f"The Content-Type is {_shortened(kind.decode('latin-1'))}. Expected a "
+            f"multipart/form-data body with the field '{file_field}'{instead}.",
         )
     if not 1 <= len(boundary) <= 70:
         raise Problem(400, "MULTIPART", "The multipart body has no valid boundary.")
@@ -160,18 +169,48 @@ async def read_form(
         Problem: 400 malformed, 408 too slow, 413 too large, 422 unexpected fields, 503 no room
             for more uploads.
     """
-    max_bytes = limits.max_image_bytes + FORM_OVERHEAD
-    check_length(request, max_bytes)
     collector = _Collector(expected, limits.max_image_bytes)
-    parser = MultipartParser(boundary_of(request), parser_callbacks(collector))
+    parser = MultipartParser(
+        boundary_of(request, expected.file_field, _OR_RAW), parser_callbacks(collector)
+    )
+    max_bytes = limits.max_image_bytes + FORM_OVERHEAD
+    try:
+        await receive_body(request, max_bytes, limits, reservation, parser.write)
+        parser.finalize()
+    except MultipartParseError:
+        raise Problem(400, "MULTIPART", "The multipart body is malformed.") from None
+    if not collector.ended:
+        raise Problem(400, "MULTIPART", "The multipart body is incomplete.")
+    return collector.form
+
+
+async def receive_body(
+    request: Request,
+    max_bytes: int,
+    limits: LimitsConfig,
+    reservation: Reservation,
+    write: Callable[[bytes], object],
+) -> None:
+    """Pass the chunks of a body to ``write`` as they arrive.
+
+    Args:
+        request: a request whose body has not been read.
+        max_bytes: maximum size of the body.
+        limits: maximum time for its arrival.
+        reservation: reserves memory for the bytes as they arrive.
+        write: takes the next chunk.
+
+    Raises:
+        Problem: 408 too slow, 413 too large, 503 no room for more uploads.
+    """
+    check_length(request, max_bytes)
     try:
         async with asyncio.timeout(limits.body_timeout_s):
             async for chunk in request.stream():
                 reservation.add(len(chunk))
                 if reservation.size > max_bytes:
                     raise _too_large(max_bytes)
-                parser.write(chunk)
-        parser.finalize()
+                write(chunk)
     except TimeoutError:
         raise Problem(
             408,
@@ -179,11 +218,6 @@ async def read_form(
             f"The body did not arrive within {limits.body_timeout_s:g} s.",
             headers={"Connection": "close"},
         ) from None
-    except MultipartParseError:
-        raise Problem(400, "MULTIPART", "The multipart body is malformed.") from None
-    if not collector.ended:
-        raise Problem(400, "MULTIPART", "The multipart body is incomplete.")
-    return collector.form
 
 
 def check_length(request: Request, max_bytes: int) -> None:

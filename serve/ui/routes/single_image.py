@@ -9,9 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from snellen.serve.api.bodies.single_bodies import SingleInferenceQuery
 from snellen.serve.api.problems import Problem
 from snellen.serve.api.routes.single import PAGE_PATH, infer_single
-from snellen.serve.api.schemas import MAX_ID, SingleInferenceQuery
+from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
 from snellen.serve.ui import rendering
 from snellen.serve.ui.single_view import checkpoint_choices, job_choices, single_view
