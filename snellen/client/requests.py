@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from pydantic import ConfigDict
 
 from snellen.adapters.errors import InputError
-from snellen.client.calls import Steps, asked
+from snellen.client.calls import ServiceError, Steps, asked
 from snellen.client.image_files import file_of
 from snellen.serve.api.bodies.catalog_bodies import InspectionResponse
 from snellen.serve.api.bodies.run_bodies import (
@@ -96,8 +96,10 @@ def infer(
     unknown = next((key for key in options if key not in known), None)
     if unknown is not None:
         raise TypeError(f"infer() got an unexpected keyword argument '{unknown}'")
+    # The service finds a name itself: no second request for each prediction.
     fields: dict[str, Any] = {
-        "training_job_id": (yield from job_id(job)),
+        "job": job if isinstance(job, str) else None,
+        "training_job_id": None if isinstance(job, str) else (yield from job_id(job)),
         "checkpoint": checkpoint,
         "confidence": options.get("confidence"),
         "visualize": options.get("visualize") or None,
@@ -105,7 +107,13 @@ def infer(
     }
     form = {key: _word(value) for key, value in fields.items() if value is not None}
     path = f"{API}/single"
-    return (yield from asked(Prediction, "POST", path, files={"image": (name, data)}, data=form))
+    try:
+        sent = {"image": (name, data)}
+        return (yield from asked(Prediction, "POST", path, files=sent, data=form))
+    except ServiceError as error:
+        if isinstance(job, str) and error.code == "JOB_NOT_FOUND":
+            yield from job_id(job)  # raises InputError, with the names that exist
+        raise
 
 
 def training_jobs() -> Steps[list[TrainingJobResponse]]:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 import httpx
 
-from snellen.client.calls import Call, Pause, Steps, problem_of, retry_after, unreachable
+from snellen.client.calls import (
+    Call,
+    Pause,
+    ServiceError,
+    Steps,
+    problem_of,
+    retry_after,
+    unreachable,
+)
 
 KEY_VARIABLE = "SNELLEN_API_KEY"
 T = TypeVar("T")
@@ -44,10 +52,16 @@ class Transport:
                     time.sleep(step.seconds)
                     step = next(steps)
                 else:
-                    step = steps.send(self._send(step))
+                    step = _resumed(steps, self._outcome(step))
         except StopIteration as ended:
             result: T = ended.value
             return result
+
+    def _outcome(self, call: Call) -> httpx.Response | ServiceError:
+        try:
+            return self._send(call)
+        except ServiceError as error:
+            return error
 
     def _send(self, call: Call) -> httpx.Response:
         for left in range(self._retries, -1, -1):
@@ -81,10 +95,16 @@ class AsyncTransport:
                     await asyncio.sleep(step.seconds)
                     step = next(steps)
                 else:
-                    step = steps.send(await self._send(step))
+                    step = _resumed(steps, await self._outcome(step))
         except StopIteration as ended:
             result: T = ended.value
             return result
+
+    async def _outcome(self, call: Call) -> httpx.Response | ServiceError:
+        try:
+            return await self._send(call)
+        except ServiceError as error:
+            return error
 
     async def _send(self, call: Call) -> httpx.Response:
         for left in range(self._retries, -1, -1):
@@ -99,3 +119,15 @@ class AsyncTransport:
                 raise problem_of(answer)
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+
+def _resumed(steps: Steps[T], outcome: httpx.Response | ServiceError) -> Call | Pause:
+    """Return the next step after a response, or after an error, which the steps may handle.
+
+    Raises:
+        StopIteration: the steps have ended.
+        ServiceError: the steps did not handle it.
+    """
+    if isinstance(outcome, ServiceError):
+        return steps.throw(outcome)
+    return steps.send(outcome)

@@ -169,6 +169,26 @@ def test_an_overloaded_service_is_retried_after_the_time_it_states(
     assert (caught.value.status, len(asked)) == (503, 4)
 
 
+def test_a_model_by_name_takes_one_request(client: snellen.Client, url: str) -> None:
+    body = httpx.post(
+        f"{url}/inference/single",
+        files={"image": ("image", picture())},
+        data={"job": "tiny-pose"},
+        headers={"X-API-Key": "secret"},
+    )
+    asked = answering(client, httpx.Response(200, content=body.content))
+    assert client.infer(picture(), job="tiny-pose").training_job_id == 4
+    assert len(asked) == 1
+    assert b'name="job"\r\n\r\ntiny-pose' in asked[0].read()
+    jobs = httpx.Response(200, json={"total_count": 0, "jobs": []})
+    answering(client, problem(404, "JOB_NOT_FOUND"), jobs)
+    with pytest.raises(InputError, match=r"'none' is unknown\. Expected one of none"):
+        client.infer(picture(), job="none")
+    answering(client, problem(404, "JOB_NOT_FOUND"))
+    with pytest.raises(snellen.ServiceError, match="no"):
+        client.infer(picture(), job=7)
+
+
 def test_responses_of_another_service(client: snellen.Client) -> None:
     answering(client, httpx.Response(502, text="<html>bad gateway</html>"))
     with pytest.raises(snellen.ServiceError, match="bad gateway") as caught:
