@@ -183,8 +183,10 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
         "class_names": list(model.class_names),
         **context.kind.describe_dataset(dataset),
     }
-    if context.config.name is None:
-        columns["name"] = _default_name(context, info.architecture)
+    _, images = context.kind.describe_input(context.config)
+    # A service names a batch of uploads by their number.
+    if context.config.name is None and (run.name or "").endswith(f"-{images}"):
+        columns["name"] = f"{info.architecture}-{images}"
     if model.job is None:
         class_map = dataset.class_map
         names = model.class_names if class_map is None else class_map.checkpoint_names
@@ -196,11 +198,6 @@ def _describe(owned: OwnedRun, run: AnyRun, resolved: Resolved) -> AnyRun:
     if columns.get("training_job_id", run.training_job_id) != run.training_job_id:
         drop_unused_checkpoint(context.db, run.training_job_id)
     return owned.row()
-
-
-def _default_name(context: RunContext, architecture: str) -> str:
-    _, images = context.kind.describe_input(context.config)
-    return f"{architecture}-{images}"
 
 
 def _engine(owned: OwnedRun, prepared: Prepared) -> Engine:

@@ -92,6 +92,11 @@ class JobOverview:
         return done / self.seconds if self.seconds else None
 
     @property
+    def images(self) -> int | None:
+        """Return the number of images; of a job that has not started, those that were uploaded."""
+        return self.run.total_images or (self.run.input_data or {}).get("num_images")
+
+    @property
     def settings(self) -> str:
         """Return the minimum confidence, the device, the precision and the batch size."""
         resolved, model = self.run.resolved or {}, (self.run.config or {}).get("model") or {}

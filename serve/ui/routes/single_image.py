@@ -39,7 +39,7 @@ async def show(
         jobs=jobs,
         job=chosen,
         checkpoints=known,
-        max_bytes=state.config.limits.max_image_bytes,
+        limits=state.config.limits,
     )
 
 

@@ -74,6 +74,7 @@ async def test_batches_archives_and_folders_give_what_predict_gives(site: Site) 
         assert [(one["status"], one["total_images"]) for one in shown] == [
             ("completed", 14), ("completed", 12), ("completed", 12)]  # fmt: skip
         assert shown[0]["failed_images"] == 1
+        assert shown[1]["name"] == archive.json()["name"] == "yolo11-12-images"
         pages = [(await service.client.get(f"{JOBS}/{one}/results")).json() for one in ids]
         here = [
             row["predicted_label"]

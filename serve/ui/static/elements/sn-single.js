@@ -1,5 +1,6 @@
 // <sn-single data-post="…">: sends a dropped image with the form's fields and shows the answer of the server, drawn over
-// the image that the browser has. The confidence slider and the downloads need no further request.
+// the image that the browser has. The confidence slider and the downloads need no further request. Several files or an
+// archive are sent to data-batch; the page of the job, below data-jobs, takes the place of this one.
 customElements.define("sn-single", class extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("[data-form]");
@@ -7,6 +8,7 @@ customElements.define("sn-single", class extends HTMLElement {
     this.note = this.querySelector("[data-note]");
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.addEventListener("sn-files", (event) => this.predict(event.detail.files[0]));
+    this.addEventListener("sn-batch", (event) => this.send(event.detail.files));
     this.addEventListener("input", (event) => event.target.matches("[data-min]") && this.filter(event.target.value));
     document.body.addEventListener("htmx:afterSettle", (event) => event.target.id === "checkpoint" && this.again());
     this.querySelector("#checkpoint").addEventListener("change", () => this.again());
@@ -36,6 +38,37 @@ customElements.define("sn-single", class extends HTMLElement {
     const json = this.querySelector("[data-result-json]").textContent;
     this.link("[data-json]", new Blob([json], { type: "application/json" }));
     this.querySelector("[data-picture]").addEventListener("click", (event) => this.picture(event));
+  }
+  send(files) { // XMLHttpRequest: fetch does not tell how much has been sent
+    this.turn = (this.turn ?? 0) + 1;
+    const request = new XMLHttpRequest(), body = new FormData(), template = this.querySelector("[data-sending]");
+    for (const name of ["training_job_id", "checkpoint"]) body.append(name, this.form.elements[name].value);
+    body.append("visualize", "all"); // so that the ZIP archive has them
+    for (const file of files) body.append("images", file, file.name);
+    this.result.replaceChildren(template.content.cloneNode(true));
+    const bar = this.result.querySelector("progress"), text = this.result.querySelector("[data-sent]");
+    this.result.querySelector("[data-stop]").addEventListener("click", () => request.abort());
+    this.setAttribute("aria-busy", "true");
+    request.upload.addEventListener("progress", (event) => {
+      bar.value = event.loaded / event.total;
+      text.textContent = event.loaded < event.total ? `${Math.floor(100 * event.loaded / event.total)} % sent` : "Checking images and checkpoint";
+    });
+    request.addEventListener("load", () => {
+      const answer = request.response ?? {};
+      if (request.status === 202) location.assign(`${this.dataset.jobs}/${answer.id}`);
+      else this.fail(answer.detail ?? "The server could not take the batch.", answer.code ?? `HTTP ${request.status}`);
+    });
+    request.addEventListener("error", () => this.fail("The files could not be sent: the server does not answer, or a file cannot be read.", ""));
+    request.addEventListener("abort", () => this.fail("Nothing was predicted: the upload was stopped.", ""));
+    request.responseType = "json";
+    request.open("POST", this.dataset.batch);
+    request.send(body);
+  }
+  fail(detail, code) {
+    this.removeAttribute("aria-busy");
+    this.result.replaceChildren(this.querySelector("[data-failed]").content.cloneNode(true));
+    this.result.querySelector("b").textContent = detail;
+    this.result.querySelector("small").textContent = code;
   }
   keep(file) {
     this.file = file;
