@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import jsonschema
 import pytest
 
 from snellen.adapters.errors import ConfigError
@@ -81,8 +80,10 @@ class TestClasses(Form):
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
+    from jsonschema import validate  # takes seconds to import
+
     tasks: list[dict[str, Any]] = json.loads((folder / TASKS).read_text(encoding="utf-8"))
-    jsonschema.validate(tasks, SCHEMA)
+    validate(tasks, SCHEMA)
     return tasks
 
 

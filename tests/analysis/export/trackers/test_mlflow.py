@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.analysis.export.run_export import ExportTarget, export_run
@@ -45,6 +44,8 @@ def test_metrics_intervals_and_origin_are_logged(
     target = ExportTarget("mlflow", tmp_path / "out.json", attachments=(report,))
     export_run(made.db, made.run, target, {})
     receipt = json.loads((tmp_path / "out.json").read_text())
+    from mlflow.tracking import MlflowClient  # takes seconds to import
+
     client = MlflowClient(tracking_uri=store)
     run = client.get_run(receipt["run_id"])
     assert isinstance(made.run, RunView)
