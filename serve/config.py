@@ -6,9 +6,10 @@ environment (``SNELLEN_API_KEYS``), so that no file contains them.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from snellen.adapters.images.decode import MAX_BYTES, MAX_PIXELS
 from snellen.pipelines.config.base import Auto, AutoInt, Fraction, PositiveInt, Section
@@ -152,6 +153,9 @@ class SecurityConfig(Section):
     require_keys: Auto | StrictBool = Field(
         "auto", description="Require an API key; auto: unless only this machine can connect."
     )
+    open_docs: StrictBool = Field(
+        False, description="Serve /docs and /openapi.json without an API key."
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Accepted Host headers; empty: the loopback names on loopback, else any."
     )
@@ -160,11 +164,33 @@ class SecurityConfig(Section):
     )
 
 
+_OWN_PATHS = frozenset(
+    (
+        *("inference", "health", "metrics", "docs", "openapi.json", "ui", "v2", "compare"),
+        *("inference-jobs", "new", "runs", "sign-in", "sign-out", "single"),
+    )
+)
+
+
+def _check_prefix(path: str) -> str:
+    if path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError("expected a path such as /snellen: it begins with / and does not end so")
+    if path and path.split("/")[1] in _OWN_PATHS:
+        raise ValueError(f"{path} begins with a path of the service itself; use another prefix")
+    return path
+
+
 class ServeConfig(Section):
     """Configuration of the service."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8000, description="Port to listen on.")
+    root_path: Annotated[str, AfterValidator(_check_prefix)] = Field(
+        "", description="Path prefix below which a reverse proxy serves the service: /snellen."
+    )
+    access_log: Literal["text", "json", "none"] = Field(
+        "text", description="Format of access.log, which has one line per request; none: no log."
+    )
     database: str | None = Field(
         None, description="Run tables; default SNELLEN_DATABASE or sqlite:///runs/snellen.db."
     )

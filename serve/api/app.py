@@ -16,6 +16,7 @@ from snellen.adapters.errors import SnellenError
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
 from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.api.middleware.access_log import AccessLog
 from snellen.serve.api.middleware.admission import AdmissionCheck
 from snellen.serve.api.middleware.api_keys import ApiKeyCheck, KnownKeys
 from snellen.serve.api.middleware.body_limit import BodyLimit
@@ -23,6 +24,7 @@ from snellen.serve.api.middleware.guard import Check, Guard
 from snellen.serve.api.middleware.head_requests import HeadAsGet
 from snellen.serve.api.middleware.headers import SecurityHeaders
 from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
+from snellen.serve.api.middleware.path_prefix import PathPrefix
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.routes import (
@@ -44,7 +46,8 @@ from snellen.serve.api.web_sessions import WebSessions
 
 _DESCRIPTION = (
     "Predictions of trained vision models, one image per request. Errors are problem documents "
-    "(RFC 9457) with a stable `code`."
+    "(RFC 9457) with a stable `code`. Every response has the header `X-Request-ID`, with the value "
+    "of the request if it has one."
 )
 _RETRY_PRELOAD_S = 1.0
 _SWEPT_AFTER_S = 3600.0
@@ -54,13 +57,16 @@ _ROUTES = (
 )
 
 
-def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
+def create_app(
+    state: State, *, keys: Sequence[str], loopback: bool, proxied: bool = False
+) -> FastAPI:
     """Create the application.
 
     Args:
         state: objects that the routes share.
         keys: API keys; empty accepts every request.
         loopback: only this machine can reach the listener.
+        proxied: requests come through a proxy of Ray Serve, which adds ``X-Request-ID``.
     """
     config = state.config
     app = FastAPI(
@@ -88,7 +94,8 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
             CORSMiddleware,
             allow_origins=config.security.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID"],
         )
     app.add_middleware(Guard, checks=_checks(state, sessions, loopback=loopback))
     app.add_middleware(SecurityHeaders)
@@ -96,6 +103,9 @@ def create_app(state: State, *, keys: Sequence[str], loopback: bool) -> FastAPI:
         RequestMetrics, metrics=state.metrics, uploads=(single.PATH, single.PAGE_PATH)
     )
     app.add_middleware(HeadAsGet)
+    if config.root_path:
+        app.add_middleware(PathPrefix, root_path=config.root_path)
+    app.add_middleware(AccessLog, sends_id=not proxied)
     return app
 
 
@@ -105,7 +115,7 @@ def _checks(state: State, sessions: WebSessions, *, loopback: bool) -> list[Chec
     if hosts or loopback:
         hosts = (*hosts, *LOOPBACK_HOSTS)  # health checks on this machine use them
     admission = AdmissionCheck(state.admission, (single.PATH, single.PAGE_PATH))
-    keys = ApiKeyCheck(sessions.keys, sessions.key_of)
+    keys = ApiKeyCheck(sessions.keys, sessions.key_of, open_docs=security.open_docs)
     return [HostCheck(hosts, security.cors_origins), keys, admission]
 
 

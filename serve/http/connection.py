@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from snellen.serve.api.middleware.access_log import (
+    ENTRY_IN_SCOPE,
+    HEADER,
+    redacted_query,
+    request_id_of,
+)
 from snellen.serve.api.problems import MEDIA_TYPE, Problem, overloaded
 from snellen.serve.config import LimitsConfig
 from snellen.serve.http.lingering import LingeringTransport
+from snellen.serve.logs import AccessEntry, write_entry
 
 MAX_HEAD = 64 * 1024
 """Maximum size of a request line with its headers, in bytes."""
@@ -27,8 +34,8 @@ _MAX_EXCESS, _EXCESS_S = 64, 2.0
 the seconds that each of them waits."""
 _LAST_S = 0.2
 """Time to wait for clients that are still sending when the server stops, in seconds."""
-_LONG_UPLOADS = frozenset((b"/inference/batch",))
-"""Paths whose bodies have ``limits.upload_timeout_s`` to arrive."""
+_LONG_UPLOAD = b"/inference/batch"
+"""Path, below any prefix, to which bodies have ``limits.upload_timeout_s`` to arrive."""
 
 
 class Connection(HttpToolsProtocol):
@@ -119,7 +126,7 @@ class Connection(HttpToolsProtocol):
         if self._parsed > MAX_HEAD:
             self._reject_head()
         if not self._rejected:
-            if self.url.partition(b"?")[0] in _LONG_UPLOADS:
+            if self.url.partition(b"?")[0].endswith(_LONG_UPLOAD):
                 self._expect_nothing()
                 self._expect_request(self.limits.upload_timeout_s)
             super().on_headers_complete()
@@ -187,18 +194,21 @@ class Connection(HttpToolsProtocol):
             return
         self._rejected = True
         body = json.dumps(problem.document()).encode()
+        entry = self._entry()
         headers = {
             **(problem.headers or {}),
             "content-type": MEDIA_TYPE,
             "content-length": str(len(body)),
             "x-content-type-options": "nosniff",
             "cache-control": "no-store",
+            HEADER.decode(): entry.request_id,
             "connection": "close",
         }
         lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
         if self._responding():
             self._socket.close_now()
         else:
+            entry.status, entry.bytes_sent = problem.status, len(body)
             self._socket.write(b"".join((STATUS_LINE[problem.status], *lines, b"\r\n", body)))
             self._socket.close()
         self._expect_nothing()
@@ -206,6 +216,24 @@ class Connection(HttpToolsProtocol):
             # The application must not wait for the rest.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+        if not self._in_application():
+            write_entry(entry)
+
+    def _entry(self) -> AccessEntry:
+        """Return the entry of the current request for the access log."""
+        if self._in_application():
+            found: AccessEntry = cast(dict[str, Any], self.scope)[ENTRY_IN_SCOPE]
+            return found
+        client = self.client[0] if self.client else ""
+        if not self._arriving:
+            return AccessEntry(client, "", "", "", request_id_of(()))
+        method = self.parser.get_method().decode("ascii") if self.url else ""
+        path, _, query = self.url.decode("latin-1").partition("?")
+        return AccessEntry(client, method, path, redacted_query(query), request_id_of(self.headers))
+
+    def _in_application(self) -> bool:
+        """Return True if the application handles the request that is arriving, and logs it."""
+        return self._arriving and ENTRY_IN_SCOPE in self.scope
 
     def _responding(self) -> bool:
         """Return True while the application is sending a response."""

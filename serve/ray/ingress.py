@@ -15,7 +15,7 @@ from snellen.serve.api.middleware.api_keys import api_keys
 from snellen.serve.api.state import make_state
 from snellen.serve.config import ServeConfig
 from snellen.serve.http.server import Listener
-from snellen.serve.logs import log_to_file
+from snellen.serve.logs import log_requests, log_to_file
 from snellen.serve.ray.handle import RayBackend
 from snellen.serve.ray.loopback import bind_to_loopback
 from snellen.serve.ui.routes import add_pages
@@ -28,12 +28,14 @@ class _Ingress:
     def __init__(self, config: ServeConfig, root: str, models: DeploymentHandle[Any]) -> None:
         check_keys(config)
         log_to_file(config)
+        log_requests(config)
         db = Database.open(config.database)
         self._state = make_state(config, db, RayBackend(models), Path(root))
         self._config = config
 
-    def _app(self) -> FastAPI:
-        app = create_app(self._state, keys=api_keys(), loopback=not needs_keys(self._config))
+    def _app(self, *, proxied: bool = False) -> FastAPI:
+        loopback = not needs_keys(self._config)
+        app = create_app(self._state, keys=api_keys(), loopback=loopback, proxied=proxied)
         add_pages(app)
         return app
 
@@ -52,7 +54,7 @@ class ProxiedIngress(_Ingress):
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the application; Ray Serve calls this once, in the replica."""
-        return self._app()
+        return self._app(proxied=True)
 
 
 class ListeningIngress(_Ingress):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import json
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from snellen.serve.logs import ACCESS_LOGGER, AccessFormatter
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.local_service import TASKS, fixture_job
 from tests.serve.site import Site
+
+AccessLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -36,6 +42,20 @@ def jobs(db: Database) -> dict[str, JobView]:
 @pytest.fixture
 def site(tmp_path: Path, db: Database, importable: None) -> Site:
     return Site(tmp_path, db)
+
+
+@pytest.fixture
+def access_log() -> Iterator[AccessLines]:
+    """Return a function that returns the lines of the access log, parsed from JSON."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(AccessFormatter(as_json=True))
+    logger = logging.getLogger(ACCESS_LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (150, 110), **options: object) -> bytes:

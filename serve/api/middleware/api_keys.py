@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from snellen.adapters.errors import ConfigError, SnellenError
+from snellen.serve.api.middleware.access_log import ENTRY_IN_SCOPE
 from snellen.serve.api.problems import Problem, problem_from_error
 
 KEYS_VARIABLE = "SNELLEN_API_KEYS"
@@ -25,6 +26,7 @@ SESSION_COOKIE = "snellen_session"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 """Paths on which a browser signs in and out."""
 _OPEN_FILES, _API = "/ui/static/", "/inference/"
+_DOCS, _DOCS_FILES = ("/docs", "/openapi.json"), "/docs/assets/"
 READ, RUN, DELETE, ADMIN = "read", "run", "delete", "admin"
 SCOPES = (READ, RUN, DELETE, ADMIN)
 """Scopes of a key; ``admin`` includes all others."""
@@ -80,10 +82,15 @@ class KnownKeys:
     def __init__(self, keys: Sequence[str]) -> None:
         """Parse the keys. Raises ConfigError API_KEY_SCOPE."""
         self._known = [(hash_key(key.encode()), scopes) for key, scopes in map(parse_key, keys)]
+        self._labels = {one: f"key-{n}" for n, (one, _) in enumerate(self._known, start=1)}
 
     def __bool__(self) -> bool:
         """Return True if there is any key."""
         return bool(self._known)
+
+    def label(self, key_hash: str) -> str:
+        """Return a name for the key with a hash, by its position: ``key-1``; empty if unknown."""
+        return self._labels.get(key_hash, "")
 
     def scopes(self, key_hash: str) -> frozenset[str] | None:
         """Return the scopes of the key with a hash; None if there is no such key."""
@@ -102,14 +109,18 @@ class ApiKeyCheck:
         self,
         keys: KnownKeys,
         key_of_session: Callable[[str], str | None] = lambda _: None,
+        *,
+        open_docs: bool = False,
     ) -> None:
         """Create the check.
 
         Args:
             keys: the configured keys.
             key_of_session: returns the hash of the key of a session's token.
+            open_docs: ``/docs`` and ``/openapi.json`` need no key.
         """
         self._keys = keys
+        self._open_docs = open_docs
         self._key_of_session = key_of_session
 
     def __call__(self, scope: Scope, headers: Headers) -> Problem | None:
@@ -126,7 +137,10 @@ class ApiKeyCheck:
                 return problem_from_error(error)
         scopes = self._keys.scopes(key_hash or "")
         scope[SCOPES_IN_SCOPE] = scopes or frozenset()
-        if _is_open(scope["path"]):
+        if scopes is not None and ENTRY_IN_SCOPE in scope:
+            scope[ENTRY_IN_SCOPE].key = self._keys.label(key_hash or "")
+        path = scope["path"]
+        if _is_open(path) or (self._open_docs and (path in _DOCS or path.startswith(_DOCS_FILES))):
             return None
         if scopes is None:
             return _unauthorised(scope, headers)

@@ -17,7 +17,7 @@ from snellen.serve.inference.messages import InferenceReply, InferenceRequest
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.ray_cluster import free_port
-from tests.serve.conftest import picture
+from tests.serve.conftest import AccessLines, picture
 from tests.serve.http.raw_client import connect
 from tests.serve.local_service import Service, served
 
@@ -121,12 +121,34 @@ async def test_keys_are_checked_before_admission(db: Database, tmp_path: Path) -
     assert (without_key.status_code, with_key.status_code) == (401, 503)
 
 
+async def test_malformed_bodies_and_disconnected_clients_have_one_line(
+    db: Database, tmp_path: Path, access_log: AccessLines
+) -> None:
+    head = b"POST /inference/comparisons HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: mine\r\n"
+    async with at_socket(db, tmp_path) as (_, listener):
+        client = await connect(listener)
+        client.send(head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        await asyncio.sleep(0.1)
+        client.send(b"no chunk")
+        response = await client.receive()
+        assert (response.status, response.headers["x-request-id"]) == (400, "mine")
+        client.close()
+        client = await connect(listener)
+        client.send(head + b"Content-Length: 10\r\n\r\n{")
+        await asyncio.sleep(0.1)
+        client.close()
+        await until(lambda: len(access_log()) == 2)
+    found = [(one["status"], one["path"], one["bytes_received"]) for one in access_log()]
+    assert found == [(400, "/inference/comparisons", 1), (499, "/inference/comparisons", 1)]
+
+
 async def test_head_is_get_without_a_body(db: Database, tmp_path: Path) -> None:
     async with at_socket(db, tmp_path) as (_, listener):
         client = await connect(listener)
         heads = {}
         for method in ("HEAD", "GET"):
-            client.send(f"{method} /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            line = f"{method} /health/live HTTP/1.1\r\n"
+            client.send(f"{line}Host: localhost\r\nX-Request-ID: a\r\n\r\n".encode())
             async with asyncio.timeout(10):
                 heads[method] = await client.reader.readuntil(b"\r\n\r\n")
         assert heads["HEAD"].startswith(b"HTTP/1.1 200")

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from snellen.serve.http import connection
+from tests.serve.conftest import AccessLines
 from tests.serve.http.raw_client import CountingApp, RawResponse, connect, listening, request
 
 pytestmark = pytest.mark.anyio
@@ -23,6 +24,7 @@ def checked(response: RawResponse) -> tuple[int, str]:
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["connection"] == "close"
+    assert len(response.headers["x-request-id"]) == 32
     body = json.loads(response.body)
     assert body["status"] == response.status
     return response.status, body["code"]
@@ -106,6 +108,31 @@ async def test_data_that_is_not_http_gets_400(data: bytes) -> None:
         client.send(data)
         assert checked(await client.receive()) == (400, "BAD_REQUEST")
         assert await client.closed_by_server()
+
+
+async def test_requests_that_do_not_reach_the_application_are_logged(
+    access_log: AccessLines,
+) -> None:
+    large = b"GET /a?key=b HTTP/1.1\r\nX-Request-ID: me\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"
+    async with listening(CountingApp(), max_connections=1) as listener:
+        for data in (b"hello \r\n\r\n", large, b"GET /b HTTP/1.1\r\nX-A: b\x00\r\n\r\n"):
+            client = await connect(listener)
+            client.send(data)
+            await client.receive()
+            client.close()
+            await asyncio.sleep(0.02)
+        first, second = await connect(listener), await connect(listener)
+        await second.receive()
+        first.close()
+    found = [(one["status"], one["method"], one["path"], one["query"]) for one in access_log()]
+    assert found == [
+        (400, "", "", ""),
+        (431, "GET", "/a", "key=***"),
+        (400, "GET", "/b", ""),
+        (503, "", "", ""),
+    ]
+    assert [one["request_id"] == "me" for one in access_log()] == [False, True, False, False]
+    assert all(one["client"] == "127.0.0.1" for one in access_log())
 
 
 @pytest.mark.parametrize("data", [b"", b"POST / HT", HEAD, request(body=bytes(9))[:-1]])
