@@ -24,6 +24,8 @@ MAX_DRIVER_GROWTH = 1.2
 def run_rows(folder: Path, rows: int) -> Watched:
     """Evaluate ``rows`` manifest rows with the no-op adapter on Ray."""
     manifest = folder / f"{rows}.parquet"
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "images" / "00000000.jpg").touch()  # a manifest without any image is rejected
     pq.write_table(
         pa.table(
             {
