@@ -26,7 +26,6 @@ FIXTURES = ROOT / "tests" / "fixtures"
 pytestmark = pytest.mark.slow
 
 PAGES = (
-    "README.md",
     "docs/results.md",
     "docs/runs.md",
     "docs/predict.md",
