@@ -22,6 +22,8 @@ _MOVES = """window.moved = []; new PerformanceObserver((list) => {
 }).observe({ type: "layout-shift", buffered: true });"""
 _MAX_SHIFT = 0.1
 """Largest sum of layout shifts of a good page, as web.dev/cls defines it."""
+_TWICE = """() => { const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+  return ids.filter((id, place) => ids.indexOf(id) !== place); }"""
 _OUTSIDE = """() => [...document.querySelectorAll('body *')].filter((element) => {
   const clips = (e) => e && (/auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX)
     || clips(e.parentElement));
@@ -76,10 +78,11 @@ class Watched:
 
     def check(self) -> None:
         """Fail if the page printed anything, asked another server, moved, or shuts people out."""
-        assert self.messages == []
-        assert self.elsewhere == []
+        assert not self.messages, self.messages
+        assert not self.elsewhere, self.elsewhere
         moved = self.page.evaluate("window.moved")
         assert sum(amount for amount, _ in moved) < _MAX_SHIFT, moved
+        assert self.page.evaluate(_TWICE) == [], "ids that are not unique"
         self.fits()
         self.page.evaluate(_AXE)
         found = self.page.evaluate("async () => (await axe.run()).violations")

@@ -61,6 +61,8 @@ def part(request: Request, template: str, **values: Any) -> HTMLResponse:
 
 def _response(html: str) -> HTMLResponse:
     headers = {"Content-Security-Policy": POLICY, "Vary": "HX-Request"}
+    # With no-referrer, browsers send forms with the origin "null", which is refused as another one.
+    headers["Referrer-Policy"] = "same-origin"
     return HTMLResponse(html, headers=headers)
 
 

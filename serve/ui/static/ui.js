@@ -10,3 +10,4 @@ import "./elements/sn-drop.js";
 import "./elements/sn-single.js";
 import "./poll.js";
 import "./copy.js";
+import "./latest.js";

@@ -121,6 +121,8 @@ async def test_the_form_keeps_what_was_typed(service: Service, job: JobView) -> 
 
 
 async def test_the_address_fills_the_form(service: Service, job: JobView) -> None:
-    html = (await service.client.get(f"/new?training_job_id={job.id}&path=shapes&name=a")).text
+    page = await service.client.get(f"/new?training_job_id={job.id}&path=shapes&name=a")
+    assert page.headers["referrer-policy"] == "same-origin"  # else forms are sent without an origin
+    html = page.text
     assert 'value="shapes"' in html
     assert "Start test run" in html
