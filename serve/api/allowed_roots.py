@@ -10,6 +10,8 @@ from snellen.adapters.checkpoints.local_path import check_not_remote
 from snellen.adapters.checkpoints.run_directory import RunDirectory
 from snellen.serve.api.problems import Problem
 
+_OUTSIDE = "The path is outside the configured roots (roots)."
+
 
 def resolve_inside(text: str, roots: Sequence[str]) -> Path:
     """Resolve a folder inside one of the roots, links included.
@@ -27,9 +29,9 @@ def resolve_inside(text: str, roots: Sequence[str]) -> Path:
     found = _inside(text, roots)
     if found is None:
         raise _forbidden(
-            "The path is outside the configured roots."
+            _OUTSIDE
             if roots
-            else "Registering over HTTP is disabled: the service has no roots configured."
+            else "Registering over HTTP is disabled: the service has no roots configured (roots)."
         )
     return _existing(found)
 
@@ -50,10 +52,10 @@ def resolve_dataset_path(text: str, roots: Sequence[str]) -> Path:
     inside = [found for root in roots if (found := _inside(text, (root,))) is not None]
     if not inside:
         raise _forbidden(
-            "The path is outside the configured roots."
+            _OUTSIDE
             if roots
-            else "Paths over HTTP are disabled: the service has no roots configured. Expected the "
-            "name of a registered dataset."
+            else "Paths over HTTP are disabled: the service has no roots configured (roots). "
+            "Expected the name of a registered dataset."
         )
     for found in inside:
         try:
@@ -119,7 +121,9 @@ def check_links(folder: Path, roots: Sequence[str]) -> None:
     for place in (folder, *(folder / name for name in CHECKPOINT_FOLDERS)):
         entries = place.iterdir() if place.is_dir() else ()
         if not all(inside(entry) for entry in entries if entry.is_symlink()):
-            raise _forbidden("The directory contains links that lead out of the configured roots.")
+            raise _forbidden(
+                "The directory contains links that lead out of the configured roots (roots)."
+            )
 
 
 def check_class_names(run: RunDirectory, inside: InsideRoots) -> None:
@@ -134,8 +138,8 @@ def check_class_names(run: RunDirectory, inside: InsideRoots) -> None:
     """
     if inside.rejected and run.class_names is None:
         raise _forbidden(
-            "The arguments of the run refer to class names outside the configured roots. Send "
-            "them as class_names, or add a file class_names.txt to the directory."
+            "The arguments of the run refer to class names outside the configured roots (roots). "
+            "Send them as class_names, or add a file class_names.txt to the directory."
         )
 
 

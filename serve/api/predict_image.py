@@ -76,7 +76,8 @@ async def in_time(state: State, work: Awaitable[T]) -> T:
         raise problems.overloaded(
             limits.retry_after_s,
             "REQUEST_TIMEOUT",
-            f"The prediction took longer than {limits.request_timeout_s:g} s.",
+            f"The prediction took longer than {limits.request_timeout_s:g} s "
+            "(limits.request_timeout_s).",
         ) from None
 
 

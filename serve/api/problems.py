@@ -51,6 +51,10 @@ _IMAGE_STATUS: dict[ErrorCode, int] = {
     ErrorCode.NONFINITE: 500,
     ErrorCode.INTERNAL: 500,
 }
+_LIMIT_OF = {
+    ErrorCode.PIXEL_LIMIT: "limits.max_pixels",
+    ErrorCode.BYTE_LIMIT: "limits.max_image_bytes",
+}
 _RETRY = "The service cannot do this now. Try again later."
 _CHECKPOINT = "The checkpoint cannot be used. See the log of the service for the reason."
 _KNOWN: dict[str, tuple[int, str]] = {
@@ -177,6 +181,8 @@ def problem_from_image(result: InferenceResult) -> Problem:
     # Decoders print objects with their memory address.
     detail = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "the file", result.error_message or "")
     if code is ErrorCode.INTERNAL:
+    if code in _LIMIT_OF and "more than the limit" in detail:
+        detail += f" ({_LIMIT_OF[code]})"
         log.error("image failed: %s", result.error_message)
         detail = "The image could not be processed."
     return Problem(status, name, detail, stage=str(result.error_stage))

@@ -74,7 +74,8 @@ class Connection(HttpToolsProtocol):
             self.excess.add(self)
             self._discard_s = _EXCESS_S if len(self.excess) <= _MAX_EXCESS else 0.0
             after = self.limits.retry_after_s
-            self._reject(overloaded(after, "OVERLOADED", "Too many connections are open."))
+            detail = "Too many connections are open (limits.max_connections)."
+            self._reject(overloaded(after, "OVERLOADED", detail))
             return
         self._expect_request()
 

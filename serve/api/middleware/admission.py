@@ -67,7 +67,9 @@ class Admission:
     def _check_queue(self) -> None:
         if self.running >= self._limits.max_queued:
             after = self._limits.retry_after_s
-            raise overloaded(after, "OVERLOADED", "Too many requests are waiting.")
+            raise overloaded(
+                after, "OVERLOADED", "Too many requests are waiting (limits.max_queued)."
+            )
 
     @contextmanager
     def request(self) -> Iterator[Reservation]:
@@ -102,7 +104,9 @@ class Admission:
         """
         if self.buffered + count > self._limits.max_buffered_bytes:
             raise overloaded(
-                self._limits.retry_after_s, "OVERLOADED", "Too many uploads are in progress."
+                self._limits.retry_after_s,
+                "OVERLOADED",
+                "Too many bytes of uploads are in memory (limits.max_buffered_bytes).",
             )
         self.buffered += count
 

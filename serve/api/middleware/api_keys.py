@@ -151,7 +151,10 @@ class ApiKeyCheck:
         if needed in scopes:
             return None
         return Problem(
-            403, "SCOPE", f"This API key does not have the scope '{needed}', which is needed here."
+            403,
+            "SCOPE",
+            f"This API key does not have the scope '{needed}', which is needed here. "
+            f"{KEYS_VARIABLE} of the service sets the scopes of a key.",
         )
 
 
@@ -197,7 +200,8 @@ def _unauthorised(scope: Scope, headers: Headers) -> Problem:
     return Problem(
         401,
         "API_KEY",
-        "An API key is required. Send Authorization: Bearer KEY, or X-API-Key: KEY.",
+        f"An API key of {KEYS_VARIABLE} is required (security.require_keys). Send Authorization: "
+        "Bearer KEY, or X-API-Key: KEY.",
         # A part of a page that is refreshed after the end of a session.
         headers={"WWW-Authenticate": "Bearer", "HX-Redirect": location}
         if "hx-request" in headers

@@ -44,7 +44,10 @@ class BodyLimit:
                     message = await receive()
             except TimeoutError:
                 raise Problem(
-                    408, "BODY_TIMEOUT", f"The body did not arrive within {self._timeout_s:g} s."
+                    408,
+                    "BODY_TIMEOUT",
+                    f"The body did not arrive within {self._timeout_s:g} s "
+                    "(limits.body_timeout_s).",
                 ) from None
             size += len(message.get("body", b""))
             complete = not message.get("more_body", False)

@@ -37,13 +37,23 @@ class HostCheck:
         # Of two Host headers, a proxy in front may have checked the other one.
         host = ",".join(headers.getlist("host"))
         if self._hosts and _host_name(host) not in self._hosts:
-            return Problem(400, "HOST", "This host name is not served here.")
+            return Problem(
+                400,
+                "HOST",
+                f"The host name {host[:80]!r} is not served here. Expected one of "
+                "security.allowed_hosts, or a name of loopback.",
+            )
         origin = headers.get("origin", "").lower()
         if not origin or origin in self._origins:
             return None
         if _host_and_port(origin) == host.lower():
             return None
-        return Problem(403, "ORIGIN", "Requests from pages of other origins are not allowed.")
+        return Problem(
+            403,
+            "ORIGIN",
+            f"Requests from pages of {origin[:80]!r} are not allowed. Expected the origin of the "
+            "service, or one of security.cors_origins.",
+        )
 
 
 def _host_name(host: str) -> str:

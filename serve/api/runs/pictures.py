@@ -108,7 +108,9 @@ class Pictures:
             return
         if not InsideRoots((reader.root, *self._place.roots))(Path(location)):
             raise Problem(
-                403, "PATH_FORBIDDEN", "The image is outside of its dataset and of the roots."
+                403,
+                "PATH_FORBIDDEN",
+                "The image is outside of its dataset and of the configured roots (roots).",
             )
 
 

@@ -96,7 +96,9 @@ class Submission:
         if InsideRoots(self._place.roots)(root) or self._is_registered(path):
             return
         raise Problem(
-            403, "PATH_FORBIDDEN", "The images of this dataset are outside the configured roots."
+            403,
+            "PATH_FORBIDDEN",
+            "The images of this dataset are outside the configured roots (roots).",
         )
 
     def _is_registered(self, path: str | tuple[str, ...]) -> bool:

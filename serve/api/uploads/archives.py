@@ -79,7 +79,10 @@ def extract_images(archive: Path, folder: Path, limits: LimitsConfig) -> Extract
             left = limits.max_unpacked_bytes
             for number, (member, name) in enumerate(members):
                 path = folder / f"{number:06d}"
-                left -= _extract(opened, member, path, left)
+                size = _extract(opened, member, path, left)
+                if size is None:
+                    raise _too_large(limits)
+                left -= size
                 found.files.append(StoredFile(path, name))
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, UnicodeDecodeError):
         raise Problem(422, "ARCHIVE_INVALID", "The ZIP archive is damaged.") from None
@@ -132,7 +135,7 @@ def _chosen(
         if len(chosen) > limits.max_batch_images:
             raise _too_many(limits)
         if declared > limits.max_unpacked_bytes:
-            raise _too_large(limits.max_unpacked_bytes)
+            raise _too_large(limits)
     return chosen
 
 
@@ -157,8 +160,8 @@ def _passed_over(path: PurePosixPath) -> str | None:
     return "hidden" if any(part.startswith(".") for part in path.parts) else None
 
 
-def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int) -> int:
-    """Extract one member and return its number of bytes, which may not exceed ``left``."""
+def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int) -> int | None:
+    """Extract one member and return its number of bytes; None if it exceeds ``left``."""
     total = 0
     with opened.open(member) as source, output_errors(path), path.open("xb") as target:
         while chunk := source.read(_CHUNK):
@@ -166,15 +169,24 @@ def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left:
                 raise Problem(422, "ARCHIVE_NESTED", "The ZIP archive has an archive inside.")
             total += len(chunk)
             if total > left:
-                raise _too_large(left)
+                return None
             target.write(chunk)
     return total
 
 
 def _too_many(limits: LimitsConfig) -> Problem:
     limit = limits.max_batch_images
-    return Problem(422, "BATCH_IMAGES", f"The ZIP archive has more than {limit} images.")
+    return Problem(
+        422,
+        "BATCH_IMAGES",
+        f"The ZIP archive has more than {limit} images (limits.max_batch_images).",
+    )
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(422, "ARCHIVE_SIZE", f"The ZIP archive has more than {limit} bytes unpacked.")
+def _too_large(limits: LimitsConfig) -> Problem:
+    limit = limits.max_unpacked_bytes
+    return Problem(
+        422,
+        "ARCHIVE_SIZE",
+        f"The ZIP archive has more than {limit} bytes unpacked (limits.max_unpacked_bytes).",
+    )

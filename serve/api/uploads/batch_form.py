@@ -21,7 +21,12 @@ from starlette.requests import Request
 
 from snellen.serve.api.problems import Problem
 from snellen.serve.api.uploads.filenames import display_name
-from snellen.serve.api.uploads.multipart import boundary_of, check_length, parser_callbacks
+from snellen.serve.api.uploads.multipart import (
+    boundary_of,
+    check_length,
+    parser_callbacks,
+    too_large,
+)
 from snellen.serve.config import LimitsConfig
 from snellen.store.atomic_file import output_errors
 
@@ -29,6 +34,7 @@ IMAGES = "images"
 """Field of the files."""
 _MAX_FIELD_BYTES = 1024
 _MAX_FIELDS = 16
+_SETTING = "limits.max_batch_bytes"
 _FORM_OVERHEAD = 1024
 """Bytes of headers and boundary per file that do not count as content."""
 
@@ -108,7 +114,11 @@ class _Writer:
         files = self.form.files
         if len(files) >= self._limits.max_batch_images:
             limit = self._limits.max_batch_images
-            raise Problem(422, "BATCH_IMAGES", f"The form has more than {limit} images.")
+            raise Problem(
+                422,
+                "BATCH_IMAGES",
+                f"The form has more than {limit} images (limits.max_batch_images).",
+            )
         path = self._folder / f"{len(files):06d}"
         files.append(StoredFile(path, display_name(name)))
         with output_errors(path):
@@ -159,7 +169,7 @@ async def read_batch(
         RunError: DISK_FULL, OUTPUT_NOT_WRITABLE.
     """
     max_bytes = limits.max_batch_bytes + _FORM_OVERHEAD * limits.max_batch_images
-    check_length(request, max_bytes)
+    check_length(request, max_bytes, _SETTING)
     writer = _Writer(folder, fields, limits)
     parser = MultipartParser(boundary_of(request, IMAGES), parser_callbacks(writer))
     size = 0
@@ -168,14 +178,15 @@ async def read_batch(
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > max_bytes:
-                    raise Problem(413, "BYTE_LIMIT", f"The body is larger than {max_bytes} bytes.")
+                    raise too_large(max_bytes, _SETTING)
                 await to_thread.run_sync(parser.write, chunk)  # a disk may be slow
         parser.finalize()
     except TimeoutError:
         raise Problem(
             408,
             "BODY_TIMEOUT",
-            f"The body did not arrive within {limits.upload_timeout_s:g} s.",
+            f"The body did not arrive within {limits.upload_timeout_s:g} s "
+            "(limits.upload_timeout_s).",
             headers={"Connection": "close"},
         ) from None
     except MultipartParseError:

@@ -113,8 +113,12 @@ class _Collector:
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._value) + end - start > self._limit:
-            what = "image" if self._name == self._file_field else f"field '{self._name}'"
-            raise Problem(413, "BYTE_LIMIT", f"The {what} is larger than {self._limit} bytes.")
+            is_image = self._name == self._file_field
+            what = "image" if is_image else f"field '{self._name}'"
+            setting = " (limits.max_image_bytes)" if is_image else ""
+            raise Problem(
+                413, "BYTE_LIMIT", f"The {what} is larger than {self._limit} bytes{setting}."
+            )
         self._value += data[start:end]
 
     def on_part_end(self) -> None:
@@ -209,27 +213,34 @@ async def receive_body(
             async for chunk in request.stream():
                 reservation.add(len(chunk))
                 if reservation.size > max_bytes:
-                    raise _too_large(max_bytes)
+                    raise too_large(max_bytes)
                 write(chunk)
     except TimeoutError:
         raise Problem(
             408,
             "BODY_TIMEOUT",
-            f"The body did not arrive within {limits.body_timeout_s:g} s.",
+            f"The body did not arrive within {limits.body_timeout_s:g} s (limits.body_timeout_s).",
             headers={"Connection": "close"},
         ) from None
 
 
-def check_length(request: Request, max_bytes: int) -> None:
-    """Reject a request whose Content-Length is above a limit. Raises Problem, 413."""
+def check_length(request: Request, max_bytes: int, setting: str = "limits.max_image_bytes") -> None:
+    """Reject a request whose Content-Length is above a limit. Raises Problem, 413.
+
+    Args:
+        request: a request whose body has not been read.
+        max_bytes: the limit.
+        setting: key of the configuration that sets the limit.
+    """
     text = request.headers.get("content-length", "0")
     # int() raises for thousands of digits.
     if text.isdecimal() and (len(text) > 18 or int(text) > max_bytes):
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes, setting)
 
 
-def _too_large(max_bytes: int) -> Problem:
-    return Problem(413, "BYTE_LIMIT", f"The body is larger than {max_bytes} bytes.")
+def too_large(max_bytes: int, setting: str = "limits.max_image_bytes") -> Problem:
+    """Create a 413 problem; for the arguments see `check_length`."""
+    return Problem(413, "BYTE_LIMIT", f"The body is larger than {max_bytes} bytes ({setting}).")
 
 
 def parser_callbacks(collector: Any) -> Any:

@@ -120,6 +120,13 @@ def test_a_bomb_whose_directory_lies_about_its_size_is_stopped(tmp_path: Path) -
     assert sum(one.stat().st_size for one in (tmp_path / "out").iterdir()) <= 2_000_000
 
 
+def test_a_limit_is_named_with_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        extracted(tmp_path, lambda z: z.writestr("bomb.png", bytes(1_000_001)))
+    expected = "The ZIP archive has more than 1000000 bytes unpacked (limits.max_unpacked_bytes)."
+    assert caught.value.detail == expected
+
+
 def test_an_encrypted_archive_is_rejected(tmp_path: Path) -> None:
     path = archive(tmp_path, lambda z: z.writestr("a.png", b"x"))
     data = bytearray(path.read_bytes())
