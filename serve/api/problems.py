@@ -98,6 +98,7 @@ _STATUS_WITH_MESSAGE: dict[str, int] = {
 _WITH_MESSAGE = (
     *("CLASS_", "COMPARE_", "CONFIG_", "DATASET_", "ERROR_CODE", "EXPORT"),
     *("METRIC", "OPTION_", "PLAN_", "SLICE_", "SORT_", "TAG_", "TASK_", "MODEL_MISSING"),
+    "RUN_DIRECTORY_",
     *("GROUP_", "THRESHOLD_"),
 )
 """Beginnings of further such codes; their status is 422."""

@@ -22,6 +22,7 @@ NAVIGATION = (
     ("Runs", "/", "g r"),
     ("Compare", "/compare", "g c"),
     ("Single image", "/single", "g s"),
+    ("Training jobs", "/training-jobs", "g j"),
 )
 """Pages in the bar: name, path and keys."""
 

@@ -30,7 +30,7 @@ _DOCS, _DOCS_FILES = ("/docs", "/openapi.json"), "/docs/assets/"
 READ, RUN, DELETE, ADMIN = "read", "run", "delete", "admin"
 SCOPES = (READ, RUN, DELETE, ADMIN)
 """Scopes of a key; ``admin`` includes all others."""
-_FOR_ADMIN = ("/inference/training-jobs", "/inference/datasets")
+_FOR_ADMIN = ("/inference/training-jobs", "/inference/datasets", "/training-jobs")
 """Paths below which everything but reading needs ``admin``."""
 _READING = ("GET", "HEAD", "OPTIONS")
 

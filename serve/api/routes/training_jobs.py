@@ -103,21 +103,26 @@ async def register(
     state: Annotated[State, Depends(get_state)], body: TrainingJobRequest
 ) -> TrainingJobResponse:
     """Register a run directory inside the configured roots; registering again updates it."""
+    return _job(await run_in_threadpool(register_inside, state, body))
 
-    def work() -> TrainingJobResponse:
-        roots = state.config.roots
-        folder = resolve_inside(body.output_dir, roots)
-        check_links(folder, roots)
-        names = body.class_names or None
-        inside = InsideRoots(roots)
-        run = read_run_directory(folder, inside)
-        if names is None:
-            check_class_names(run, inside)
-            run = with_checkpoint_names(run)
-        job = register_run(state.db, run, name=body.name, class_names=names)
-        return _job(job)
 
-    return await run_in_threadpool(work)
+def register_inside(state: State, body: TrainingJobRequest) -> JobView:
+    """Register a run directory inside the roots of the service.
+
+    Raises:
+        Problem: 403, the directory, a link in it or its class names are outside; 404.
+        InputError: RUN_DIRECTORY_UNKNOWN, RUN_DIRECTORY_INVALID or JOB_NAME_TAKEN.
+    """
+    roots = state.config.roots
+    folder = resolve_inside(body.output_dir, roots)
+    check_links(folder, roots)
+    names = body.class_names or None
+    inside = InsideRoots(roots)
+    run = read_run_directory(folder, inside)
+    if names is None:
+        check_class_names(run, inside)
+        run = with_checkpoint_names(run)
+    return register_run(state.db, run, name=body.name, class_names=names)
 
 
 def _job(job: JobView) -> TrainingJobResponse:

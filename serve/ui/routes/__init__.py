@@ -14,13 +14,14 @@ from snellen.serve.ui.routes import (
     single_image,
     static,
     submit_run,
+    training,
     viewer,
 )
 
 _ROUTERS = (
     compare.router,
     *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
-    *(exports.router, job_page.router, image.router, viewer.router),
+    *(training.router, exports.router, job_page.router, image.router, viewer.router),
 )
 
 

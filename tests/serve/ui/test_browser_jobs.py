@@ -1,4 +1,4 @@
-"""Many images in Chromium: dropped on a page, predicted by a worker, read and exported."""
+"""Jobs in Chromium: images are dropped, predicted and exported; a training job is registered."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from snellen.store.sql.database import Database
 from tests.browser import Watched
 from tests.serve.local_service import fixture_job
 from tests.serve.ui.conftest import listening
+from tests.serve.ui.test_training import AWKWARD, logged
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LONG = "<script>alert(1)<" + "\N{HEBREW LETTER ALEF}\N{GRINNING FACE}" + "x" * 200
@@ -39,7 +40,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(db: Database, root: Path) -> Iterator[str]:
-    with listening(db, root, limits=LIMITS) as address:
+    logged(root / "models")
+    with listening(db, root, limits=LIMITS, roots=[str(root / "models")]) as address:
         yield address
 
 
@@ -148,4 +150,31 @@ def test_faults_of_a_batch_are_said_in_words(
     expect(page.get_by_role("alert")).to_contain_text("The ZIP archive is encrypted.")
     expect(page.get_by_role("alert")).to_contain_text("ARCHIVE_ENCRYPTED")
     assert len(list_inference_jobs(db)) == before
+    page.close()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_a_training_job_is_registered(chromium: Browser, url: str, scheme: str, width: int) -> None:
+    watched = Watched(chromium, url, color_scheme=scheme, viewport={"width": width, "height": 900})
+    page = watched.open("/")
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    page.wait_for_url(f"{url}/training-jobs")
+    page.keyboard.press("n")
+    page.get_by_label("Run directory").fill("gone")
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no such directory.")
+    watched.messages.clear()  # of the response 404
+    watched.check()
+    page.get_by_label("Run directory").fill("run")
+    page.get_by_label("Name", exact=True).fill(AWKWARD)
+    page.get_by_role("button", name="Register").click()
+    expect(page.locator("h1")).to_have_text(AWKWARD)
+    expect(page.locator("svg.epochs")).to_have_count(2)
+    watched.check()
+    page.get_by_role("link", name="Test the checkpoint last").click()
+    expect(page.get_by_label("Training job")).to_have_value(page.url.split("=")[1].split("&")[0])
+    expect(page.get_by_label("Checkpoint")).to_have_value("last")
+    watched.open("/training-jobs")
+    watched.check()
     page.close()
