@@ -45,7 +45,8 @@ def submit(config: Config | None = None, **options: Unpack[EvaluateOptions]) -> 
     """Validate a configuration and store it as a pending run, without loading a model.
 
     Args:
-        config, options: as in `evaluate`.
+        config: as in `evaluate`.
+        options: as in `evaluate`.
 
     Returns:
         The id of the run, for `execute` in this or another process.

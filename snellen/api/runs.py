@@ -184,8 +184,9 @@ def parity(
     """Compare the predictions of two models image by image, such as a checkpoint and its export.
 
     Args:
-        a, b: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
+        a: a checkpoint file, a training job (id, name or run directory), ``JOB:CHECKPOINT``,
             or a YAML configuration with a model section.
+        b: the same for the other model.
         dataset: dataset with the images; labels are used if they match the models' classes.
         options: see `snellen.api.keywords.ParityOptions`.
 
