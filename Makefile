@@ -6,14 +6,15 @@ READY := .venv/.ready
 DATA := demo-data
 SNELLEN := $(BIN)/snellen
 
-.PHONY: help demo test test-fast check bench bench-serve load-goals
+.PHONY: help demo test test-fast check docs bench bench-serve load-goals
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       train a small classifier, evaluate it and an ImageNet model"
 	@echo "make test       run all tests and measure the coverage"
 	@echo "make test-fast  run all tests except slow ones and those that start Ray, in under 5 minutes"
-	@echo "make check      run ruff, codespell, mypy, import rules, structure tests, doctests"
+	@echo "make check      run ruff, codespell, mypy, import rules, structure tests, doctests, make docs"
+	@echo "make docs       build the documentation as a site, in build/site"
 	@echo "make bench      run the benchmarks; for the HTTP service: make bench-serve, make load-goals"
 
 $(READY): pyproject.toml
@@ -87,6 +88,11 @@ check: $(READY)
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/structure
 	@$(BIN)/python -m pytest -q --doctest-modules metrics
+	@$(MAKE) --no-print-directory docs
+
+# Without the notice of the theme about its successor.
+docs: $(READY)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/run_all.py

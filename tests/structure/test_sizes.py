@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("adapters", "analysis", "metrics", "pipelines", "serve", "snellen", "store")
-FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples")
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "docs", "examples")
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 MAX_MODULES = 15
