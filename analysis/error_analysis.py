@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from snellen.adapters.errors import ConfigError
 from snellen.adapters.plugins import nearest
 from snellen.analysis.operating_points.threshold_scan import ThresholdScan
@@ -115,6 +117,20 @@ class ErrorAnalysis:
     def thresholds(self) -> ThresholdScan:
         """Count the predictions of the run at every confidence threshold."""
         return self._task.thresholds(self._files)
+
+    def confusion_matrix(self) -> list[list[int]]:
+        """Count the confusion matrix in the result files: rows are true classes.
+
+        Returns:
+            K x K for images, (K + 1) x (K + 1) for objects, the background last.
+        """
+        size = len(self._names) + self._errors.has_background
+        counts = np.zeros((size, size), dtype=np.int64)
+        for _, part in self._errors.cells():
+            # The background is -1, the last row and column.
+            np.add.at(counts, (part.true_class, part.predicted_class), 1)
+        matrix: list[list[int]] = counts.tolist()
+        return matrix
 
     def curves(self) -> RunCurves:
         """Compute the data of the charts, see `snellen.analysis.plots.charts`."""

@@ -9,7 +9,7 @@ labels has their ground truth, see `snellen.pipelines.runs.reading.ground_truth`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,17 @@ def operating_point(run: AnyRun) -> OperatingPoint | None:
     if not isinstance(run, RunView) or not task_of(run.task_type).has_operating_point:
         return None
     return operating_point_of(build_config(run.config).metrics, run.class_names or ())
+
+
+def with_threshold(run: RunView, confidence: float) -> RunView:
+    """Return a run as if it were rescored at one confidence threshold for all classes.
+
+    Its own metrics and counts stay those of its threshold; what is read from the result files for
+    it is that of the new one.
+    """
+    config = dict(run.config or {})
+    config["metrics"] = {**config.get("metrics", {}), "operating_confidence": confidence}
+    return replace(run, config=config)
 
 
 def stored_operating_point(owner: AnyRun) -> OperatingPoint | None:

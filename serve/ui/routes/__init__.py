@@ -9,6 +9,8 @@ from snellen.serve.ui.routes import (
     exports,
     image,
     job_page,
+    requested_run,
+    run_sections,
     runs,
     sign_in,
     single_image,
@@ -21,7 +23,8 @@ from snellen.serve.ui.routes import (
 _ROUTERS = (
     compare.router,
     *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
-    *(training.router, exports.router, job_page.router, image.router, viewer.router),
+    *(training.router, exports.router, job_page.router, image.router),
+    *(run_sections.router, viewer.router),
 )
 
 
@@ -29,5 +32,5 @@ def add_pages(app: FastAPI) -> None:
     """Add the web pages to the application of the API."""
     for router in _ROUTERS:
         app.include_router(router)
-    viewer.attach(app)
+    requested_run.attach(app)
     compare.attach(app)

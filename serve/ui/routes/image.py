@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from snellen.serve.api.problems import Problem
 from snellen.serve.ui import rendering
-from snellen.serve.ui.routes.viewer import View, Viewed, known_list
+from snellen.serve.ui.routes.requested_run import View, Viewed, known_list
 from snellen.serve.ui.run_page.image_detail import read_detail
 
 router = APIRouter(include_in_schema=False)

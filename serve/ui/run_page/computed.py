@@ -15,6 +15,7 @@ from snellen.analysis.error_analysis import ErrorAnalysis
 from snellen.analysis.plots.curves import RunCurves
 from snellen.metrics.detection.operating_point import CONFIDENCES
 from snellen.metrics.errors.counts import BucketSummary, MistakeSummary
+from snellen.pipelines.runs.reading.operating import with_threshold
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
@@ -52,23 +53,43 @@ class Computed:
         self._kept: LRUCache[Any, Any] = LRUCache(_MAX_KEPT)
         self._building = threading.Lock()
 
-    def is_ready(self, opened: OpenedRun, *names: str) -> bool:
+    def is_ready(self, opened: OpenedRun, *names: str | tuple[str, float]) -> bool:
         """Return True if numbers of a run are known or quickly computed.
 
         Args:
             opened: the run.
-            names: of the methods: ``errors``, ``curves``, ``counts``.
+            names: of the methods: ``errors``, ``curves``, ``counts``, with the threshold where
+                they have one.
         """
         if (opened.run.total_images or 0) <= _SOON:
             return True
         with self._lock:
             return all((opened.key, name) in self._kept for name in names)
 
-    def errors(self, opened: OpenedRun) -> BucketSummary | MistakeSummary:
-        """Count the kinds of errors at the operating point."""
+    def errors(
+        self, opened: OpenedRun, min_confidence: float | None = None
+    ) -> BucketSummary | MistakeSummary:
+        """Count the kinds of errors.
+
+        Args:
+            opened: the run.
+            min_confidence: less confident objects are ignored; None for the operating point.
+        """
         run = _test_run(opened)
+        name: Any = "errors" if min_confidence is None else ("errors", min_confidence)
         return self._get(
-            (opened.key, "errors"), lambda: ErrorAnalysis(self._db, run).summary(top=_TOP_PAIRS)
+            (opened.key, name),
+            lambda: ErrorAnalysis(self._db, run).summary(
+                min_confidence=min_confidence, top=_TOP_PAIRS
+            ),
+        )
+
+    def matrix(self, opened: OpenedRun, confidence: float) -> list[list[int]]:
+        """Count the confusion matrix of objects at a confidence threshold."""
+        run = with_threshold(_test_run(opened), confidence)
+        return self._get(
+            (opened.key, ("matrix", confidence)),
+            lambda: ErrorAnalysis(self._db, run).confusion_matrix(),
         )
 
     def curves(self, opened: OpenedRun) -> RunCurves:

@@ -24,7 +24,9 @@ _OF_API = (
 
 
 def listing_command(filters: ImageFilters, run_id: int, service: str) -> str:
-    """Return the command that lists the same; empty for objects of no cell and no bucket.
+    """Return the command that lists the same; empty where only the page lists it.
+
+    No command lists objects of no cell and no bucket, or a cell at another threshold.
 
     Args:
         filters: of the page.
@@ -36,8 +38,11 @@ def listing_command(filters: ImageFilters, run_id: int, service: str) -> str:
     if filters.is_objects:
         if not filters.is_plain_cell:
             return ""
+        if filters.at is not None and filters.bucket is None:
+            return ""
         sort = " --sort confidence" if filters.sort == "-confidence" else ""
-        return f"snellen errors {run_id}{_options(filters, _ERRORS)}{sort} {page}"
+        least = "" if filters.at is None else f" --min-confidence {filters.at:g}"
+        return f"snellen errors {run_id}{_options(filters, _ERRORS)}{least}{sort} {page}"
     if filters.text is not None or filters.match == "IGNORED":
         return f"curl '{service}{_api_path(filters, run_id)}'"
     return f"snellen images {run_id}{_image_options(filters)} {page}"

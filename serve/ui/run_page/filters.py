@@ -26,14 +26,14 @@ QUERY = {
     "correct": "correct", "min_confidence": "min_confidence", "max_confidence": "max_confidence",
     "status": "status", "error_code": "error_code", "slice_by": "slice_by", "slice": "slice_value",
     "text": "text", "bucket": "bucket", "true": "cell_true", "predicted": "cell_predicted",
-    "sort": "sort", "page": "page",
+    "at": "at", "sort": "sort", "page": "page",
 }  # fmt: skip
 """Name in the query -> attribute."""
 _LABELS = {
     "true_class": "Class", "predicted_class": "Predicted", "match": "Match", "correct": "Correct",
     "min_confidence": "Confidence ≥", "max_confidence": "Confidence ≤", "status": "Status",
     "error_code": "Error", "slice_value": "Slice", "text": "Text", "bucket": "Bucket",
-    "cell_true": "Ground truth", "cell_predicted": "Prediction",
+    "cell_true": "Ground truth", "cell_predicted": "Prediction", "at": "Threshold",
 }  # fmt: skip
 _OF_CELLS = ("bucket", "cell_true", "cell_predicted")
 _OF_IMAGES = ("correct", "status", "error_code")
@@ -65,6 +65,8 @@ class ImageFilters:
         true_class, predicted_class: class ids.
         cell_true, cell_predicted: class ids of a cell of the confusion matrix, -1 for background.
         bucket: of TIDE.
+        at: confidence threshold at which cells and buckets count, and that the slider shows; None
+            for the run's.
         sort: a column; ``-`` before it for a falling order. Empty for the order of the images.
     """
 
@@ -84,6 +86,7 @@ class ImageFilters:
     bucket: str | None = None
     cell_true: int | None = None
     cell_predicted: int | None = None
+    at: float | None = None
     sort: str = ""
     page: int = 1
 
@@ -114,6 +117,7 @@ class ImageFilters:
             "max_confidence": _share(given["max_confidence"]),
             "status": _one_of(given["status"], ("ok", "failed")),
             "bucket": _one_of(given["bucket"], BUCKETS),
+            "at": _share(given["at"]) if objects else None,
             "page": _page(given["page"]),
         }
         read |= {key: _text(given[key]) for key in ("error_code", "text")}
@@ -208,8 +212,8 @@ class ImageFilters:
         return f"?{urlencode(values)}" if values else ""
 
     def only(self, **values: Any) -> str:
-        """Return the query of a list with these attributes alone."""
-        return ImageFilters(self.names).query(**values)
+        """Return the query of a list with these attributes, and the threshold, alone."""
+        return ImageFilters(self.names, at=self.at).query(**values)
 
     @property
     def own_query(self) -> str:
@@ -222,6 +226,8 @@ class ImageFilters:
         chips = []
         for name, attribute in QUERY.items():
             if attribute not in _LABELS or getattr(self, attribute) is None:
+                continue
+            if attribute == "at" and not self.is_cell:
                 continue
             label, without = _LABELS[attribute], {attribute: None}
             if attribute == "slice_value":

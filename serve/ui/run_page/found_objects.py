@@ -21,6 +21,7 @@ from snellen.analysis.error_analysis import ErrorAnalysis, InstanceQuery
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.errors.listing import Listing
 from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.runs.reading.operating import with_threshold
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.store.parquet.results import Results
@@ -131,7 +132,8 @@ class FoundObjects:
             InputError: RUN_NOT_COMPLETED, for a cell or a bucket.
             RunError: RESULTS_MISSING.
         """
-        source = (filters.bucket, filters.cell_true, filters.cell_predicted)
+        at = filters.at if filters.is_cell else None
+        source = (filters.bucket, filters.cell_true, filters.cell_predicted, at)
         return self._get((opened.key, source), lambda: self._read(opened, filters))
 
     def _read(self, opened: OpenedRun, filters: ImageFilters) -> ObjectList:
@@ -145,7 +147,10 @@ class FoundObjects:
             bucket=filters.bucket,
             true=filters.shown("cell_true") or None,
             predicted=filters.shown("cell_predicted") or None,
+            min_confidence=None if filters.bucket is None else filters.at,
         )
+        if filters.bucket is None and filters.at is not None:
+            run = with_threshold(run, filters.at)
         parts = ErrorAnalysis(self._db, run).listed(query)
         return ObjectList.joined(of_listing(part) for _, part in parts)
 

@@ -104,8 +104,13 @@ class Operating:
     charts: list[ChartShapes]
 
 
-def read_operating(computed: Computed, opened: OpenedRun) -> Operating:
+def read_operating(computed: Computed, opened: OpenedRun, at: float | None = None) -> Operating:
     """Read what the section shows.
+
+    Args:
+        computed: numbers of runs.
+        opened: the run.
+        at: threshold of the slider; None for the run's.
 
     Raises:
         InputError: RUN_NOT_COMPLETED.
@@ -116,7 +121,7 @@ def read_operating(computed: Computed, opened: OpenedRun) -> Operating:
     slider = None
     if operating_point(run) is not None:
         counts = computed.counts(opened)
-        slider = make_slider(run, counts) if counts.support else None
+        slider = make_slider(run, counts, at) if counts.support else None
     marks = ((slider.recall, slider.precision), (slider.value, slider.f1)) if slider else None
     charts = [
         precision_recall(curves, marks[0] if marks else None),
@@ -127,21 +132,23 @@ def read_operating(computed: Computed, opened: OpenedRun) -> Operating:
     return Operating(slider, [chart for chart in charts if chart is not None])
 
 
-def make_slider(run: RunView, counts: Counts) -> Slider:
-    """Set the slider to the threshold of the run, or to the step next to it."""
+def make_slider(run: RunView, counts: Counts, at: float | None = None) -> Slider:
+    """Set the slider to a threshold, by default the run's, or to the step next to it."""
     point = operating_point(run)
     assert point is not None
     last = len(CONFIDENCES) - 2
     first = min(max(1, math.ceil(round(counts.least / STEP, 6))), last)
-    at = min(max(first, round(point.confidence / STEP)), last)
-    is_step = math.isclose(at * STEP, point.confidence, abs_tol=1e-9)
+    wanted = point.confidence if at is None else at
+    place = min(max(first, round(wanted / STEP)), last)
+    own = min(max(first, round(point.confidence / STEP)), last)
+    is_step = math.isclose(own * STEP, point.confidence, abs_tol=1e-9)
     scores = 2 * counts.tp / np.maximum(counts.tp + counts.fp + counts.support, 1)
     best = first + int(scores[first : last + 1].argmax())
     right, wrong = (_falls(values) for values in (counts.tp, counts.fp))
     most = float(right[first:].max(initial=0)) or float(wrong[first:].max(initial=0)) or 1.0
     return Slider(
         counts=counts,
-        at=at,
+        at=place,
         first=first,
         setting=f"{point.confidence:.2f}" if is_step else "",
         best=f"{CONFIDENCES[best]:.2f}" if scores[best] else "",

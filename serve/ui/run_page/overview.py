@@ -9,8 +9,6 @@ from typing import Any
 
 from snellen.analysis.comparison.training_results import training_metrics
 from snellen.analysis.documents import run_document
-from snellen.analysis.plots.matrix_spec import cell_text
-from snellen.analysis.plots.matrix_view import MatrixView, matrix_view
 from snellen.analysis.report import sections
 from snellen.metrics.classification.confusion import unique_names
 from snellen.pipelines.runs.reading.operating import operating_point, operating_text
@@ -19,6 +17,7 @@ from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.run_responses import shown_path
 from snellen.serve.api.state import State
 from snellen.serve.ui.run_page.filters import OBJECTS, ImageFilters
+from snellen.serve.ui.run_page.matrix import matrix_cells
 from snellen.store.jobs import get_training_job
 from snellen.store.kinds import TEST_RUN
 from snellen.store.tags import tags_of
@@ -165,7 +164,7 @@ def read_overview(state: State, run: RunView, filters: ImageFilters) -> Overview
         figures=figures,
         validation_note="" if matched else reason or "the training log has no metric of the run",
         classes=_classes(document, filters),
-        matrix=_matrix(matrix_view(run.confusion_matrix, names), filters, has_objects(run)),
+        matrix=matrix_cells(run.confusion_matrix, filters, objects=has_objects(run)),
         slices=_slices(document, filters),
         objects=_objects(run),
         operating="" if point is None else operating_text(point, run.class_names or ()),
@@ -218,40 +217,6 @@ def _count_link(filters: ImageFilters, title: str, number: int) -> str | None:
         return None
     match, side = _COUNT_LINKS[title]
     return filters.only(view=OBJECTS, match=match, **{side: number})
-
-
-def _matrix(view: MatrixView | None, filters: ImageFilters, objects: bool) -> Document | None:
-    """Return the cells of the matrix with the address of what each counts."""
-    if view is None:
-        return None
-    ids = {name: number for number, name in enumerate(filters.names)}
-    background = len(view.true) > 0 and view.true[-1] != view.predicted[-1]
-    rows = []
-    for t, (true, line) in enumerate(zip(view.true, view.rows, strict=True)):
-        outside = background and t == len(view.true) - 1
-        cells = []
-        for p, (predicted, cell) in enumerate(zip(view.predicted, line, strict=True)):
-            missed = background and p == len(view.predicted) - 1
-            pair = (-1 if outside else ids[true], -1 if missed else ids[predicted])
-            cells.append(
-                {
-                    "kind": cell.kind,
-                    "count": cell.count,
-                    "step": max(1, cell.step),
-                    "text": cell_text(cell.share, cell.count, outside),
-                    "href": _cell_link(filters, pair, objects) if cell.count else None,
-                    "title": f"{true} → {predicted}: {cell.count:,}",
-                }
-            )
-        rows.append({"name": true, "cells": cells})
-    return {"columns": view.predicted, "rows": rows, "hidden": view.hidden}
-
-
-def _cell_link(filters: ImageFilters, pair: tuple[int, int], objects: bool) -> str:
-    true, predicted = pair
-    if objects:
-        return filters.only(view=OBJECTS, cell_true=true, cell_predicted=predicted)
-    return filters.only(true_class=true, predicted_class=predicted, status="ok")
 
 
 def _slices(document: Document, filters: ImageFilters) -> list[Document]:

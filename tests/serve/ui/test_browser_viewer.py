@@ -137,3 +137,26 @@ def test_awkward_names_are_text(chromium: Browser, url: str, finished: FinishedR
     for name in AWKWARD:
         expect(page.locator("#classes th").get_by_text(name, exact=True)).to_be_visible()
     page.close()
+
+
+def test_the_matrix_follows_the_slider(chromium: Browser, url: str, finished: FinishedRuns) -> None:
+    watched = Watched(chromium, url)
+    page = watched.open(f"/runs/{finished.ids['detect']}")
+    page.locator("#conf").fill("0.5")
+    page.wait_for_url("**at=0.5")
+    expect(page.locator("#confusion p")).to_contain_text("at confidence ≥ 0.5")
+    page.get_by_role("radiogroup", name="Cells show").get_by_text("Count").click()
+    cell = page.locator("table.cm td.ok a").first
+    count = int(cell.inner_text())
+    assert count > 0
+    cell.click()
+    page.wait_for_url("**view=objects**at=0.5**")
+    expect(page.locator("#images a.tile")).to_have_count(count)
+    expect(page.locator("[data-out=value]").first).to_have_text("0.50")
+    watched.check()
+    page.get_by_role("button", name="Run setting").click()
+    page.wait_for_url("**at=0.25")
+    page.get_by_text("All stored").click()
+    expect(page.locator("#errors")).to_contain_text("of all stored predictions")
+    watched.check()
+    page.close()

@@ -114,3 +114,5 @@ async def test_a_threshold_between_two_steps(detected: RunView) -> None:
     above = make_slider(replace(detected, config=config), replace(found, least=0.3))
     assert (above.least, above.value) == (0.3, 0.3)
     assert slider.overlap == 0.5
+    moved = make_slider(detected, found, 0.4)
+    assert (moved.value, moved.setting) == (0.4, "0.25")
