@@ -135,6 +135,17 @@ class LimitsConfig(Section):
     )
 
 
+class RetentionConfig(Section):
+    """Deletion of the annotated images of recorded requests; their rows stay."""
+
+    days: PositiveFloat | None = Field(
+        None, description="Maximum age of annotated images of recorded requests (days)."
+    )
+    bytes: NotNegativeInt | None = Field(
+        None, description="Maximum size of all of them (bytes); the oldest are deleted first."
+    )
+
+
 class JobsConfig(Section):
     """Execution of queued jobs beside the server."""
 
@@ -216,5 +227,6 @@ class ServeConfig(Section):
     model: ServedModelConfig = ServedModelConfig()
     limits: LimitsConfig = LimitsConfig()
     jobs: JobsConfig = JobsConfig()
+    retention: RetentionConfig = RetentionConfig()
     security: SecurityConfig = SecurityConfig()
     ray: RayConfig = RayConfig()

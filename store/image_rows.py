@@ -8,13 +8,14 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from snellen.store.kinds import INFERENCE_JOB, check_columns, image_table, run_table
 from snellen.store.sql.database import Database
 
 _CHUNK = 5000
+_MAX_PARAMETERS = 500
 _GENERATED = ("id", "created_at")
 
 
@@ -69,6 +70,16 @@ def recorded_rows(db: Database, job_id: int) -> list[dict[str, Any]]:
     query = select(table).where(table.c[parent] == job_id).order_by(table.c.image_index)
     rows = db.query(lambda session: session.execute(query).mappings().all())
     return [dict(row) for row in rows]
+
+
+def forget_pictures(db: Database, paths: Sequence[str]) -> None:
+    """Clear ``visualization_path`` in the rows of inference jobs that have one of ``paths``."""
+    table, _ = image_table(INFERENCE_JOB)
+    iterator = iter(paths)
+    while chunk := list(islice(iterator, _MAX_PARAMETERS)):
+        chosen = table.c.visualization_path.in_(chunk)
+        with db.session() as session:
+            session.execute(update(table).where(chosen).values(visualization_path=None))
 
 
 def record_request(db: Database, job: dict[str, Any], row: dict[str, Any]) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.path_prefix import PathPrefix
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
+from snellen.serve.api.recording.retention import sweep_hourly
 from snellen.serve.api.routes import (
     analyses,
     batch,
@@ -125,9 +126,11 @@ def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[N
         root = Path(state.place.output_dir)
         age_s = state.config.limits.upload_timeout_s + _SWEPT_AFTER_S
         await asyncio.to_thread(sweep_received, root, age_s)
-        task = asyncio.create_task(preload(state))
+        sweeping = sweep_hourly(state.db, root, state.config.retention)
+        tasks = [asyncio.create_task(work) for work in (preload(state), sweeping)]
         yield
-        task.cancel()
+        for task in tasks:
+            task.cancel()
 
     return lifespan
 

@@ -14,7 +14,7 @@ from snellen.serve.api.cache import ReplyCache
 from snellen.serve.api.middleware.admission import Admission
 from snellen.serve.api.model_resolver import ModelResolver
 from snellen.serve.api.prometheus import Metrics
-from snellen.serve.api.recording import Recorder
+from snellen.serve.api.recording.recorder import Recorder
 from snellen.serve.api.runs.images import RunPages
 from snellen.serve.api.runs.picture_cache import FOLDER, PictureCache
 from snellen.serve.api.runs.pictures import Pictures

@@ -21,13 +21,16 @@ from snellen.pipelines.runs.kinds import RunKind
 from snellen.serve.api.bodies.run_bodies import ResumeRequest
 from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.problems import Problem
+from snellen.serve.api.recording.retention import delete_picture
 from snellen.serve.api.runs.event_stream import progress_events
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
 from snellen.serve.api.uploads.stored_files import uploads_of
+from snellen.store.image_rows import recorded_rows
 from snellen.store.leases import request_cancel
 from snellen.store.service.analyses import delete_analysis, exports_of
 from snellen.store.service.job_queue import requeue
+from snellen.store.views import AnyRun, InferenceJobView
 
 RunId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of the run.")]
 Describe = Callable[[Any, Any], BaseModel]
@@ -159,22 +162,31 @@ def resume_run(state: State, kind: RunKind, run_id: int, body: ResumeRequest) ->
 
 
 def delete_with_files(state: State, kind: RunKind, run_id: int, cascade: bool) -> None:
-    """Delete the rows and the files of a run, with its uploads and exports.
+    """Delete the rows and the files of a run: results, uploads, exports, pictures.
 
     Raises:
         InputError: RUN_IS_READ or RUN_IS_TAGGED, unless ``cascade`` is set.
     """
     run = kind.get(state.db, run_id)
     plan = deletion_of_run if kind is EVALUATION else deletion_of_inference_job
-    folder = uploads_of(run, Path(state.place.output_dir))
+    root = Path(state.place.output_dir)
+    folder = uploads_of(run, root)
     exports = exports_of(state.db, kind.name, run_id)
+    recorded = recorded_rows(state.db, run_id) if _is_recorded(run) else []
     plan(state.db, run, cascade=cascade).carry_out(state.db)
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     for one in exports:
         delete_analysis(state.db, one.id)
         if one.file:
-            shutil.rmtree((Path(state.place.output_dir) / one.file).parent, ignore_errors=True)
+            shutil.rmtree((root / one.file).parent, ignore_errors=True)
+    for row in recorded:
+        delete_picture(root, row["visualization_path"] or "")
+    state.pictures.forget(run)
+
+
+def _is_recorded(run: AnyRun) -> bool:
+    return isinstance(run, InferenceJobView) and run.inference_type == "single"
 
 
 def _noun(kind: RunKind) -> str:

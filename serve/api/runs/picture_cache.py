@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,14 +27,18 @@ class PictureCache:
         self._lock = threading.Lock()
         self._bytes: int | None = None
 
-    def get(self, key: str, make: Callable[[], bytes]) -> bytes:
+    def get(self, group: str, key: str, make: Callable[[], bytes]) -> bytes:
         """Return the picture of a key; ``make`` is called if it is not there.
+
+        Args:
+            group: pictures that are deleted together.
+            key: of the picture, among all groups.
+            make: returns the picture.
 
         Raises:
             Exception: whatever ``make`` raises. A disk that is full or read-only is no error.
         """
-        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-        path = self._folder / name[:2] / name[2:]
+        path = self._folder_of(group) / _hash(key)
         with suppress(OSError):
             data = path.read_bytes()
             os.utime(path)  # recently used
@@ -43,6 +48,17 @@ class PictureCache:
             with suppress(OSError):
                 self._put(path, data)
         return data
+
+    def forget(self, group: str) -> None:
+        """Delete all pictures of a group."""
+        folder = self._folder_of(group)
+        with self._lock:
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+                self._bytes = None  # counted again by the next picture
+
+    def _folder_of(self, group: str) -> Path:
+        return self._folder / _hash(group)[:24]
 
     def _put(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,8 +88,12 @@ class PictureCache:
 
     def _files(self) -> list[tuple[float, int, Path]]:
         found = []
-        for path in self._folder.glob("??/*"):
+        for path in self._folder.glob("*/*"):
             with suppress(OSError):
                 stat = path.stat()
                 found.append((stat.st_mtime, stat.st_size, path))
         return found
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -81,12 +81,15 @@ class Pictures:
         """
         opened = self._pages.open(run)
         row = self._pages.row(opened, image_index)
-        # A number of another database may be the same; a time hardly ever is.
-        of_run = (run.id, run.created_at.isoformat(), type(run).__name__)
+        of_run = _group(run)
         drawn = (run.revision, opened.key[4]) if request.variant in {"overlay", "crop"} else ()
         key = repr((of_run, image_index, row.get("content_hash"), drawn, request))
-        data = self._cache.get(key, lambda: self._make(opened, row, request))
+        data = self._cache.get(repr(of_run), key, lambda: self._make(opened, row, request))
         return Picture(data, f'"{hash_of(key)}"')
+
+    def forget(self, run: AnyRun) -> None:
+        """Delete the pictures of a run that are in the cache."""
+        self._cache.forget(repr(_group(run)))
 
     def _make(self, opened: OpenedRun, row: Row, request: PictureRequest) -> bytes:
         run = opened.run
@@ -112,6 +115,11 @@ class Pictures:
                 "PATH_FORBIDDEN",
                 "The image is outside of its dataset and of the configured roots (roots).",
             )
+
+
+def _group(run: AnyRun) -> tuple[int, str, str]:
+    """Identify a run. A number of another database may be the same; a time hardly ever is."""
+    return (run.id, run.created_at.isoformat(), type(run).__name__)
 
 
 def hash_of(key: str) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 from sqlalchemy.exc import OperationalError
 
 from snellen.adapters.errors import RunError
-from snellen.serve.api.recording import Recorder
+from snellen.serve.api.recording.recorder import Recorder
 from snellen.store.jobs import get_training_job
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from snellen.adapters.errors import RunError
-from snellen.serve.api.recording import Recorder
+from snellen.serve.api.recording.recorder import Recorder
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.conftest import picture

@@ -229,7 +229,7 @@ async def test_pictures_are_made_once_and_kept_by_clients(
     assert width < row["width"] or height < row["height"]
     overlay = await get(f"{RUN}/images/3/overlay")
     assert opened(overlay).size[0] >= 320
-    kept = list((place[0] / "service" / ".pictures").rglob("??/*"))
+    kept = list((place[0] / "service" / ".pictures").glob("*/*"))
     assert len(kept) >= 4
     beyond = await get(f"{RUN}/images/3/crop?object=999")
     assert (beyond.status_code, beyond.json()["code"]) == (404, "OBJECT_NOT_FOUND")

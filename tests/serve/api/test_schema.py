@@ -11,7 +11,7 @@ import pytest
 
 from snellen.adapters.errors import RunError
 from snellen.serve.api.backend import Busy, Unavailable
-from snellen.serve.api.recording import Recorder
+from snellen.serve.api.recording.recorder import Recorder
 from tests.serve.conftest import picture
 from tests.serve.fuzz.portal import DETECT, Portal, portal
 from tests.serve.fuzz.schema import SINGLE, Conformance

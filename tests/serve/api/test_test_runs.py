@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,17 +165,6 @@ async def test_a_run_is_cancelled_resumed_and_deleted(site: Site) -> None:
             missing = await getattr(service.client, method)(f"{RUNS}/{run_id}")
             assert (missing.status_code, missing.json()["code"]) == (404, "RUN_NOT_FOUND")
     assert queued_jobs(site.db, "test_run") == set()
-
-
-@pytest.mark.slow
-async def test_deleting_removes_the_files(site: Site) -> None:
-    async with served(site.db, site.output, **site.settings) as service:
-        run_id = await executed(service, site)
-        folder = get_test_run(site.db, run_id).results_dir
-        assert folder is not None
-        assert list((Path(folder) / "units").iterdir())
-        assert (await service.client.delete(f"{RUNS}/{run_id}")).status_code == 204
-        assert not Path(folder).exists()
 
 
 async def test_without_roots_only_registered_datasets_can_be_named(site: Site) -> None:
