@@ -181,9 +181,9 @@ def problem_from_image(result: InferenceResult) -> Problem:
     name = "MODEL_NONFINITE" if code is ErrorCode.NONFINITE else str(code)
     # Decoders print objects with their memory address.
     detail = re.sub(r"<[^<>]* at 0x[0-9a-f]+>", "the file", result.error_message or "")
-    if code is ErrorCode.INTERNAL:
     if code in _LIMIT_OF and "more than the limit" in detail:
         detail += f" ({_LIMIT_OF[code]})"
+    if code is ErrorCode.INTERNAL:
         log.error("image failed: %s", result.error_message)
         detail = "The image could not be processed."
     return Problem(status, name, detail, stage=str(result.error_stage))
