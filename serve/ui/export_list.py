@@ -23,6 +23,8 @@ LABELS = {
     "parquet": "Parquet: one row per image, with objects",
     "coco": "COCO JSON: results",
     "yolo": "YOLO: label files",
+    "label-studio": "Label Studio: tasks to relabel",
+    "cvat": "CVAT: images to relabel",
 }
 """Formats of the API in the order of the menu."""
 
@@ -45,6 +47,21 @@ class ExportRow:
     filter: dict[str, Any]
 
     @property
+    def conditions(self) -> str:
+        """Return the conditions on the images in words; empty without."""
+        said = {
+            "min_confidence": "confidence ≥ {}", "correct": "correct: {}", "status": "status {}",
+            "true_class": "class {}",
+        }  # fmt: skip
+        values = {True: "yes", False: "no"}
+        found = [
+            said[name].format(values[one] if isinstance(one, bool) else one)
+            for name, one in self.filter.items()
+            if name in said
+        ]
+        return ", ".join(found)
+
+    @property
     def is_live(self) -> bool:
         """Return True if the export is not written yet."""
         return self.status in ("pending", "running")
@@ -56,11 +73,15 @@ class ExportList:
 
     Attributes:
         path: of the exports below ``/ui``.
+        has_filters: the images of the list on the page can be exported alone.
+        problem: why an export was not started; empty if it was.
     """
 
     path: str
     formats: list[tuple[str, str]]
     rows: list[ExportRow]
+    has_filters: bool
+    problem: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -68,14 +89,22 @@ class ExportList:
         return any(row.is_live for row in self.rows)
 
 
-def read_exports(state: State, run: AnyRun) -> ExportList:
-    """Return the exports of a run, newest first, and the formats that fit its task."""
+def read_exports(state: State, run: AnyRun, problem: str = "") -> ExportList:
+    """Return the exports of a run, newest first, and the formats that fit its task.
+
+    Args:
+        state: of the service.
+        run: a test run or an inference job.
+        problem: why an export was not started.
+    """
     labelled = isinstance(run, RunView)
     kind = TEST_RUN if labelled else INFERENCE_JOB
     return ExportList(
         path=f"/{'runs' if labelled else 'inference-jobs'}/{run.id}/exports",
         formats=formats_of(run),
         rows=[_row(one) for one in exports_of(state.db, kind, run.id)],
+        has_filters=labelled,
+        problem=problem,
     )
 
 

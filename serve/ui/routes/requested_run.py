@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -70,6 +71,12 @@ async def viewed(request: Request, ref: str, state: Annotated[State, Depends(get
 
 
 View = Annotated[Viewed, Depends(viewed)]
+
+
+def filters_of_page(request: Request, run: RunView) -> ImageFilters:
+    """Return the filters of the page that a part of it is asked from."""
+    query = dict(parse_qsl(urlsplit(request.headers.get("HX-Current-URL", "")).query))
+    return ImageFilters.parse(query, class_names(run), objects=has_objects(run))
 
 
 def known_list(view: Viewed, opened: OpenedRun) -> ImageFilters:

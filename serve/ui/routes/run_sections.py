@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +14,7 @@ from snellen.analysis.report import sections
 from snellen.analysis.rescore import measured_of
 from snellen.serve.api.problems import Problem
 from snellen.serve.ui import rendering
-from snellen.serve.ui.routes.requested_run import View, Viewed
+from snellen.serve.ui.routes.requested_run import View, Viewed, filters_of_page
 from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.serve.ui.run_page.matrix import matrix_cells
 from snellen.serve.ui.run_page.operating import read_operating
@@ -46,13 +45,9 @@ async def matrix(view: View) -> HTMLResponse:
     """Return the confusion matrix at a threshold, which becomes that of the page's address."""
     values = await run_in_threadpool(lambda: matrix_section(view))
     response = rendering.part(view.request, "run_matrix.html", **values)
-    shown = urlsplit(view.request.headers.get("HX-Current-URL", ""))
-    if shown.query or shown.path:
-        query = dict(parse_qsl(shown.query))
-        names = class_names(view.run)
-        filters = ImageFilters.parse(query, names, objects=has_objects(view.run))
-        address = replace(filters, at=values["at"]).own_query
-        response.headers["HX-Replace-Url"] = f"{view.prefix}/runs/{view.run.id}{address}"
+    filters = filters_of_page(view.request, view.run)
+    address = replace(filters, at=values["at"]).own_query
+    response.headers["HX-Replace-Url"] = f"{view.prefix}/runs/{view.run.id}{address}"
     return response
 
 

@@ -70,7 +70,9 @@ async def show(view: View) -> HTMLResponse:
     """Show a run."""
     values = await run_in_threadpool(lambda: _page(view))
     response = rendering.page(view.request, "run.html", _SECTION, **values)
-    if view.request.headers.get("HX-Request") and values["grid"] is not None:
+    headers = view.request.headers
+    filtered = headers.get("HX-Request") and headers.get("HX-Trigger") != "images"
+    if filtered and values["grid"] is not None:  # the list of a live run also asks by itself
         grid: Grid = values["grid"]
         address = f"{view.prefix}{values['page'].path}{grid.filters.own_query}"
         response.headers["HX-Push-Url"] = address

@@ -74,6 +74,11 @@ class Grid:
         return max(1, -(-self.total // PAGE_TILES))
 
     @property
+    def is_full(self) -> bool:
+        """Return True if more images do not change the page."""
+        return self.total >= self.filters.page * PAGE_TILES
+
+    @property
     def range(self) -> str:
         """Return the place of the page: ``images 61–120 of 1,284``."""
         first = (self.filters.page - 1) * PAGE_TILES

@@ -1,6 +1,9 @@
-// Elements with data-poll get the event sn-poll every two seconds (hx-trigger="sn-poll"), while the tab is visible.
+// Elements with data-poll get the event sn-poll every two seconds (hx-trigger="sn-poll"), while the tab is visible and
+// nobody is typing in them.
 const PERIOD_MS = 2000;
 setInterval(() => {
   if (document.visibilityState !== "visible") return;
-  for (const element of document.querySelectorAll("[data-poll]")) element.dispatchEvent(new CustomEvent("sn-poll"));
+  for (const element of document.querySelectorAll("[data-poll]")) {
+    if (!element.matches(":has(input:focus, select:focus)")) element.dispatchEvent(new CustomEvent("sn-poll"));
+  }
 }, PERIOD_MS);

@@ -42,6 +42,24 @@ def unfinished(db: Database, status: str, **columns: Any) -> int:
     )  # fmt: skip
 
 
+async def test_the_list_of_a_live_run_fills_up(service: Service, db: Database) -> None:
+    number = unfinished(db, "pending")
+    page = await read(service, f"/runs/{number}")
+    asks = f'hx-get="/runs/{number}" hx-trigger="sn-poll" hx-select="#images"'
+    assert asks in page
+    done = await read(service, "/runs/1")
+    assert 'hx-select="#images" hx-swap="outerHTML" data-poll' not in done
+
+
+@pytest.mark.parametrize(("asked_by", "pushed"), [("images", False), ("", True)])
+async def test_only_filters_change_the_address(
+    service: Service, asked_by: str, pushed: bool
+) -> None:
+    headers = {"HX-Request": "true", "HX-Trigger": asked_by}
+    response = await service.client.get("/runs/1?match=FP", headers=headers)
+    assert (response.headers.get("HX-Push-Url") == "/runs/1?match=FP") == pushed
+
+
 async def test_a_pending_run_is_polled(service: Service, db: Database) -> None:
     number = unfinished(db, "pending", name=AWKWARD)
     page = await read(service, f"/runs/{number}")
