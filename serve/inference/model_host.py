@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 _MAX_THREADS = 4
 """More threads hardly speed up the forward pass of one image, and slow down other processes."""
 CPU_BATCH, GPU_BATCH = 8, 32
+_MAX_WARMUP_S = 1.0
+"""Expected time above which a batch of the maximum size is left out of the warm-up, in seconds."""
 _MAX_KEPT_PIXELS = 4_000_000
 """Larger images are decoded again for drawing: 200 KB of PNG can be 190 MB of pixels, and every
 queued request would keep them in memory."""
@@ -87,17 +90,15 @@ class ModelHost:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     async def load(self, spec: AdapterSpec) -> LoadedModel:
-        """Load a model and warm it up with one forward pass.
+        """Load a model and warm it up: the first request is as fast as later ones.
 
         Raises:
             ConfigError, InputError: the checkpoint or a setting cannot be used.
         """
         loop = asyncio.get_running_loop()
-        adapter = await loop.run_in_executor(self._runner, self._load, spec)
+        adapter, size = await loop.run_in_executor(self._runner, self._load, spec)
         names = adapter.info.class_names or ()
         settings = self._settings
-        on_gpu = adapter.reads_images and adapter.engine.device.type == "cuda"
-        size = settings.max_batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
 
         async def work(items: Sequence[Preprocessed]) -> list[InferenceResult]:
             run = partial(infer_isolated, adapter, items, [None] * len(items), size)
@@ -106,16 +107,19 @@ class ModelHost:
         batcher = Batcher(work, max_size=size, window_s=settings.batch_window_s)
         return LoadedModel(adapter, names, batcher)
 
-    def _load(self, spec: AdapterSpec) -> Adapter:
+    def _load(self, spec: AdapterSpec) -> tuple[Adapter, int]:
+        """Return the model and the maximum size of its batches."""
         from snellen.adapters.runtime.threads import let_threads_sleep, set_compute_threads
 
         # The HTTP processes share these cores.
         let_threads_sleep()
         set_compute_threads(self._threads)
         loaded = load_adapter_class(spec.adapter).from_spec(spec, device=self._settings.device)
+        on_gpu = loaded.reads_images and loaded.engine.device.type == "cuda"
+        size = self._settings.max_batch_size or (GPU_BATCH if on_gpu else CPU_BATCH)
         if loaded.reads_images:
-            loaded.warmup(1)
-        return loaded
+            _warm_up(loaded, size)
+        return loaded, size
 
     async def infer(self, model: LoadedModel, request: InferenceRequest) -> InferenceReply:
         """Run a model on one image; errors of the image or the model are in the reply."""
@@ -192,6 +196,20 @@ class ModelHost:
         """Stop the threads."""
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._runner.shutdown(wait=False, cancel_futures=True)
+
+
+def _warm_up(adapter: Adapter, size: int) -> None:
+    """Run single images, and a batch of the maximum size unless it takes long.
+
+    Frameworks allocate memory and select kernels for each shape when it first occurs.
+    """
+    adapter.warmup(1)
+    begin = time.perf_counter()
+    adapter.warmup(1)
+    if size > 1 and size * (time.perf_counter() - begin) <= _MAX_WARMUP_S:
+        # Without memory for it, batches are split when they occur.
+        with suppress(SnellenError):
+            adapter.warmup(size)
 
 
 def _labels(result: InferenceResult, names: Sequence[str]) -> dict[int, str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from snellen.adapters.base import Adapter
 from snellen.adapters.errors import ErrorCode, InputError
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.types import AdapterSpec, Box, ImageStatus, InferenceResult
@@ -64,6 +65,23 @@ async def test_results_equal_infer_single(task: str) -> None:
     assert names is not None
     boxes = comparable(response.result).predicted_boxes or []
     assert response.labels == {box["class_id"]: names[box["class_id"]] for box in boxes}
+    await host.close()
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(10.0, [1, 1, 8]), (0.0, [1, 1])])
+async def test_loading_warms_up_with_the_largest_batch_if_that_is_cheap(
+    seconds: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def warm_up(_: Adapter, size: int) -> None:
+        seen.append(size)
+
+    monkeypatch.setattr(Adapter, "warmup", warm_up)
+    monkeypatch.setattr("snellen.serve.inference.model_host._MAX_WARMUP_S", seconds)
+    host = ModelHost(host_settings(ServeConfig()))
+    await host.load(spec_of("classify"))
+    assert seen == sizes
     await host.close()
 
 
