@@ -61,7 +61,9 @@ class ServedModelConfig(Section):
     )
     trust: StrictBool = Field(False, description="Also load TorchScript files, which are code.")
     max_loaded: PositiveInt = Field(
-        3, description="Maximum number of models per replica; the least recently used is unloaded."
+        3,
+        description="Maximum number of models per replica besides those of preload; the least "
+        "recently used is unloaded.",
     )
     max_batch_size: AutoInt = Field(
         "auto", description="Maximum images per forward pass; auto: 8 on CPUs, 32 on a GPU."
@@ -212,7 +214,7 @@ class ServeConfig(Section):
         (), description="Folders whose run directories may be registered over HTTP; empty: none."
     )
     preload: tuple[PreloadConfig, ...] = Field(
-        (), description="Models to load before the service is ready."
+        (), description="Models to load before the service is ready, and to keep loaded."
     )
     record: StrictBool = Field(
         False, description="Record requests in the run tables unless they set record=false."

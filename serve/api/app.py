@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from operator import not_
 from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from tenacity import AsyncRetrying, retry_if_result, wait_fixed
 
-from snellen.adapters.errors import SnellenError
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
-from snellen.serve.api.backend import Busy, Unavailable
 from snellen.serve.api.middleware.access_log import AccessLog
 from snellen.serve.api.middleware.admission import AdmissionCheck
 from snellen.serve.api.middleware.api_keys import ApiKeyCheck, KnownKeys
@@ -27,6 +23,7 @@ from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.path_prefix import PathPrefix
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.openapi import customize_openapi
+from snellen.serve.api.preload import preload
 from snellen.serve.api.recording.retention import sweep_hourly
 from snellen.serve.api.routes import (
     analyses,
@@ -50,7 +47,6 @@ _DESCRIPTION = (
     "(RFC 9457) with a stable `code`. Every response has the header `X-Request-ID`, with the value "
     "of the request if it has one."
 )
-_RETRY_PRELOAD_S = 1.0
 _SWEPT_AFTER_S = 3600.0
 _ROUTES = (
     *(single, batch, training_jobs, test_runs, run_images, inference_jobs),
@@ -133,32 +129,3 @@ def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[N
             task.cancel()
 
     return lifespan
-
-
-async def preload(state: State) -> None:
-    """Load the models of ``preload``, retrying until all are loaded; then the service is ready."""
-    retrying = AsyncRetrying(wait=wait_fixed(_RETRY_PRELOAD_S), retry=retry_if_result(not_))
-    for model in state.config.preload:
-        await retrying(_try_preload, state, model.job, str(model.checkpoint))
-    state.preloaded = True
-
-
-async def _try_preload(state: State, job: int | str, checkpoint: str) -> bool:
-    """Load one model; return True if it is loaded."""
-    try:
-        resolved = await asyncio.to_thread(state.resolver.resolve, job, checkpoint)
-        reply = await state.backend.preload(resolved.model)
-    except SnellenError as error:
-        return _preload_failed(state, job, error.code, error.message)
-    except (Unavailable, Busy):
-        return False
-    if reply.failure is not None:
-        return _preload_failed(state, job, reply.failure.code, reply.failure.message)
-    return True
-
-
-def _preload_failed(state: State, job: int | str, code: str, message: str) -> bool:
-    if state.preload_failure is None:
-        problems.log.error("preload of job %s: %s: %s", job, code, message)
-    state.preload_failure = code
-    return False

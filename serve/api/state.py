@@ -36,7 +36,7 @@ class State:
 
     Attributes:
         preloaded: all models of ``preload`` are loaded; never turns false again.
-        preload_failure: code of the last failed attempt to preload.
+        preload_failure: the entry of ``preload`` that failed last, with the code of its error.
         recording: limits the threads that write to the run tables.
         probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
         submitting: limits the threads that check submitted runs, which may load a checkpoint.
@@ -87,7 +87,7 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         backend=backend,
         admission=admission,
         metrics=Metrics(admission),
-        resolver=ModelResolver(db, config.model),
+        resolver=ModelResolver(db, config.model, config.preload),
         recorder=Recorder(db, root),
         cache=ReplyCache(config.cache_bytes),
         place=place,

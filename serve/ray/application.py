@@ -28,6 +28,7 @@ MODELS = "Models"
 _MAX_ONGOING = 1000
 """Concurrent requests per HTTP process: far more than admission accepts, so that health checks and
 rejections work even when the queue is full."""
+_SOCKET = "models.sock"
 _HEALTH: dict[str, Any] = {"health_check_period_s": 2.0, "health_check_timeout_s": 15.0}
 
 
@@ -50,7 +51,9 @@ def build(args: dict[str, Any]) -> serve.Application:
     return application(config)
 
 
-def application(config: ServeConfig, *, alone: bool = False) -> serve.Application:
+def application(
+    config: ServeConfig, *, alone: bool = False, folder: Path | None = None
+) -> serve.Application:
     """Bind the deployments of the service together. Ray must be running.
 
     Args:
@@ -58,9 +61,16 @@ def application(config: ServeConfig, *, alone: bool = False) -> serve.Applicatio
         alone: Ray runs on this machine only. Then the HTTP processes listen themselves, at
             ``host`` and ``port``, and Ray's own servers listen on loopback; otherwise Ray Serve's
             proxies listen.
+        folder: folder that only this user can enter, for a socket through which requests reach
+            the model process if there is only one; None without such a socket.
     """
+    socket = None
+    if alone and folder is not None and config.model.replicas.max == 1:
+        socket = folder / _SOCKET
     root = Path("runs" if config.output_dir == "auto" else config.output_dir).expanduser()
-    models = serve.deployment(**_models_options(config))(models_class(config, loopback=alone))
+    models = serve.deployment(**_models_options(config))(
+        models_class(config, loopback=alone, socket=socket)
+    )
     ingress = serve.deployment(
         name=INGRESS,
         num_replicas=config.ingress_replicas,
@@ -71,7 +81,9 @@ def application(config: ServeConfig, *, alone: bool = False) -> serve.Applicatio
         backpressure_config=BackpressureConfig(retry_after_s=config.limits.retry_after_s),
         **_HEALTH,
     )(ListeningIngress if alone else ProxiedIngress)
-    bound: serve.Application = ingress.bind(config, str(root.absolute()), models.bind())
+    bound: serve.Application = ingress.bind(
+        config, str(root.absolute()), models.bind(), *(() if socket is None else (socket,))
+    )
     return bound
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ray.exceptions import RayActorError, RayError, RayTaskError, TaskCancelledError
@@ -11,23 +13,48 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from snellen.serve.api.backend import Busy, Unavailable
+from snellen.serve.inference.channel import ChannelClient, ConnectionEnded, NotConnected
 from snellen.serve.inference.messages import InferenceReply, InferenceRequest, ModelRef
 
 
 class RayBackend:
-    """Backend that calls the model processes through a handle of Ray Serve."""
+    """Backend that calls the model processes through a handle of Ray Serve.
 
-    def __init__(self, models: DeploymentHandle[Any]) -> None:
+    If there is only one, on this machine, predictions take a socket instead: see
+    docs/decisions/0020.
+    """
+
+    def __init__(self, models: DeploymentHandle[Any], socket: Path | None = None) -> None:
+        """Create the backend.
+
+        Args:
+            models: the model processes.
+            socket: of the only model process; None if there are several.
+        """
         self._models = models
+        self._channel = None if socket is None else ChannelClient(socket)
 
     async def infer(self, request: InferenceRequest) -> InferenceReply:
         """Run a model, on a replica that has loaded it if there is one."""
-        reply: InferenceReply = await self._call("infer", request.model.key, request)
+        if self._channel is not None:
+            # While the process is being replaced, Ray knows how it stands.
+            with suppress(NotConnected):
+                return await self._infer_directly(self._channel, request)
+        reply: InferenceReply = await self._call("infer", _routing_key(request.model), request)
+        return reply
+
+    async def _infer_directly(
+        self, channel: ChannelClient, request: InferenceRequest
+    ) -> InferenceReply:
+        try:
+            reply: InferenceReply = await channel.call(request)
+        except ConnectionEnded as error:
+            raise Unavailable(str(error)) from error
         return reply
 
     async def preload(self, model: ModelRef) -> InferenceReply:
         """Load a model on one replica."""
-        reply: InferenceReply = await self._call("preload", model.key, model)
+        reply: InferenceReply = await self._call("preload", _routing_key(model), model)
         return reply
 
     async def ping(self) -> None:
@@ -52,3 +79,8 @@ class RayBackend:
         except RayError as error:
             logging.getLogger("snellen.serve").error("%s: %s", method, error)
             raise Unavailable(type(error).__name__) from error
+
+
+def _routing_key(model: ModelRef) -> str:
+    """Return the key by which Ray finds a replica; any replica has the models of ``preload``."""
+    return model.key if model.pin is None else ""

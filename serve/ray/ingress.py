@@ -25,12 +25,18 @@ from snellen.store.sql.database import Database
 class _Ingress:
     """Common part of the HTTP processes, however requests reach them."""
 
-    def __init__(self, config: ServeConfig, root: str, models: DeploymentHandle[Any]) -> None:
+    def __init__(
+        self,
+        config: ServeConfig,
+        root: str,
+        models: DeploymentHandle[Any],
+        socket: Path | None = None,
+    ) -> None:
         check_keys(config)
         log_to_file(config)
         log_requests(config)
         db = Database.open(config.database)
-        self._state = make_state(config, db, RayBackend(models), Path(root))
+        self._state = make_state(config, db, RayBackend(models, socket), Path(root))
         self._config = config
 
     def _app(self, *, proxied: bool = False) -> FastAPI:
@@ -61,10 +67,14 @@ class ListeningIngress(_Ingress):
     """HTTP process that listens itself; on one machine, a proxy would only add a hop."""
 
     async def __init__(  # type: ignore[misc]  # Ray awaits it
-        self, config: ServeConfig, root: str, models: DeploymentHandle[Any]
+        self,
+        config: ServeConfig,
+        root: str,
+        models: DeploymentHandle[Any],
+        socket: Path | None = None,
     ) -> None:
         bind_to_loopback()
-        super().__init__(config, root, models)
+        super().__init__(config, root, models, socket)
         self._listener = Listener(
             self._app(),
             host=config.host,

@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from contextlib import suppress
+from pathlib import Path
+
 from cachetools import LRUCache
 from ray import serve
 
 from snellen.adapters.errors import SnellenError
+from snellen.serve.api.preload import preloaded_models
 from snellen.serve.config import ServeConfig
+from snellen.serve.inference.channel import ChannelServer
 from snellen.serve.inference.load_failures import LoadFailures
 from snellen.serve.inference.messages import Failure, InferenceReply, InferenceRequest, ModelRef
 from snellen.serve.inference.model_host import HostSettings, LoadedModel, ModelHost
+from snellen.serve.inference.pinned_models import PinnedModels
 from snellen.serve.ray.loopback import bind_to_loopback
+from snellen.store.sql.database import Database
+
+_log = logging.getLogger("snellen.serve")
 
 _MAX_REFS = 10_000
 """References to models that a replica remembers; more than there are concurrent requests."""
 
 
-def models_class(config: ServeConfig, *, loopback: bool) -> type:
-    """Create the class of the model processes; Ray fixes its limit of models at definition."""
+def models_class(config: ServeConfig, *, loopback: bool, socket: Path | None = None) -> type:
+    """Create the class of the model processes; Ray fixes its limit of models at definition.
+
+    Args:
+        config: configuration of the service.
+        loopback: Ray's servers listen on loopback only.
+        socket: where the only model process also listens for requests of this machine; None does
+            not listen.
+    """
     settings = host_settings(config)
 
     class Models:
         """Load models and run them; the least recently used is unloaded to make room."""
 
-        def __init__(self) -> None:
+        async def __init__(self) -> None:  # type: ignore[misc]  # Ray awaits it
             if loopback:
                 bind_to_loopback()
             self._host = ModelHost(settings)
             self._refs: LRUCache[str, ModelRef] = LRUCache(_MAX_REFS)
             self._failures = LoadFailures()
+            self._pinned: PinnedModels[LoadedModel] = PinnedModels()
+            await self._preload()
+            self._channel = None if socket is None else ChannelServer(socket, self.infer)
+            if self._channel is not None:
+                await self._channel.start()
+
+        async def _preload(self) -> None:
+            """Load the models of ``preload``: a new process takes no request without them."""
+            try:
+                refs = await asyncio.to_thread(_preloaded_refs, config)
+            except SnellenError as error:
+                # The HTTP process reports it when it tries to preload.
+                _log.warning("preload: %s: %s", error.code, error.message)
+                return
+            for ref in refs:
+                with suppress(SnellenError):
+                    await self._model(ref)
 
         @serve.multiplexed(  # type: ignore[untyped-decorator]
             max_num_models_per_replica=config.model.max_loaded
@@ -38,7 +73,16 @@ def models_class(config: ServeConfig, *, loopback: bool) -> type:
             return await self._failures.load(key, lambda: self._host.load(spec))
 
         async def _model(self, ref: ModelRef) -> LoadedModel:
+            pinned = self._pinned.get(ref)
+            if pinned is not None:
+                return pinned
             self._failures.check(ref.key)
+            if ref.pin is not None:
+
+                async def load() -> LoadedModel:
+                    return await self._failures.load(ref.key, lambda: self._host.load(ref.spec))
+
+                return await self._pinned.load(ref, load)
             self._refs[ref.key] = ref
             model: LoadedModel = await self._get(ref.key)
             return model
@@ -61,6 +105,16 @@ def models_class(config: ServeConfig, *, loopback: bool) -> type:
             """Do nothing: a reply shows that the process responds."""
 
     return Models
+
+
+def _preloaded_refs(config: ServeConfig) -> list[ModelRef]:
+    if not config.preload:
+        return []
+    db = Database.open(config.database)
+    try:
+        return [found.model for found in preloaded_models(config, db)]
+    finally:
+        db.close()
 
 
 def host_settings(config: ServeConfig) -> HostSettings:

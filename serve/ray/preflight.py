@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
 from snellen.serve.config import ServeConfig
 from snellen.store.sql.urls import resolve_url
+
+_MAX_PARENT = 64
+"""The path of a Unix domain socket may have 107 bytes."""
 
 
 def with_absolute_paths(config: ServeConfig) -> ServeConfig:
@@ -29,6 +34,12 @@ def _job_path(job: str | int) -> str | int:
     if isinstance(job, str) and Path(job).expanduser().is_dir():
         return str(Path(job).expanduser().absolute())
     return job
+
+
+def socket_parent() -> str:
+    """Return the folder for sockets: that of temporary files, unless its path is too long."""
+    folder = tempfile.gettempdir()
+    return folder if len(os.fsencode(folder)) <= _MAX_PARENT else "/tmp"
 
 
 def check_port(host: str, port: int) -> None:

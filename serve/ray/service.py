@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import threading
 import time
 import urllib.error
@@ -23,11 +24,11 @@ from snellen.pipelines.execution.ray.cluster import ignored_cluster
 from snellen.pipelines.execution.ray.session import RaySession
 from snellen.pipelines.progress import Reporter
 from snellen.serve.access import check_keys
-from snellen.serve.api.model_resolver import ModelResolver
+from snellen.serve.api.preload import preloaded_models
 from snellen.serve.config import ServeConfig
 from snellen.serve.jobs.runner import JobRunner, RunnerSettings
 from snellen.serve.logs import log_file, log_to_file
-from snellen.serve.ray.preflight import check_port, with_absolute_paths
+from snellen.serve.ray.preflight import check_port, socket_parent, with_absolute_paths
 from snellen.serve.ray.signals import signals_ignored
 from snellen.serve.ray.token import share_token
 from snellen.store.sql.database import Database
@@ -56,6 +57,7 @@ class Service:
         self._ray: RaySession | None = None
         self._handle: Any = None
         self._jobs: JobRunner | None = None
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def url(self) -> str:
@@ -113,7 +115,10 @@ class Service:
                 proxy_location="Disabled" if alone else "HeadOnly",
                 logging_config={"enable_access_log": False, "log_level": "WARNING"},
             )
-            app = application(config, alone=alone)
+            if alone:
+                self._sockets = tempfile.TemporaryDirectory(prefix="snellen-", dir=socket_parent())
+            folder = None if self._sockets is None else Path(self._sockets.name)
+            app = application(config, alone=alone, folder=folder)
             serve.run(app, name=_APPLICATION, route_prefix=None if alone else "/")
         except Exception as error:
             raise RunError(
@@ -147,9 +152,8 @@ class Service:
         """Check that the run tables respond, and contain the models of ``preload``."""
         db = Database.open(config.database)
         try:
-            resolver = ModelResolver(db, config.model)
-            for model in config.preload:
-                resolver.resolve(model.job, str(model.checkpoint))
+            for _ in preloaded_models(config, db):
+                pass
         finally:
             db.close()
 
@@ -211,6 +215,9 @@ class Service:
         self._ray = None
         if self._config.ray.address is None:
             _kill(started)
+        if self._sockets is not None:
+            self._sockets.cleanup()
+            self._sockets = None
         return left[0]
 
     def _stop_jobs(self) -> None:
@@ -282,8 +289,8 @@ def _check_preload(body: bytes, log: Path) -> None:
     if problem.get("code") == "PRELOAD_FAILED":
         raise RunError(
             "SERVE_PRELOAD",
-            f"preload: {problem['detail']} Expected a checkpoint that can be loaded. See '{log}' "
-            "for the reason.",
+            f"{problem['detail']} Expected a checkpoint that can be loaded. See '{log}' for the "
+            "reason.",
         )
 
 

@@ -51,9 +51,7 @@ async def ready(state: Annotated[State, Depends(get_state)]) -> HealthResponse:
     if not state.preloaded:
         failure = state.preload_failure
         if failure is not None:
-            raise overloaded(
-                after, "PRELOAD_FAILED", f"A model of preload cannot be loaded: {failure}."
-            )
+            raise overloaded(after, "PRELOAD_FAILED", failure)
         raise overloaded(after, "LOADING", "Models are being loaded.")
     try:
         async with asyncio.timeout(_PROBE_TIMEOUT_S):

@@ -153,6 +153,7 @@ async def test_class_names_that_do_not_match_the_checkpoint(db: Database, tmp_pa
         ready = await service.client.get("/health/ready")
     assert (response.status_code, response.json()["code"]) == (409, "CLASS_COUNT")
     assert (ready.status_code, ready.json()["code"]) == (503, "PRELOAD_FAILED")
+    assert ready.json()["detail"].startswith("preload[0] cannot be loaded: ")
     assert "CLASS_COUNT" in ready.json()["detail"]
 
 

@@ -238,4 +238,5 @@ def test_an_unknown_model_in_preload(folder: Path) -> None:
     code, text = run_until_exit(folder, "preload=[{job: no such}]")
     assert code == 2
     assert "JOB_NOT_FOUND" in text
+    assert "preload[0]: there is no training job 'no such'" in text
     assert "tiny-detect" in text
