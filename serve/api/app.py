@@ -22,6 +22,7 @@ from snellen.serve.api.middleware.headers import SecurityHeaders
 from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.path_prefix import PathPrefix
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
+from snellen.serve.api.middleware.web_sessions import WebSessions
 from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.preload import preload
 from snellen.serve.api.recording.retention import sweep_hourly
@@ -40,7 +41,6 @@ from snellen.serve.api.routes import (
 )
 from snellen.serve.api.state import State
 from snellen.serve.api.uploads.stored_files import sweep_received
-from snellen.serve.api.web_sessions import WebSessions
 
 _DESCRIPTION = (
     "Predictions of trained vision models, one image per request. Errors are problem documents "

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from snellen.serve.api.middleware.api_keys import SESSION_COOKIE, SIGN_IN, SIGN_OUT, session_token
-from snellen.serve.api.web_sessions import LIFETIME, WebSessions
+from snellen.serve.api.middleware.web_sessions import LIFETIME, WebSessions
 from snellen.serve.ui import rendering
 
 router = APIRouter(include_in_schema=False)

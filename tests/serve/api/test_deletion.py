@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from snellen.store.sql.database import Database
 from snellen.store.sql.models import Base
+from snellen.store.views import JobView
 from tests.serve.conftest import picture
 from tests.serve.local_service import Service, served
 from tests.serve.site import Site
@@ -74,3 +75,15 @@ async def test_an_inference_job_on_uploads(site: Site) -> None:
         assert len(files(site.folder)) > len(before[1]) + 4
         await ok(service, "DELETE", "/inference-jobs/1")
         assert (rows(site.db), files(site.folder)) == before
+
+
+async def test_a_recorded_request(db: Database, jobs: dict[str, JobView], tmp_path: Path) -> None:
+    async with served(db, tmp_path) as service:
+        fields = {"record": "true", "visualize": "true"}
+        await service.single(picture(), jobs["classify"].id, **fields)
+        (tmp_path / "requests" / "mine.jpg").write_bytes(b"x")
+        before = rows(db), files(tmp_path)
+        made = (await service.single(picture(), jobs["classify"].id, **fields)).json()
+        assert made["visualization_path"] in files(tmp_path)
+        await ok(service, "DELETE", f"/inference-jobs/{made['inference_job_id']}")
+        assert (rows(db), files(tmp_path)) == before

@@ -133,25 +133,6 @@ async def test_record_stores_the_request(db: Database, jobs: Jobs, tmp_path: Pat
     assert (wrong_row.error_code, wrong_row.predicted_boxes) == ("UNSUPPORTED", None)
 
 
-async def test_deleting_a_recorded_request_deletes_its_picture(
-    db: Database, jobs: Jobs, tmp_path: Path
-) -> None:
-    async with served(db, tmp_path) as service:
-        job = jobs["classify"].id
-        kept, deleted = [
-            (await service.single(picture(), job, record="true", visualize="true")).json()
-            for _ in range(2)
-        ]
-        other = tmp_path / "requests" / "mine.jpg"
-        other.write_bytes(b"x")
-        url = f"/inference/inference-jobs/{deleted['inference_job_id']}"
-        assert (await service.client.delete(url)).status_code == 204
-    left = [tmp_path / kept["visualization_path"], other]
-    assert sorted((tmp_path / "requests").iterdir()) == sorted(left)
-    with db.read() as session:
-        assert [row.id for row in session.scalars(select(InferenceResultRow))] == [kept["id"]]
-
-
 async def test_recording_can_be_the_default(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path, record=True) as service:
         kept = await service.single(picture(), jobs["classify"].id)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from snellen.serve.api.middleware.api_keys import SESSION_COOKIE
-from snellen.serve.api.web_sessions import LIFETIME
+from snellen.serve.api.middleware.web_sessions import LIFETIME
 from snellen.serve.ui import assets
 from snellen.store.sql.database import Database
 from tests.serve.local_service import Service, fixture_job, served
