@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from snellen.serve.api.disconnect import CLIENT_CLOSED_REQUEST
+from snellen.serve.api.middleware.disconnect import CLIENT_CLOSED_REQUEST
 from snellen.serve.logs import AccessEntry, current_request_id, write_entry
 
 ENTRY_IN_SCOPE = "snellen.access"

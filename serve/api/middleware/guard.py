@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from snellen.serve.api.disconnect import CLIENT_CLOSED_REQUEST
+from snellen.serve.api.middleware.disconnect import CLIENT_CLOSED_REQUEST
 from snellen.serve.api.problems import Problem, internal_error, log
 
 Check = Callable[[Scope, Headers], Problem | None]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from snellen.serve.api.disconnect import CLIENT_CLOSED_REQUEST
+from snellen.serve.api.middleware.disconnect import CLIENT_CLOSED_REQUEST
 from snellen.serve.api.prometheus import Metrics
 
 

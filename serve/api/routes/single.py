@@ -12,8 +12,8 @@ from snellen.serve.api.bodies.single_bodies import (
     SingleInferenceRequest,
     single_body,
 )
-from snellen.serve.api.disconnect import cancel_on_disconnect
 from snellen.serve.api.middleware.admission import Reservation
+from snellen.serve.api.middleware.disconnect import cancel_on_disconnect
 from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.predict_image import SentImage, find_model, in_time, predict_image
 from snellen.serve.api.problems import Problem

@@ -8,7 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from snellen.serve.api.disconnect import cancel_on_disconnect
+from snellen.serve.api.middleware.disconnect import cancel_on_disconnect
 
 pytestmark = pytest.mark.anyio
 
