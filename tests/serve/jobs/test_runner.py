@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,10 +144,15 @@ def test_a_stopped_runner_leaves_its_job_to_the_next_one(
 def test_cancelling_ends_the_process_and_resuming_finishes(
     place: Place, slow_run: int, run_jobs: Callable[..., None]
 ) -> None:
-    with JobRunner(place.db, settings(place)):
+    with JobRunner(place.db, settings(place)) as runner:
         wait_until(lambda: done(place, slow_run) >= 1)
+        (child,) = (one.process.pid for one in runner._running)
+        begin = time.monotonic()
         found = cancel_run(place.db, EVALUATION, slow_run, timeout=20)
         assert found.status == "cancelled"
+        wait_until(lambda: not psutil.pid_exists(child))
+        assert time.monotonic() - begin < 12
+        assert done(place, slow_run) < 12
         wait_until(lambda: queued_jobs(place.db, "test_run") == set())
     waiting = submitted(place)
     request_cancel(place.db, "test_run", waiting)

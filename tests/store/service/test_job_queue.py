@@ -56,6 +56,40 @@ def test_the_oldest_job_is_taken_first_and_once(db: Database) -> None:
     assert claim_job(db, ("inference_job",)) is None
 
 
+def test_writers_that_enqueue_one_job_at_once_leave_one_entry(db: Database, url: str) -> None:
+    job = make_job(db)
+    runs = [make_run(db, job) for _ in range(10)]
+    writers = [db, *(Database.open(url) for _ in range(3))]
+
+    def enqueue_all(writer: Database) -> None:
+        for run_id in runs:
+            enqueue(writer, "test_run", run_id, retry_failed=["IO"])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enqueue_all, writers))
+    for one in writers[1:]:
+        one.close()
+    query = select(TABLE.c.job_id, TABLE.c.retry_failed, TABLE.c.attempts).order_by(TABLE.c.id)
+    entries = db.query(lambda session: session.execute(query).all())
+    assert [tuple(row) for row in entries] == [(run_id, ["IO"], 0) for run_id in runs]
+
+
+def test_enqueuing_again_replaces_the_order_and_forgets_the_attempts(
+    db: Database, run_id: int
+) -> None:
+    enqueue(db, "test_run", run_id)
+    claimed = claim_job(db, KINDS)
+    assert claimed is not None
+    end_claim(db, claimed, again_after_s=0.0)
+    assert entry(db, run_id)["attempts"] == 1
+    enqueue(db, "test_run", run_id, retry_failed=["IO"])
+    found = entry(db, run_id)
+    assert (found["attempts"], found["retry_failed"]) == (0, ["IO"])
+    again = claim_job(db, KINDS)
+    assert again is not None
+    assert again.retry_failed == ["IO"]
+
+
 def test_a_job_that_ended_is_removed(db: Database, job_id: int) -> None:
     for status in ("completed", "failed", "cancelled"):
         enqueue(db, "test_run", make_run(db, job_id, status=status))
