@@ -47,6 +47,15 @@ GENERATED: dict[str, Callable[[], str]] = {
 """Pages that are made when the site is built, and the functions that return their text."""
 
 
+def on_config(config: MkDocsConfig, **_: Any) -> None:
+    """Append the decision pages to the navigation, in the order of their numbers."""
+    for section in config.nav or ():
+        for entry in section.get("Explanation", ()) if isinstance(section, dict) else ():
+            if isinstance(entry, dict) and "Decisions" in entry:
+                pages = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+                entry["Decisions"] += [f"decisions/{page.name}" for page in pages]
+
+
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
     """Add generated pages, pages at the top of the repository, and linked files."""
     for path, uri in PAGES.items():
