@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.test_sizes import ROOT
+from tests.structure.test_sizes import ROOT, relative
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 MAX_STOPS = 12
@@ -17,6 +17,17 @@ STOP = re.compile(r"^\| (\d+) \| `([\w/]+\.py)` \| `([\w.]+)` \| [^|]+ \| [^|]+ 
 FOLDERS = (
     r"adapters|analysis|benchmarks|configs|docs|examples|metrics|pipelines|serve|snellen|store"
 )
+MARKDOWN = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *(
+            page
+            for folder in (*FOLDERS.split("|"), "tests", ".github")
+            for page in (ROOT / folder).rglob("*.md")
+        ),
+    }
+)
+"""Every page of the repository."""
 PATH = re.compile(rf"`((?:{FOLDERS}|tests|configs|examples)/[\w/.-]+\.\w+)`")
 
 
@@ -84,14 +95,16 @@ def test_the_layers_are_those_of_the_contracts() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))],
-    ids=lambda page: page.name,
+    MARKDOWN,
+    ids=relative,
 )
 def test_files_and_pages_that_a_page_names_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     missing = [path for path in PATH.findall(text) if not (ROOT / path).exists()]
     assert missing == []
-    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
+    pictures = re.findall(r'(?:src|srcset)="()(?!https?:)([^"]+)"', text)
+    for target, anchor in [*links, *((path, none) for none, path in pictures)]:
         linked = page.parent / target if target else page
         assert linked.exists(), target
         if anchor:
@@ -100,5 +113,6 @@ def test_files_and_pages_that_a_page_names_exist(page: Path) -> None:
 
 def headings(page: Path) -> set[str]:
     """The anchors of a page, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
