@@ -10,7 +10,7 @@ SNELLEN := $(BIN)/snellen
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       train a small classifier, evaluate it and an ImageNet model"
+	@echo "make demo       train a small classifier; evaluate, compare, gate, predict and report"
 	@echo "make test       run all tests and measure the coverage"
 	@echo "make test-fast  run all tests except slow ones and those that start Ray, in under 5 minutes"
 	@echo "make check      run ruff, codespell, mypy, import rules, structure tests, doctests, make docs"
@@ -39,33 +39,28 @@ $(DATA)/photographs/.ready: examples/photographs/make_dataset.py | $(READY)
 demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photographs/.ready
 	@echo; echo "== snellen register (the training run)"
 	@$(SNELLEN) register "$$(ls -d $(DATA)/digits/runs/*/ | tail -n 1)" --name digits
-	@echo; echo "== snellen eval configs/digits.yaml"
-	@$(SNELLEN) eval configs/digits.yaml
-	@echo; echo "== snellen eval configs/digits.yaml, the checkpoint of epoch 3"
+	@echo; echo "== snellen eval configs/digits.yaml model.checkpoint=3 (an early checkpoint)"
 	@$(SNELLEN) eval configs/digits.yaml model.checkpoint=3 name=digits-epoch-3
-	@echo; echo "== snellen compare digits-epoch-3 digits"
+	@echo; echo "== snellen eval configs/digits.yaml (the best one)"
+	@$(SNELLEN) eval configs/digits.yaml
+	@echo; echo "== snellen compare digits-epoch-3 digits (which one is better, and on which images)"
 	@$(SNELLEN) compare digits-epoch-3 digits
-	@echo; echo "== snellen gate digits --baseline digits-epoch-3 --rules examples/ci/gate.yaml"
+	@echo; echo "== snellen gate digits --baseline digits-epoch-3 --rules examples/ci/gate.yaml (the check for CI)"
 	@$(SNELLEN) gate digits --baseline digits-epoch-3 --rules examples/ci/gate.yaml
+	@echo; echo "== snellen predict --job digits $(DATA)/digits/test/4/1628.png (an image without a label)"
+	@$(SNELLEN) predict --job digits $(DATA)/digits/test/4/1628.png
+	@echo; echo "== snellen eval configs/photographs.yaml (an ImageNet model on photographs)"
+	@$(SNELLEN) eval configs/photographs.yaml
 	@echo; echo "== snellen report digits --compare digits-epoch-3 -o $(DATA)/report.html"
 	@$(SNELLEN) report digits --compare digits-epoch-3 -o $(DATA)/report.html --overwrite
-	@echo; echo "== snellen eval configs/photographs.yaml"
-	@$(SNELLEN) eval configs/photographs.yaml
 	@echo
-	@echo "Report:  $(DATA)/report.html (open it in a browser)"
+	@echo "Open this page:  file://$(CURDIR)/$(DATA)/report.html"
+	@echo "All runs:        . $(BIN)/activate && snellen serve configs/serve.yaml, then http://127.0.0.1:8000"
+	@echo "In the terminal: snellen images digits --incorrect --sort confidence --desc"
+	@echo "                 snellen errors digits"
+	@echo "                 snellen show digits --per-class --confusion"
 	@echo "Results: runs/ (one folder per run; the run tables are in runs/snellen.db)"
 	@echo "Images:  $(DATA)/digits/test and $(DATA)/photographs/images"
-	@# Ids, not names: a second demo creates further runs with the same names.
-	@id=$$($(SNELLEN) runs --limit 3 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)[2]["id"])'); \
-	echo "Next steps:"; \
-	echo "  . $(BIN)/activate"; \
-	echo "  snellen images $$id --incorrect --sort confidence --desc   # the most confident mistakes"; \
-	echo "  snellen images $$id --class 8 --sort true_confidence       # the eights with the lowest confidence"; \
-	echo "  snellen show $$id --per-class --confusion"; \
-	echo "  snellen images latest                                     # images of the photographs run"; \
-	echo "  snellen runs"; \
-	echo "  snellen predict --job digits $(DATA)/digits/test/4/1628.png --visualize all"; \
-	echo "  snellen serve configs/serve.yaml                          # then open http://127.0.0.1:8000"
 
 COVER := --cov --cov-report=
 PARALLEL := not ray and not browser
