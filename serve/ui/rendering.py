@@ -23,6 +23,7 @@ NAVIGATION = (
     ("Compare", "/compare", "g c"),
     ("Single image", "/single", "g s"),
     ("Training jobs", "/training-jobs", "g j"),
+    ("Review", "/review", "g v"),
 )
 """Pages in the bar: name, path and keys."""
 

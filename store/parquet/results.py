@@ -59,6 +59,7 @@ class RowFilter(TypedDict, total=False):
             of the most confident box.
         status: ``ok`` or ``failed``.
         error_code: code of a failed row.
+        images: indices of images.
     """
 
     true_class: int | str | None
@@ -68,6 +69,7 @@ class RowFilter(TypedDict, total=False):
     max_confidence: float | None
     status: str | None
     error_code: str | None
+    images: Sequence[int] | None
 
 
 def read_unit(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -259,6 +261,7 @@ _CONDITIONS: dict[str, Callable[[Any], pl.Expr]] = {
     "max_confidence": lambda bound: _confidence() <= bound,
     "status": lambda wanted: pl.col("status") == wanted,
     "error_code": lambda wanted: pl.col("error_code") == wanted,
+    "images": lambda wanted: pl.col("image_index").is_in(list(wanted)),
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from snellen.adapters.errors import InputError
 from snellen.store.sql.database import Database
@@ -50,10 +50,20 @@ def get_review(db: Database, review_id: int) -> ReviewView:
 
 
 def list_reviews(
-    db: Database, where: Mapping[str, Any], *, limit: int, offset: int
+    db: Database, where: Mapping[str, Any], *, limit: int, offset: int, text: str | None = None
 ) -> tuple[int, list[ReviewView]]:
-    """Return the number of reviews with these columns, and a page of them, newest first."""
+    """Return the number of reviews with these columns, and a page of them, newest first.
+
+    Args:
+        db: the open database.
+        where: values of columns; None is no condition.
+        limit, offset: the page.
+        text: part of the image id or of the note, in any case.
+    """
     conditions = [_REVIEWS.c[key] == value for key, value in where.items() if value is not None]
+    if text:
+        columns = (_REVIEWS.c.image_id, _REVIEWS.c.note)
+        conditions.append(or_(*(column.icontains(text, autoescape=True) for column in columns)))
     count = select(func.count()).select_from(_REVIEWS).where(*conditions)
     query = select(_REVIEWS).where(*conditions).order_by(_REVIEWS.c.id.desc())
     query = query.limit(limit).offset(offset)

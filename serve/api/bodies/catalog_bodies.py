@@ -13,7 +13,9 @@ from snellen.serve.api.schemas import Id, Schema
 
 AnalysisStatus = Literal["pending", "running", "completed", "failed"]
 ReviewStatus = Literal["wrong_label", "unclear", "fixed"]
-ExportFormat = Literal["parquet", "csv", "ndjson", "json", "coco", "yolo", "zip"]
+ExportFormat = Literal[
+    "parquet", "csv", "ndjson", "json", "coco", "yolo", "label-studio", "cvat", "zip"
+]
 DatasetName = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[^/\\:*?\x00]+$", description="Its name.")
 ]
@@ -181,6 +183,12 @@ class ExportRequest(Schema):
     min_confidence: Confidence | None = None
     status: Literal["ok", "failed"] | None = None
     true_class: Word | None = Field(None, description="Name of the true class.")
+    images: (
+        Annotated[
+            list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1, max_length=100_000)
+        ]
+        | None
+    ) = Field(None, description="Indices of the images in the run.")
 
 
 class ExportResponse(_AnalysisResponse):

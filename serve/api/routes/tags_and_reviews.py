@@ -128,24 +128,7 @@ async def review(
     state: Annotated[State, Depends(get_state)], body: ReviewRequest
 ) -> ReviewResponse:
     """Store a note on the ground truth of an image, one of its objects, or a box."""
-    if (body.kind == "object") != (body.true_index is not None):
-        raise Problem(422, "VALIDATION", "true_index: expected with kind 'object', and only there.")
-    if (body.kind == "box") != (body.box is not None):
-        raise Problem(422, "VALIDATION", "box: expected with kind 'box', and only there.")
-
-    def work() -> ReviewResponse:
-        run = get_test_run(state.db, body.run_id)
-        row = state.pages.row(state.pages.open(run), body.image_index)
-        if body.true_index is not None and body.true_index >= len(row["true_boxes"] or ()):
-            raise Problem(404, "OBJECT_NOT_FOUND", "The image has no such true object.")
-        columns = {
-            "dataset": dataset_fingerprint(state.db, run),
-            "image_id": row["image_id"],
-            **body.model_dump(exclude={"run_id", "image_index"}),
-        }
-        return _response(add_review(state.db, columns))
-
-    return await run_in_threadpool(work)
+    return _response(await run_in_threadpool(add_run_review, state, body))
 
 
 @router.put(
@@ -177,6 +160,29 @@ async def delete(state: Annotated[State, Depends(get_state)], review_id: ReviewI
     """Delete a review."""
     await run_in_threadpool(delete_review, state.db, review_id)
     return Response(status_code=204)
+
+
+def add_run_review(state: State, body: ReviewRequest) -> ReviewView:
+    """Store a review of an image of a test run.
+
+    Raises:
+        Problem: 422, what it is about does not fit its kind; 404, there is no such object.
+        InputError: RUN_NOT_FOUND, IMAGE_NOT_FOUND.
+    """
+    if (body.kind == "object") != (body.true_index is not None):
+        raise Problem(422, "VALIDATION", "true_index: expected with kind 'object', and only there.")
+    if (body.kind == "box") != (body.box is not None):
+        raise Problem(422, "VALIDATION", "box: expected with kind 'box', and only there.")
+    run = get_test_run(state.db, body.run_id)
+    row = state.pages.row(state.pages.open(run), body.image_index)
+    if body.true_index is not None and body.true_index >= len(row["true_boxes"] or ()):
+        raise Problem(404, "OBJECT_NOT_FOUND", "The image has no such true object.")
+    columns = {
+        "dataset": dataset_fingerprint(state.db, run),
+        "image_id": row["image_id"],
+        **body.model_dump(exclude={"run_id", "image_index"}),
+    }
+    return add_review(state.db, columns)
 
 
 def _response(found: ReviewView) -> ReviewResponse:

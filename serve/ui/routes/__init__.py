@@ -10,6 +10,7 @@ from snellen.serve.ui.routes import (
     image,
     job_page,
     requested_run,
+    review_pages,
     run_sections,
     runs,
     sign_in,
@@ -23,7 +24,7 @@ from snellen.serve.ui.routes import (
 _ROUTERS = (
     compare.router,
     *(submit_run.router, runs.router, single_image.router, sign_in.router, static.router),
-    *(training.router, exports.router, job_page.router, image.router),
+    *(review_pages.router, training.router, exports.router, job_page.router, image.router),
     *(run_sections.router, viewer.router),
 )
 
@@ -34,3 +35,4 @@ def add_pages(app: FastAPI) -> None:
         app.include_router(router)
     requested_run.attach(app)
     compare.attach(app)
+    review_pages.attach(app)

@@ -147,7 +147,8 @@ def test_curves_go_through_the_values_of_the_log(db: Database) -> None:
     assert [line.name for line in metrics.lines] == ["accuracy", "top5_accuracy"]
     assert metrics.lines[0].path == f"M0 {HEIGHT}L{WIDTH} 0"
     assert [text for _, text in metrics.x] == ["4", "6", "8"]
-    assert metrics.mark == (WIDTH, 0, "1.000 at epoch 8")
+    assert metrics.mark[:2] == (WIDTH, 0)
+    assert metrics.mark[2] == "1.000 at epoch 8"
     assert [text for _, text in losses.y] == ["0", "0.75", "1.5", "2.25", "3"]
     assert losses.lines[0].path == f"M0 0L75 {HEIGHT / 3:.1f}L{WIDTH} {2 * HEIGHT / 3:.1f}"
     assert epoch_charts([]) == []
