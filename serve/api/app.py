@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from snellen.pipelines.planning.fingerprint import snellen_version
 from snellen.serve.api import problems
+from snellen.serve.api.bodies.json_syntax import check_json
 from snellen.serve.api.middleware.access_log import AccessLog
 from snellen.serve.api.middleware.admission import AdmissionCheck
 from snellen.serve.api.middleware.api_keys import ApiKeyCheck, KnownKeys
@@ -79,7 +80,7 @@ def create_app(
     sessions = WebSessions(state.db, KnownKeys(keys))
     app.state.web_sessions = sessions
     for module in _ROUTES:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(check_json)])
     problems.install(app, config.limits.retry_after_s)
     customize_openapi(app, keys=bool(keys))
     # Middleware added last runs first.

@@ -73,6 +73,11 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "DATABASE_READONLY": (503, _RETRY),
     "OUTPUT_NOT_WRITABLE": (503, _RETRY),
     "DISK_FULL": (507, "No space left to record the request."),
+    "EXPLAIN_UNSUPPORTED": (
+        422,
+        "This model cannot be explained. Expected a timm classifier with feature maps. Leave out "
+        "explain.",
+    ),
     "OUT_OF_MEMORY": (503, "The device has not enough free memory for this image."),
     "MODEL_ERROR": (500, "The model raised an error on this request."),
 }
@@ -80,6 +85,8 @@ _STATUS_WITH_MESSAGE: dict[str, int] = {
     "RUN_NOT_FOUND": 404,
     "RUN_COMPLETED": 409,
     "RUN_STATUS": 409,
+    "RESUME_CHANGED": 409,
+    "CLASS_MAP_MISMATCH": 409,
     "RUN_NOT_COMPLETED": 409,
     "RUN_NOT_STARTED": 409,
     "RUN_IS_READ": 409,

@@ -146,7 +146,7 @@ def resume_run(state: State, kind: RunKind, run_id: int, body: ResumeRequest) ->
     """Put a stopped run in the queue again.
 
     Raises:
-        InputError: RUN_COMPLETED, or what does not allow to resume it.
+        InputError: RUN_COMPLETED, RESUME_CHANGED, or what does not allow to resume it.
         Problem: 409, a process is working on it.
     """
     run = kind.get(state.db, run_id)
@@ -157,6 +157,7 @@ def resume_run(state: State, kind: RunKind, run_id: int, body: ResumeRequest) ->
             "RUN_COMPLETED",
             f"run {run_id} is completed. Expected one that has stopped; or set retry_failed.",
         )
+    state.submission.check_unchanged(kind, run)
     if not requeue(state.db, kind.name, run_id, sorted(codes) if codes else None):
         raise Problem(409, "RUN_BUSY", "A process is working on this run. Cancel it first.")
 

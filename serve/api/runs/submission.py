@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import AnyConfig, PredictConfig
 from snellen.pipelines.data.resolve import ResolvedDataset
 from snellen.pipelines.models.load import ResolvedModel
 from snellen.pipelines.models.locate import ModelRequest, locate_model
+from snellen.pipelines.planning.fingerprint import Fingerprint, reject_changes
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunContext, RunKind
@@ -22,7 +24,7 @@ from snellen.serve.api.runs.inspections import Inspections
 from snellen.serve.api.runs.request_settings import Place, evaluation_of, prediction_of
 from snellen.store.datasets import list_datasets
 from snellen.store.service.job_queue import enqueue
-from snellen.store.views import InferenceJobView, RunView
+from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 
 class Submission:
@@ -80,6 +82,23 @@ class Submission:
         run_id = submit(context)
         enqueue(self._place.db, kind.name, run_id)
         return kind.get(self._place.db, run_id)
+
+    def check_unchanged(self, kind: RunKind, run: AnyRun) -> None:
+        """Check that a run can be resumed: the results depend on the checkpoint and libraries.
+
+        Raises:
+            InputError: RESUME_CHANGED, listing every difference; the checkpoint does not exist.
+            ConfigError: the checkpoint cannot be used.
+        """
+        stored = run.fingerprint or {}
+        if stored.get("manifest_hash") is None:
+            return  # the run has not begun
+        config = build_as(kind.config, run.config)
+        spec = locate_model(ModelRequest.of(config), self._place.db).spec
+        preprocessing = (run.resolved or {}).get("preprocessing")
+        before = Fingerprint(config, stored, preprocessing)
+        info = self.inspections.of(spec).info
+        reject_changes(before, config, info, f"{kind.words.noun} {run.id}")
 
     def check_root(self, root: Path | RemotePath, path: str | tuple[str, ...]) -> None:
         """Reject a dataset whose files name a folder outside of the roots, as data.yaml can.

@@ -47,6 +47,7 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+FRAMES = [Image.new("P", (30, 20), color) for color in (0, 5, 9)]
 IMAGES: list[tuple[str, bytes, int, str | None]] = [
     ("empty", b"", 400, "EMPTY"),
     ("text", b"this is no image at all", 415, "UNSUPPORTED"),
@@ -54,10 +55,14 @@ IMAGES: list[tuple[str, bytes, int, str | None]] = [
     ("eps", b"%!PS-Adobe-3.0 EPSF-3.0\n", 415, "UNSUPPORTED"),
     ("pdf", b"%PDF-1.7\n", 415, "UNSUPPORTED"),
     ("psd", b"8BPS\0\1" + bytes(20), 415, "UNSUPPORTED"),
+    ("fits", b"SIMPLE  =                    T" + bytes(3000), 415, "UNSUPPORTED"),
     ("truncated", picture("JPEG")[:600], 422, "TRUNCATED"),
     ("bomb", claiming(10_000, 10_000), 413, "PIXEL_LIMIT"),
     ("no pixels", claiming(0, 5), 422, "DIMENSION"),
     ("exif", saved(Image.new("RGB", (40, 20)), "JPEG", exif=b"Exif\0\0broken"), 200, None),
+    ("icc", saved(Image.new("RGB", (40, 20)), "JPEG", icc_profile=b"broken"), 200, None),
+    ("frames", saved(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), 200, None),
+    ("1x30000", saved(Image.new("RGB", (1, 30_000)), "PNG"), 200, None),
     ("16 bit", saved(Image.fromarray(np.full((20, 30), 40_000, np.uint16)), "PNG"), 200, None),
     ("cmyk", saved(Image.new("CMYK", (30, 20)), "JPEG"), 200, None),
     ("palette", saved(Image.new("P", (30, 20)), "GIF"), 200, None),
@@ -82,6 +87,21 @@ async def test_images(
         assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_an_image_with_an_orientation_equals_its_upright_twin(
+    db: Database, jobs: Jobs, tmp_path: Path
+) -> None:
+    upright = Image.open(io.BytesIO(picture()))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it upright
+    turned = saved(upright.transpose(Image.Transpose.ROTATE_90), "PNG", exif=exif)
+    async with served(db, tmp_path) as service:
+        one, two = [
+            (await service.single(data, jobs["detect"].id)).json() for data in (picture(), turned)
+        ]
+    assert one["predicted_boxes"]
+    assert one["predicted_boxes"] == two["predicted_boxes"]
+
+
 async def test_a_file_over_the_limit(db: Database, jobs: Jobs, tmp_path: Path) -> None:
     async with served(db, tmp_path, limits={"max_image_bytes": 10_000}) as service:
         response = await service.single(picture() + bytes(20_000), jobs["detect"].id)
@@ -102,8 +122,16 @@ async def test_file_names_are_displayed_and_never_opened(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
     async with served(db, tmp_path) as service:
-        for name, shown in (("../../../etc/passwd", "passwd"), ("<script>", "<script>")):
+        for name, shown in (
+            ("../../../etc/passwd", "passwd"),
+            ("<script>", "<script>"),
+            ("=cmd|a", "=cmd|a"),
+            ("e\u0301.png", "e\u0301.png"),  # decomposed, as macOS has it
+            ("\u00e9.png", "\u00e9.png"),
+            ("n" * 300 + ".png", "n" * 196 + ".png"),
+        ):
             response = await service.single(picture(), jobs["classify"].id, name)
+            assert response.status_code == 200, response.text
             assert response.json()["image_name"] == shown
             assert "text/html" not in response.headers["content-type"]
 
@@ -117,6 +145,7 @@ class Payload:
 
 CHECKPOINTS: list[tuple[str, Callable[[Path], object]]] = [
     ("empty", lambda path: path.write_bytes(b"")),
+    ("truncated", lambda path: path.write_bytes((FIXTURES / "tiny-detect.pt").read_bytes()[:999])),
     ("jpeg", lambda path: path.write_bytes(picture("JPEG"))),
     ("list", lambda path: torch.save([1, 2], path)),
     ("int", lambda path: torch.save(3, path)),

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from snellen.analysis.reader import open_results
 from snellen.serve.api.redaction import without_paths
@@ -14,6 +15,7 @@ from snellen.store.datasets import add_dataset
 from snellen.store.leases import acquire, release
 from snellen.store.runs import get_test_run, list_test_runs
 from snellen.store.service.job_queue import queued_jobs
+from snellen.store.sql.models import TestRun
 from snellen.store.tags import set_tag
 from snellen.store.views import RunView
 from tests.pipelines.making import TIMES, write_image
@@ -100,7 +102,7 @@ async def test_a_run_over_http_equals_that_of_the_command_line(site: Site) -> No
         ({"metrics": {"extra": ["os:getcwd"]}}, 403, "SETTING_FORBIDDEN"),
         ({"metrics": {"classes": ["nobody"]}}, 422, "CLASS_UNKNOWN"),
         ({"class_map": {"zebra": "0"}}, 422, "CLASS_MAP_UNKNOWN"),
-        ({"model": {"class_names": ["a", "b", "c"]}}, 422, "CLASS_MAP_MISMATCH"),
+        ({"model": {"class_names": ["a", "b", "c"]}}, 409, "CLASS_MAP_MISMATCH"),
         ({"colour": "red"}, 422, "VALIDATION"),
         ({"run": {"engine": "quantum"}}, 422, "CONFIG_INVALID"),
     ],
@@ -117,6 +119,44 @@ async def test_what_cannot_be_run_is_rejected_at_submission(
     assert str(site.folder) not in response.text
     assert list_test_runs(site.db) == []
     assert queued_jobs(site.db, "test_run") == set()
+
+
+async def test_a_run_whose_library_or_checkpoint_has_changed_is_not_resumed(site: Site) -> None:
+    run = site.run_here(metrics={"bootstrap": 0})
+    with site.db.session() as session:
+        session.execute(update(TestRun).values(status="interrupted"))
+    async with served(site.db, site.output, **site.settings) as service:
+        url = f"{RUNS}/{run.id}/resume"
+        assert (await service.client.post(url)).status_code == 202
+        before = {**(run.fingerprint or {}), "versions": {"pixel": "0"}, "checkpoint_sha256": "a"}
+        with site.db.session() as session:
+            session.execute(update(TestRun).values(fingerprint=before))
+        response = await service.client.post(url)
+        assert (response.status_code, response.json()["code"]) == (409, "RESUME_CHANGED")
+        for changed in ("version of pixel: '0' -> '1'", "sha256 a... -> "):
+            assert changed in response.json()["detail"]
+        (site.folder / "models" / "pixel.bin").unlink()
+        assert (await service.client.post(url)).status_code == 404
+        assert str(site.folder) not in response.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"name": "a", "name": "b"}', "Duplicate key 'name'"),
+        ('{"run": {"batch_size": 1, "batch_size": 2}}', "Duplicate key 'batch_size'"),
+        ('{"model": {"min_confidence": NaN}}', "NaN is not JSON"),
+        ('{"training_job_id": Infinity}', "Infinity is not JSON"),
+        ('{"name": "a"', "JSON decode error"),
+    ],
+    ids=["key", "nested key", "NaN", "Infinity", "malformed"],
+)
+async def test_ambiguous_bodies_are_rejected(text: str, shown: str, site: Site) -> None:
+    async with served(site.db, site.output) as service:
+        headers = {"Content-Type": "application/json"}
+        response = await service.client.post(RUNS, content=text, headers=headers)
+    assert response.status_code == 422, response.text
+    assert shown in response.json()["detail"]
 
 
 async def test_a_dataset_that_names_a_folder_outside_of_the_roots_is_rejected(site: Site) -> None:
