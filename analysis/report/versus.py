@@ -27,16 +27,19 @@ _KINDS = {"better": "better", "worse": "worse"}
 _CLASSES_SHOWN = 60
 
 
-def versus(db: Database, base: RunView, run: RunView) -> Document:
-    """Compare a run with a base for a report.
+def versus(
+    db: Database, base: RunView, run: RunView, settings: CompareSettings | None = None
+) -> Document:
+    """Compare a run with a base for people.
 
     Raises:
         InputError: COMPARE_TASK, COMPARE_NOTHING and others of `compare_runs`.
     """
-    found = compare_runs(db, [base, run], CompareSettings())
+    found = compare_runs(db, [base, run], settings)
     rows, classes = found["metrics"], found["classes"]
     ranked = sorted(classes, key=lambda row: -(row["difference"] or 0))
     half = _CLASSES_SHOWN // 2
+    ruler = _placed([found["primary"]], "key")
     shown = ranked if len(ranked) <= _CLASSES_SHOWN else [*ranked[:half], *ranked[-half:]]
     return {
         **found,
@@ -45,8 +48,12 @@ def versus(db: Database, base: RunView, run: RunView) -> Document:
         "worse_classes": [row for row in classes if row["verdict"] == "worse"],
         "metric_rows": _placed(rows, "key"),
         "class_rows": _placed(shown, "class"),
+        "slice_rows": _placed(
+            [{**row, "title": row["slice"]["value"]} for row in found["slices"]], "title"
+        ),
         "hidden_classes": len(ranked) - len(shown),
-        "ruler": _placed([found["primary"]], "key")["rows"][0],
+        "ruler": ruler["rows"][0],
+        "reach": ruler["reach"],
         "changes": [
             {
                 "kind": kind,

@@ -1,0 +1,1 @@
+"""The comparison of two test runs, and the images and objects that changed."""
