@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from snellen.client import run_requests
-from snellen.client.run_requests import Kind, Progress, RunRow
+from snellen.client.progress_bar import Progress, following
+from snellen.client.run_requests import Kind, RunRow
 from snellen.client.transport import AsyncTransport
 from snellen.serve.api.bodies.image_bodies import InferenceImageResponse, TestImageResultResponse
 from snellen.serve.api.bodies.run_bodies import InferenceJobResponse, TestRunResponse
@@ -44,12 +45,13 @@ class _Remote(Generic[Row]):
         return self
 
     async def wait(
-        self, progress: Progress | None = None, *, timeout_s: float | None = None
+        self, progress: Progress | bool | None = None, *, timeout_s: float | None = None
     ) -> Self:
         """Wait until the run has ended.
 
         Args:
-            progress: called with each `ProgressResponse`: images done, rate, time left.
+            progress: called with each `ProgressResponse`: images done, rate, time left. True: show
+                a progress bar on stderr; None: in a terminal or notebook alone; False: nothing.
             timeout_s: maximum time to wait, in seconds; None: no limit.
 
         Raises:
@@ -57,8 +59,9 @@ class _Remote(Generic[Row]):
             RunCancelled: CANCELLED.
             ServiceError: WAIT_TIMEOUT, or an error response.
         """
-        steps = run_requests.wait(self._kind, self.id, progress, timeout_s)
-        self.row = await self._transport.run(steps)
+        with following(progress, f"run {self.id}") as follow:
+            steps = run_requests.wait(self._kind, self.id, follow, timeout_s)
+            self.row = await self._transport.run(steps)
         return self
 
     async def cancel(self) -> Self:

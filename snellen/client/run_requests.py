@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from snellen.adapters.errors import RunCancelled, RunError
 from snellen.client.calls import Pause, ServiceError, Steps, ask, asked, parsed
+from snellen.client.progress_bar import Progress
 from snellen.client.requests import API
 from snellen.serve.api.bodies.catalog_bodies import ComparisonResponse, ExportResponse
 from snellen.serve.api.bodies.image_bodies import (
@@ -25,7 +26,6 @@ POLL_S = 1.0
 _PAGE, _PAGE_WITH_OBJECTS = 1000, 100
 Kind = Literal["test-runs", "inference-jobs"]
 RunRow = TestRunResponse | InferenceJobResponse
-Progress = Callable[[ProgressResponse], None]
 
 
 def show(kind: Kind, run_id: int) -> Steps[Any]:

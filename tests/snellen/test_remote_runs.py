@@ -106,7 +106,7 @@ def test_images_and_archives_are_predicted(place: tuple[Site, str]) -> None:
             archive.write(path, path.relative_to(site.data))
     with snellen.Client(url) as client:
         jobs = [
-            client.predict(paths, job="pixel", batch_size=4),
+            client.predict(paths, job="pixel", batch_size=4).wait(False, timeout_s=60),
             client.predict([stream.getvalue()], job="pixel"),
             client.predict_dataset("data", job="pixel", run={"engine": "inline"}),
         ]
@@ -136,7 +136,9 @@ def test_waiting_ends_with_the_reason_of_a_failure(place: tuple[Site, str]) -> N
             slow.wait(timeout_s=60)
 
 
-def test_the_asynchronous_client_does_the_same(place: tuple[Site, str]) -> None:
+def test_the_asynchronous_client_does_the_same(
+    place: tuple[Site, str], capfd: pytest.CaptureFixture[str]
+) -> None:
     _, url = place
 
     async def work() -> None:
@@ -145,7 +147,7 @@ def test_the_asynchronous_client_does_the_same(place: tuple[Site, str]) -> None:
             runs = await asyncio.gather(
                 *(client.evaluate("data", job="pixel", run=RUN) for _ in range(2))
             )
-            await asyncio.gather(*(run.wait(timeout_s=90) for run in runs))
+            await asyncio.gather(runs[0].wait(True, timeout_s=90), runs[1].wait(timeout_s=90))
             document = await client.compare(*runs)
             assert document["primary"]["difference"] == 0
             images = await runs[0].results(limit=None)
@@ -153,6 +155,10 @@ def test_the_asynchronous_client_does_the_same(place: tuple[Site, str]) -> None:
             assert (await runs[0].draw(1)).startswith(b"\xff\xd8")
 
     asyncio.run(work())
+    shown = capfd.readouterr().err
+    assert ": completed" in shown
+    assert "12/12" in shown
+    assert "accuracy" in shown
 
 
 def test_the_command_line_submits_to_a_server(
