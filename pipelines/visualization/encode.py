@@ -16,7 +16,7 @@ def encode_png(pixels: npt.NDArray[np.uint8 | np.uint16]) -> bytes:
     """Encode pixels as PNG, lossless.
 
     Args:
-        pixels: uint8 of shape (H, W, 3), or uint8 or uint16 of shape (H, W).
+        pixels: uint8 of shape (H, W, 3) or (H, W, 4), or uint8 or uint16 of shape (H, W).
     """
     return _saved(Image.fromarray(pixels), format="PNG", compress_level=4)
 

@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from snellen.pipelines.visualization.canvas import Canvas
+from snellen.pipelines.visualization.canvas import Canvas, Pixels
 from snellen.pipelines.visualization.lines import DOTTED, LinePen
 from snellen.pipelines.visualization.palette import WHITE
 
 _ALPHA = 0.68
 """Opacity of the hottest place; cold places show the image alone."""
+_WIDTH = 256
 _COLOURS = ((20, 11, 53), (101, 21, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
 """Colours from cold to hot, evenly spaced (matplotlib's inferno)."""
 
@@ -49,6 +50,20 @@ def draw_heat(
         edge = (inside[0], inside[1], inside[2] - 1, inside[3] - 1)
         pen.casing(edge)
         pen.broken(edge, WHITE, DOTTED, thin=True)
+
+
+def heat_image(heat: npt.NDArray[np.float32]) -> Pixels:
+    """Return a heat map as a picture with transparency: uint8, (h, w, 4), at least 256 wide.
+
+    Args:
+        heat: (h, w), from 0 to 1; it is also the opacity.
+    """
+    scale = -(-_WIDTH // heat.shape[1])
+    size = (heat.shape[1] * scale, heat.shape[0] * scale)
+    spread = Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    values = np.clip(np.asarray(spread), 0.0, 1.0)
+    opacity = (255 * values)[..., None]
+    return np.concatenate([_coloured(values), opacity], axis=-1).round().astype(np.uint8)
 
 
 def _coloured(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

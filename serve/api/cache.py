@@ -41,7 +41,8 @@ class ReplyCache:
         That is the bytes and name of the image, the model and the options. The model's key changes
         with the checkpoint file.
         """
-        options = f"{request.model.key}|{request.confidence}|{request.visualize}|{request.name}"
+        flags = f"{request.visualize}|{request.explain}"
+        options = f"{request.model.key}|{request.confidence}|{flags}|{request.name}"
         digest = hashlib.sha256(hashlib.sha256(request.data).digest())
         digest.update(options.encode("utf-8", "surrogatepass"))
         return digest.digest()

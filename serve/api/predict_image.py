@@ -33,6 +33,7 @@ class SentImage:
         name: display name.
         confidence: confidence threshold of detections; None keeps the model's setting.
         visualize: also draw the result.
+        explain: also explain the predicted class.
         record: store the request in the run tables; None takes the service's setting.
     """
 
@@ -40,6 +41,7 @@ class SentImage:
     name: str
     confidence: float | None = None
     visualize: bool = False
+    explain: bool = False
     record: bool | None = None
 
 
@@ -96,7 +98,12 @@ async def predict_image(state: State, model: ResolvedModel, image: SentImage) ->
         Problem: the image or the model cannot be used, or no process serves the model.
     """
     request = InferenceRequest(
-        model.model, image.data, image.name, confidence=image.confidence, visualize=image.visualize
+        model.model,
+        image.data,
+        image.name,
+        confidence=image.confidence,
+        visualize=image.visualize,
+        explain=image.explain,
     )
     reply = await _infer(state, request)
     if reply.failure is not None:

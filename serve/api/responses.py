@@ -13,12 +13,13 @@ from snellen.serve.api.model_resolver import ResolvedModel
 from snellen.serve.api.schemas import (
     BoxResponse,
     ClassScoreResponse,
+    ExplanationResponse,
     InferenceResultResponse,
     KeypointResponse,
     MaskResponse,
     PoseResponse,
 )
-from snellen.serve.inference.messages import InferenceReply
+from snellen.serve.inference.messages import HeatPicture, InferenceReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ def build_response(
         inference_time_ms=result.inference_time_ms,
         preprocessing_time_ms=result.preprocessing_time_ms,
         postprocessing_time_ms=result.postprocessing_time_ms,
-        visualization=_data_url(reply.picture),
+        visualization=_data_url(reply.picture, "jpeg"),
+        explanation=_explanation(reply.heat),
         visualization_path=recorded and recorded.picture_path,
         extra_data=result.extra_data or None,
         created_at=created_at,
@@ -123,10 +125,20 @@ def _poses(result: InferenceResult) -> list[PoseResponse] | None:
     ]
 
 
-def _data_url(picture: bytes | None) -> str | None:
+def _explanation(heat: HeatPicture | None) -> ExplanationResponse | None:
+    if heat is None:
+        return None
+    return ExplanationResponse(
+        class_id=heat.class_id,
+        region=list(heat.region),
+        heat=_data_url(heat.picture, "png") or "",
+    )
+
+
+def _data_url(picture: bytes | None, kind: str) -> str | None:
     if picture is None:
         return None
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode('ascii')}"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
 def result_row(result: InferenceResult, name: str, picture_path: str | None) -> dict[str, Any]:

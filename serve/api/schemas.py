@@ -34,6 +34,10 @@ MinConfidence = Annotated[
     ),
 ]
 Visualize = Annotated[bool, Field(description="Also return the annotated image.")]
+Explain = Annotated[
+    Literal["gradcam"],
+    Field(description="Also explain the predicted class of a timm classifier, by Grad-CAM."),
+]
 Record = Annotated[
     bool,
     Field(
@@ -106,6 +110,21 @@ class PoseResponse(Schema):
     keypoints: list[KeypointResponse] = Field(description="In the order of the model.")
 
 
+class ExplanationResponse(Schema):
+    """Where the evidence for the predicted class lies."""
+
+    method: Literal["gradcam"] = Field("gradcam", description="Method of the explanation.")
+    class_id: int = Field(description="Index of the explained class.")
+    region: list[float] = Field(
+        description="[left, top, right, bottom] in pixels that the heat map covers: what the model "
+        "sees. It may reach beyond the image."
+    )
+    heat: str = Field(
+        description="Heat map as a data: URL of a PNG, to be laid over the region; transparent "
+        "where the evidence is weak."
+    )
+
+
 class InferenceResultResponse(Schema):
     """The prediction for one image.
 
@@ -149,6 +168,9 @@ class InferenceResultResponse(Schema):
     postprocessing_time_ms: float = Field(0.0, description="Postprocessing time (ms).")
     visualization: str | None = Field(
         None, description="Annotated image as a data: URL of a JPEG, if requested."
+    )
+    explanation: ExplanationResponse | None = Field(
+        None, description="Explanation of the predicted class, if requested."
     )
     visualization_path: str | None = Field(
         None, description="Path of the recorded annotated image below the folder of the runs."

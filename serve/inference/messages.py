@@ -33,6 +33,7 @@ class InferenceRequest:
         name: display name, for messages.
         confidence: confidence threshold of detections; None keeps the model's setting.
         visualize: also draw the result.
+        explain: also return where the evidence for the predicted class lies (Grad-CAM).
     """
 
     model: ModelRef
@@ -40,6 +41,23 @@ class InferenceRequest:
     name: str
     confidence: float | None = None
     visualize: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeatPicture:
+    """An explanation of a prediction, as a picture that lies over the image.
+
+    Attributes:
+        class_id: the explained class.
+        picture: PNG with transparency, clear where the evidence is weak.
+        region: x1, y1, x2, y2 in pixels of the upright image that the picture covers; it may reach
+            beyond the image.
+    """
+
+    class_id: int
+    picture: bytes
+    region: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,7 @@ class InferenceReply:
         labels: class id -> name, for the classes in ``result.predicted_boxes``.
         sha256: sha256 of the checkpoint (hexadecimal).
         picture: annotated image (JPEG), if requested.
+        heat: explanation of the prediction, if requested.
         batch_size: number of images in the forward pass.
     """
 
@@ -68,4 +87,5 @@ class InferenceReply:
     labels: dict[int, str] = field(default_factory=dict)
     sha256: str = ""
     picture: bytes | None = None
+    heat: HeatPicture | None = None
     batch_size: int = 0

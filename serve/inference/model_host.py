@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from snellen.adapters.errors import ErrorCode, ErrorStage, ImageError, SnellenError
+from snellen.adapters.explanations import Explainer, check_explains
 from snellen.adapters.images.decode import decode_image
 from snellen.adapters.registry import load_adapter_class
 from snellen.adapters.result_builders import failed_result
@@ -30,7 +31,12 @@ from snellen.adapters.types import (
     Preprocessed,
 )
 from snellen.serve.inference.batcher import Batcher
-from snellen.serve.inference.messages import Failure, InferenceReply, InferenceRequest
+from snellen.serve.inference.messages import (
+    Failure,
+    HeatPicture,
+    InferenceReply,
+    InferenceRequest,
+)
 
 if TYPE_CHECKING:
     from snellen.adapters.base import Adapter
@@ -138,22 +144,29 @@ class ModelHost:
         except SnellenError as error:
             return InferenceReply(failure=Failure(error.code, error.message))
         result.image_path = result.image_name = request.name
-        picture = None
+        picture = heat = None
         if request.visualize and result.status is ImageStatus.OK:
             draw = partial(self._draw, image, request, result, model.names)
             picture = await loop.run_in_executor(self._decoders, draw)
+        if request.explain and result.status is ImageStatus.OK:
+            explain = partial(self._explain, adapter, image, request)
+            try:
+                heat = await loop.run_in_executor(self._runner, explain)
+            except SnellenError as error:
+                return InferenceReply(failure=Failure(error.code, error.message))
         return InferenceReply(
             result=result,
             labels=_labels(result, model.names),
             sha256=adapter.info.checkpoint_sha256,
             picture=picture,
+            heat=heat,
             batch_size=size,
         )
 
     def _prepare(
         self, adapter: Adapter, request: InferenceRequest
     ) -> tuple[DecodedImage | None, Preprocessed]:
-        """Decode and preprocess an image; it is also returned if it is small and to be drawn."""
+        """Decode and preprocess an image; also return it if it is small and needed again."""
         image = self._decode(request)
         try:
             item = adapter.preprocess(image)
@@ -168,7 +181,8 @@ class ModelHost:
         item.min_confidence = request.confidence
         item.max_mask_pixels = self._settings.max_mask_pixels
         small = image.width * image.height <= _MAX_KEPT_PIXELS
-        return image if request.visualize and small else None, item
+        needed = request.visualize or request.explain
+        return image if needed and small else None, item
 
     def _decode(self, request: InferenceRequest) -> DecodedImage:
         settings = self._settings
@@ -191,6 +205,22 @@ class ModelHost:
 
         pixels = (image or self._decode(request)).pixels
         return encode_jpeg(draw_result(pixels, result, names))
+
+    def _explain(
+        self, adapter: Adapter, image: DecodedImage | None, request: InferenceRequest
+    ) -> HeatPicture:
+        """Draw where the evidence for the predicted class lies.
+
+        Raises:
+            ConfigError: EXPLAIN_UNSUPPORTED.
+        """
+        from snellen.pipelines.visualization.encode import encode_png
+        from snellen.pipelines.visualization.heat import heat_image
+
+        check_explains(adapter, adapter.framework)
+        assert isinstance(adapter, Explainer)
+        found = adapter.explain(image or self._decode(request))
+        return HeatPicture(found.class_id, encode_png(heat_image(found.heat)), found.region)
 
     async def close(self) -> None:
         """Stop the threads."""

@@ -13,6 +13,8 @@ from snellen.store.jobs import get_training_job, list_training_jobs
 from snellen.store.sql.database import Database
 
 _MAX_JOBS = 500
+_EXPLAINED = ("timm",)
+"""Frameworks whose adapter explains predictions; loading it here to ask would take seconds."""
 _JOINT = 150
 """The side of the image by the radius of a joint."""
 
@@ -40,11 +42,18 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class SingleView:
-    """A prediction for the template; shapes by falling area, so that small ones lie on top."""
+    """A prediction for the template.
+
+    Attributes:
+        shapes: its objects.
+        drawn: the same by falling area, so that small ones lie on top.
+        can_explain: the model explains its predictions (Grad-CAM).
+    """
 
     result: InferenceResultResponse
     shapes: list[Shape]
     drawn: list[Shape]
+    can_explain: bool
 
     @property
     def document(self) -> dict[str, Any]:
@@ -70,7 +79,13 @@ class SingleView:
         return int(100 * min(confidences, default=0.0)) / 100
 
 
-def single_view(result: InferenceResultResponse) -> SingleView:
+def is_explainable(db: Database, result: InferenceResultResponse) -> bool:
+    """Return True if the model of a prediction is a classifier that can explain it."""
+    framework = get_training_job(db, result.training_job_id).framework
+    return result.top5_predictions is not None and framework in _EXPLAINED
+
+
+def single_view(result: InferenceResultResponse, *, can_explain: bool = False) -> SingleView:
     """Describe a prediction."""
     boxes = result.predicted_boxes or []
     masks: Sequence[MaskResponse] = result.predicted_masks or []
@@ -96,7 +111,7 @@ def single_view(result: InferenceResultResponse) -> SingleView:
             )
         )
     drawn = sorted(shapes, key=lambda shape: -shape.width * shape.height)
-    return SingleView(result, shapes, drawn)
+    return SingleView(result, shapes, drawn, can_explain)
 
 
 def job_choices(db: Database) -> list[tuple[int, str]]:

@@ -11,6 +11,7 @@ from snellen.serve.api.openapi import drop_null
 from snellen.serve.api.schemas import (
     AnyCheckpointName,
     CheckpointName,
+    Explain,
     JobId,
     MinConfidence,
     Record,
@@ -24,6 +25,7 @@ class SingleInferenceRequest(SelectsJob):
     checkpoint: CheckpointName = "best"
     confidence: MinConfidence | None = None
     visualize: Visualize = False
+    explain: Explain | None = None
     record: Record | None = None
 
 
@@ -35,6 +37,7 @@ class SingleInferenceQuery(BaseModel):
     checkpoint: AnyCheckpointName | None = None
     confidence: MinConfidence | None = None
     visualize: Visualize | None = None
+    explain: Explain | None = None
     record: Record | None = None
 
 

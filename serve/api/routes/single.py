@@ -119,6 +119,7 @@ async def _predict(
         display_name(upload.name),
         confidence=parameters.confidence,
         visualize=parameters.visualize,
+        explain=parameters.explain is not None,
         record=parameters.record,
     )
     found = await predict_image(state, model, image)

@@ -15,7 +15,13 @@ from snellen.serve.api.routes.single import PAGE_PATH, infer_single
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
 from snellen.serve.ui import rendering
-from snellen.serve.ui.single_view import checkpoint_choices, job_choices, single_view
+from snellen.serve.ui.single_view import (
+    SingleView,
+    checkpoint_choices,
+    is_explainable,
+    job_choices,
+    single_view,
+)
 
 router = APIRouter(include_in_schema=False)
 _TEMPLATE, _SECTION = "single.html", "Single image"
@@ -63,5 +69,9 @@ async def predict(request: Request, state: Annotated[State, Depends(get_state)])
         found = rendering.part(request, "single_problem.html", problem=problem)
         found.status_code = problem.status
         return found
-    view = await run_in_threadpool(single_view, result)
+
+    def work() -> SingleView:
+        return single_view(result, can_explain=is_explainable(state.db, result))
+
+    view = await run_in_threadpool(work)
     return rendering.part(request, "single_result.html", view=view)

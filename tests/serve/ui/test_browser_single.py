@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from examples.shapes.make_dataset import make
+from snellen.adapters.images.decode import decode_image
+from snellen.adapters.timm.adapter import TimmAdapter
 from snellen.adapters.types import AdapterSpec
 from snellen.adapters.ultralytics.adapter import UltralyticsAdapter
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.browser import Watched
+from tests.serve.api.test_explanations import timm_job
 from tests.serve.local_service import FIXTURES, TASKS, fixture_job
 from tests.serve.ui.conftest import listening
 
@@ -163,4 +167,37 @@ def test_a_file_that_is_no_image_is_said_in_words(
     text.write_text("hello")
     page.locator("input[type=file]").set_input_files(text)
     expect(page.locator("[data-note]")).to_contain_text("not supported")
+    page.close()
+
+
+def test_grad_cam_lies_over_what_the_model_sees(
+    chromium: Browser, url: str, db: Database, picture: Path, tmp_path: Path
+) -> None:
+    job = timm_job(db, tmp_path)
+    spec = AdapterSpec("timm", job.output_dir)
+    region = (
+        TimmAdapter.from_spec(spec, device="cpu")
+        .explain(decode_image(picture.read_bytes(), name="a", max_pixels=10**8, max_bytes=10**8))
+        .region
+    )
+    watched = Watched(chromium, url)
+    page = watched.open("/single")
+    drop(page, picture, job)
+    with page.expect_download() as download:
+        page.keyboard.press("s")
+    plain = download.value.path().read_bytes()
+    page.keyboard.press("g")
+    cam = page.locator("image.cam")
+    expect(cam).to_have_attribute("href", re.compile("^blob:"))
+    found = [float(cam.get_attribute(side) or "nan") for side in ("x", "y", "width", "height")]
+    left, top, right, bottom = region
+    assert found == pytest.approx([left, top, right - left, bottom - top])
+    expect(page.locator("rect.crop")).to_be_visible()
+    watched.check()
+    with page.expect_download() as download:
+        page.locator("[data-picture]").click()  # g s would be a key of its own
+    assert download.value.path().read_bytes() != plain
+    page.keyboard.press("g")
+    expect(page.locator("rect.crop")).to_be_hidden()
+    watched.check()
     page.close()

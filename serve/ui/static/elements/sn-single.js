@@ -11,6 +11,7 @@ customElements.define("sn-single", class extends HTMLElement {
     this.addEventListener("sn-batch", (event) => this.send(event.detail.files));
     this.addEventListener("input", (event) => event.target.matches("[data-min]") && this.filter(event.target.value));
     document.body.addEventListener("htmx:afterSettle", (event) => event.target.id === "checkpoint" && this.again());
+    this.addEventListener("change", (event) => event.target.matches("[data-cam]") && this.cam(event.target));
     this.querySelector("#checkpoint").addEventListener("change", () => this.again());
   }
   again() { if (this.file) this.predict(this.file); }
@@ -92,16 +93,40 @@ customElements.define("sn-single", class extends HTMLElement {
     this.querySelector("sn-overlay").setAttribute("min", value);
     this.querySelector("[data-min-out]").textContent = Number(value).toFixed(2);
   }
+  async cam(box) { // asked for once per prediction: the model is run again, with gradients
+    const stage = this.querySelector("sn-overlay"), image = stage.querySelector("image.cam"), turn = this.turn;
+    stage.classList.toggle("cam-on", box.checked);
+    if (!box.checked || image.hasAttribute("href")) return;
+    const body = new FormData(this.form);
+    body.append("image", this.file);
+    body.set("explain", "gradcam");
+    body.set("record", "false");
+    const answer = await fetch(this.dataset.api, { method: "POST", body }).catch(() => null);
+    const found = await answer?.json().catch(() => null);
+    if (turn !== this.turn) return;
+    if (!answer?.ok || !found) { box.checked = false; stage.classList.remove("cam-on"); this.note.textContent = found?.detail ?? "The server does not answer."; return; }
+    const bytes = Uint8Array.from(atob(found.explanation.heat.split(",")[1]), (letter) => letter.charCodeAt(0));
+    const [left, top, right, bottom] = found.explanation.region;
+    for (const part of [image, stage.querySelector("rect.crop")]) for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) part.setAttribute(name, value);
+    this.heat = new Blob([bytes], { type: "image/png" });
+    image.setAttribute("href", URL.createObjectURL(this.heat));
+  }
   link(selector, blob) { this.querySelector(selector).href = URL.createObjectURL(blob); }
   async picture(event) { // the image and what is drawn over it, at the size of the image
     const link = event.currentTarget;
-    if (link.href) return;
     event.preventDefault();
     const svg = this.querySelector("svg.ov"), image = this.querySelector("[data-dropped]");
     const [width, height] = ["width", "height"].map((side) => Number(image.getAttribute(side)));
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
     const draw = canvas.getContext("2d");
     draw.drawImage(await createImageBitmap(this.file), 0, 0, width, height);
+    const cam = svg.parentElement.closest(".cam-on") && svg.querySelector("image.cam[href]");
+    if (cam) {
+      const [x, y, w, h] = ["x", "y", "width", "height"].map((side) => Number(cam.getAttribute(side)));
+      draw.globalAlpha = .62;
+      draw.drawImage(await createImageBitmap(this.heat), x, y, w, h);
+      draw.globalAlpha = 1;
+    }
     const line = Math.max(2, Math.round(Math.max(width, height) / 400));
     draw.font = `500 ${6 * line}px sans-serif`;
     for (const object of svg.querySelectorAll(".ob:not([hidden])")) {
@@ -125,6 +150,15 @@ customElements.define("sn-single", class extends HTMLElement {
       draw.fillStyle = "#0a0c0f";
       draw.fillText(text, x + 2 * line, Math.max(0, y - 8 * line) + 6 * line);
     }
-    canvas.toBlob((blob) => { link.href = URL.createObjectURL(blob); link.click(); });
+    const top = this.querySelector(".top5 li");
+    if (top) this.caption(draw, [...top.children].slice(0, 2).map((part) => part.textContent).join(" "), line);
+    const saved = Object.assign(document.createElement("a"), { download: link.download });
+    canvas.toBlob((blob) => { saved.href = URL.createObjectURL(blob); saved.click(); });
+  }
+  caption(draw, text, line) { // the predicted class of a classifier, at the top
+    draw.fillStyle = "#0a0c0f";
+    draw.fillRect(0, 0, draw.measureText(text).width + 4 * line, 8 * line);
+    draw.fillStyle = "#fff";
+    draw.fillText(text, 2 * line, 6 * line);
   }
 });
