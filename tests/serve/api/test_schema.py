@@ -37,12 +37,16 @@ def document(service: Portal) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_responses_conform_to_the_document(service: Portal) -> None:
+def test_responses_conform_to_the_document(service: Portal, document: dict[str, Any]) -> None:
     conformance = Conformance.of(service)
     for label, strategy in conformance.strategies():
         conformance.run(strategy, CASES if SINGLE in label else FEW)
     responses = conformance.responses
     assert sum(responses.values()) > 6 * CASES
+    operations = {
+        f"{method.upper()} {path}" for path, one in document["paths"].items() for method in one
+    }
+    assert {label.rpartition(" ")[0] for label in responses} == operations
     # Requests reached the model, not only the validation.
     assert responses[f"POST {SINGLE} 200"] > CASES / 4
     assert responses[f"POST {SINGLE} 422"] > CASES / 4
