@@ -105,6 +105,9 @@ class LimitsConfig(Section):
         256 * 2**20,
         description="Maximum bytes of uploads in memory, including those still arriving.",
     )
+    max_images: PositiveInt = Field(
+        32, description="Maximum number of images of a request to /v2/models/{model}/infer."
+    )
     max_batch_images: Annotated[StrictInt, Field(ge=1, le=30_000)] = Field(
         10_000, description="Maximum number of images of an upload to /inference/batch."
     )

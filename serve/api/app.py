@@ -24,6 +24,9 @@ from snellen.serve.api.middleware.hosts import LOOPBACK_HOSTS, HostCheck
 from snellen.serve.api.middleware.path_prefix import PathPrefix
 from snellen.serve.api.middleware.request_metrics import RequestMetrics
 from snellen.serve.api.middleware.web_sessions import WebSessions
+from snellen.serve.api.open_inference import endpoints
+from snellen.serve.api.open_inference.bodies import InferBody
+from snellen.serve.api.open_inference.error_format import ProtocolErrors
 from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.preload import preload
 from snellen.serve.api.recording.retention import sweep_hourly
@@ -50,7 +53,7 @@ _DESCRIPTION = (
 )
 _SWEPT_AFTER_S = 3600.0
 _ROUTES = (
-    *(single, batch, training_jobs, test_runs, run_images, inference_jobs),
+    *(single, endpoints, batch, training_jobs, test_runs, run_images, inference_jobs),
     *(datasets, tags_and_reviews, analyses, health, pages),
 )
 
@@ -82,11 +85,10 @@ def create_app(
     for module in _ROUTES:
         app.include_router(module.router, dependencies=[Depends(check_json)])
     problems.install(app, config.limits.retry_after_s)
-    customize_openapi(app, keys=bool(keys))
+    customize_openapi(app, keys=bool(keys), bodies=(InferBody,))
     # Middleware added last runs first.
     timeout_s = config.limits.body_timeout_s
-    uploads = (single.PATH, single.PAGE_PATH, batch.PATH)
-    app.add_middleware(BodyLimit, uploads=uploads, timeout_s=timeout_s)
+    app.add_middleware(BodyLimit, others=(batch.PATH,), timeout_s=timeout_s)
     if config.security.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -97,9 +99,8 @@ def create_app(
         )
     app.add_middleware(Guard, checks=_checks(state, sessions, loopback=loopback))
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(
-        RequestMetrics, metrics=state.metrics, uploads=(single.PATH, single.PAGE_PATH)
-    )
+    app.add_middleware(RequestMetrics, metrics=state.metrics)
+    app.add_middleware(ProtocolErrors)
     app.add_middleware(HeadAsGet)
     if config.root_path:
         app.add_middleware(PathPrefix, root_path=config.root_path)
@@ -112,7 +113,7 @@ def _checks(state: State, sessions: WebSessions, *, loopback: bool) -> list[Chec
     hosts: tuple[str, ...] = security.allowed_hosts
     if hosts or loopback:
         hosts = (*hosts, *LOOPBACK_HOSTS)  # health checks on this machine use them
-    admission = AdmissionCheck(state.admission, (single.PATH, single.PAGE_PATH))
+    admission = AdmissionCheck(state.admission)
     keys = ApiKeyCheck(sessions.keys, sessions.key_of, open_docs=security.open_docs)
     return [HostCheck(hosts, security.cors_origins), keys, admission]
 

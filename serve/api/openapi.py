@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from snellen.serve.api.middleware.api_keys import OPEN_PATHS, scope_of
 from snellen.serve.api.problems import MEDIA_TYPE
@@ -25,6 +27,7 @@ _MEANINGS = {
     503: "Overloaded, stopping or not available. Retry-After says when to try again.",
     507: "No space left to record the request.",
 }
+_REFERENCE = "#/components/schemas/{model}"
 _ALWAYS = (400, 401, 403, 500)
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
@@ -64,12 +67,13 @@ def drop_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**kinds[0], **rest}
 
 
-def customize_openapi(app: FastAPI, *, keys: bool) -> None:
+def customize_openapi(app: FastAPI, *, keys: bool, bodies: Sequence[type[BaseModel]] = ()) -> None:
     """Add to the OpenAPI document what FastAPI does not generate.
 
     Args:
         app: the application, with all of its routes.
         keys: requests need an API key.
+        bodies: bodies that routes read themselves, and refer to.
     """
     build = app.openapi
 
@@ -77,7 +81,11 @@ def customize_openapi(app: FastAPI, *, keys: bool) -> None:
         if app.openapi_schema is None:
             document = build()
             components = document.setdefault("components", {})
-            components.setdefault("schemas", {})["ProblemDocument"] = _problem_schema()
+            schemas = components.setdefault("schemas", {})
+            schemas["ProblemDocument"] = _problem_schema()
+            for body in bodies:
+                schema = body.model_json_schema(ref_template=_REFERENCE)
+                schemas |= {**schema.pop("$defs", {}), body.__name__: schema}
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     for parameter in operation.get("parameters", ()):

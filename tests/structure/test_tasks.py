@@ -10,6 +10,7 @@ from snellen.adapters.types import TaskType
 from snellen.analysis import tasks as analysis_tasks
 from snellen.metrics import tasks as metrics_tasks
 from snellen.pipelines.tasks import registry as pipelines_tasks
+from snellen.serve.api.open_inference import tasks as serve_tasks
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("metrics", "store", "pipelines", "analysis", "serve", "snellen")
@@ -17,6 +18,7 @@ REGISTRIES = {
     Path("metrics/tasks.py"),
     Path("pipelines/tasks/registry.py"),
     Path("analysis/tasks.py"),
+    Path("serve/api/open_inference/tasks.py"),
 }
 NAMES = {str(task) for task in TaskType}
 
@@ -74,7 +76,7 @@ def test_only_the_registries_tell_tasks_apart() -> None:
 
 
 def test_every_registry_has_every_task() -> None:
-    for registry in (metrics_tasks, pipelines_tasks, analysis_tasks):
+    for registry in (metrics_tasks, pipelines_tasks, analysis_tasks, serve_tasks):
         assert set(registry.TASKS) == set(TaskType)
         assert comparisons(Path(registry.__file__ or "").read_text())
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from snellen.serve.api.problems import Problem, overloaded
+from snellen.serve.api.uploads.upload_paths import upload_route
 from snellen.serve.config import LimitsConfig
 
 SETTLE_S = 1.0
@@ -40,7 +41,7 @@ class Admission:
     cannot block others.
 
     Attributes:
-        running: requests that hold a slot: waiting for the model or running.
+        running: images that hold a slot: waiting for the model or running.
         open: requests between their first byte and their response.
         buffered: bytes of uploads in memory.
         draining: no new requests are accepted.
@@ -64,8 +65,8 @@ class Admission:
             raise overloaded(after, "DRAINING", "The service is being stopped.")
         self._check_queue()
 
-    def _check_queue(self) -> None:
-        if self.running >= self._limits.max_queued:
+    def _check_queue(self, images: int = 1) -> None:
+        if self.running + images > self._limits.max_queued:
             after = self._limits.retry_after_s
             raise overloaded(
                 after, "OVERLOADED", "Too many requests are waiting (limits.max_queued)."
@@ -83,18 +84,21 @@ class Admission:
             self.open -= 1
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold a slot in the queue; also while draining, for requests accepted before.
+    def slot(self, images: int = 1) -> Iterator[None]:
+        """Hold slots in the queue; also while draining, for requests accepted before.
+
+        Args:
+            images: number of images of the request; each takes a slot.
 
         Raises:
             Problem: 503, the queue is full.
         """
-        self._check_queue()
-        self.running += 1
+        self._check_queue(images)
+        self.running += images
         try:
             yield
         finally:
-            self.running -= 1
+            self.running -= images
 
     def reserve(self, count: int) -> None:
         """Reserve ``count`` bytes for an upload.
@@ -135,19 +139,12 @@ class AdmissionCheck:
     Under overload, the cost of a rejection is taken from the requests that were accepted.
     """
 
-    def __init__(self, admission: Admission, uploads: Sequence[str]) -> None:
-        """Create the check.
-
-        Args:
-            admission: of this process.
-            uploads: paths that are subject to admission, for POST.
-        """
+    def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._uploads = frozenset(uploads)
 
     def __call__(self, scope: Scope, _: Headers) -> Problem | None:
         """Return a problem (503), or None to accept the request."""
-        if scope["method"] != "POST" or scope["path"] not in self._uploads:
+        if scope["method"] != "POST" or upload_route(scope["path"]) is None:
             return None
         try:
             self._admission.check()

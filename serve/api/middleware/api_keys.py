@@ -18,7 +18,7 @@ from snellen.serve.api.middleware.access_log import ENTRY_IN_SCOPE
 from snellen.serve.api.problems import Problem, problem_from_error
 
 KEYS_VARIABLE = "SNELLEN_API_KEYS"
-OPEN_PATHS = ("/health/live", "/health/ready")
+OPEN_PATHS = ("/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
 """Paths that need no key: load balancers have none."""
 SCOPES_IN_SCOPE = "snellen.scopes"
 """Key of the ASGI scope under which the scopes of a request's key are found."""

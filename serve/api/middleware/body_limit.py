@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snellen.serve.api.problems import Problem
+from snellen.serve.api.uploads.upload_paths import upload_route
 
 _MAX_BYTES = 4 * 2**20
 
@@ -15,21 +16,22 @@ _MAX_BYTES = 4 * 2**20
 class BodyLimit:
     """Limit the bytes and the arrival time of JSON bodies, chunked ones included."""
 
-    def __init__(self, app: ASGIApp, *, uploads: Sequence[str], timeout_s: float) -> None:
+    def __init__(self, app: ASGIApp, *, others: Sequence[str], timeout_s: float) -> None:
         """Create the middleware.
 
         Args:
             app: the application to protect.
-            uploads: paths whose routes limit their bodies themselves.
+            others: paths, beside those of `upload_route`, whose routes limit their bodies
+                themselves.
             timeout_s: maximum time for a body to arrive, in seconds.
         """
         self._app = app
-        self._uploads = frozenset(uploads)
+        self._others = frozenset(others)
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI connection."""
-        if scope["type"] != "http" or scope["path"] in self._uploads:
+        if scope["type"] != "http" or self._is_exempt(scope["path"]):
             await self._app(scope, receive, send)
             return
         deadline = asyncio.get_running_loop().time() + self._timeout_s
@@ -56,3 +58,6 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_limited, send)
+
+    def _is_exempt(self, path: str) -> bool:
+        return path in self._others or upload_route(path) is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from snellen.serve.api.middleware.disconnect import CLIENT_CLOSED_REQUEST
 from snellen.serve.api.prometheus import Metrics
+from snellen.serve.api.uploads.upload_paths import upload_route
 
 
 class RequestMetrics:
@@ -18,17 +18,15 @@ class RequestMetrics:
     Paths that match no route share the label ``other``: clients must not be able to create labels.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, uploads: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         """Create the middleware.
 
         Args:
             app: the application to measure.
             metrics: counters of this process.
-            uploads: paths that may be rejected before they are routed.
         """
         self._app = app
         self._metrics = metrics
-        self._uploads = frozenset(uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an ASGI connection."""
@@ -53,6 +51,6 @@ class RequestMetrics:
         finally:
             status = status or 500
             route = getattr(scope.get("route"), "path", None)
-            route = route or (scope["path"] if scope["path"] in self._uploads else "other")
+            route = route or upload_route(scope["path"]) or "other"
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - begin)

@@ -25,8 +25,6 @@ from snellen.serve.api.uploads.multipart import Form, FormSpec, Upload, read_for
 from snellen.serve.api.uploads.raw_image import is_raw_image, read_raw_image
 
 router = APIRouter(prefix="/inference", tags=["inference"])
-PATH, PAGE_PATH = "/inference/single", "/ui/single"
-"""Paths to which images are uploaded: for programs, and for the page."""
 _LOOKS_LIKE_PATH = re.compile(r"[/\\:]|\.\.")
 _FORM = FormSpec("image", tuple(SingleInferenceRequest.model_fields))
 

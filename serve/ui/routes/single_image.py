@@ -11,9 +11,10 @@ from starlette.responses import HTMLResponse
 
 from snellen.serve.api.bodies.single_bodies import SingleInferenceQuery
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.routes.single import PAGE_PATH, infer_single
+from snellen.serve.api.routes.single import infer_single
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
+from snellen.serve.api.uploads.upload_paths import SINGLE_PAGE
 from snellen.serve.ui import rendering
 from snellen.serve.ui.single_view import (
     SingleView,
@@ -60,7 +61,7 @@ async def checkpoints(
     return rendering.part(request, "checkpoint_options.html", checkpoints=known)
 
 
-@router.post(PAGE_PATH)
+@router.post(SINGLE_PAGE)
 async def predict(request: Request, state: Annotated[State, Depends(get_state)]) -> HTMLResponse:
     """Predict an uploaded image; return what is drawn over it, and the lists beside it."""
     try:

@@ -51,6 +51,8 @@ def test_responses_conform_to_the_document(service: Portal, document: dict[str, 
     assert responses[f"POST {SINGLE} 200"] > CASES / 4
     assert responses[f"POST {SINGLE} 422"] > CASES / 4
     assert responses["GET /inference/training-jobs 200"] > 0
+    assert responses["POST /v2/models/{model}/infer 200"] > 0
+    assert responses["GET /v2/models/{model} 200"] > 0
     run = "/inference/test-runs/{run_id}"
     for path in (run, f"{run}/images", f"{run}/images/{{image_index}}/thumbnail", f"{run}/events"):
         assert responses[f"GET {path} 200"] > 0, path
@@ -112,19 +114,25 @@ def test_other_methods_are_405(service: Portal, document: dict[str, Any]) -> Non
                 continue
             response = service.send(method, url)
             assert response.status_code == 405, (method, path)
-            assert response.headers["content-type"] == "application/problem+json"
+            kind = "json" if path.startswith("/v2") else "problem+json"
+            assert response.headers["content-type"] == f"application/{kind}"
             assert method == "HEAD" or response.json()["code"] == "METHOD_NOT_ALLOWED"
             assert set(response.headers["allow"].split(", ")) == known
 
 
-def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
+def test_every_error_is_a_problem_document_or_one_of_the_protocol(
+    document: dict[str, Any],
+) -> None:
     problem = {"$ref": "#/components/schemas/ProblemDocument"}
+    of_protocol = {"$ref": "#/components/schemas/InferenceError"}
     for path, operations in document["paths"].items():
+        expected = {"application/problem+json": {"schema": problem}}
+        if path.startswith("/v2"):
+            expected = {"application/json": {"schema": of_protocol}}
         for operation in operations.values():
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(response["content"]) == ["application/problem+json"], path
-                    assert response["content"]["application/problem+json"]["schema"] == problem
+                    assert response["content"] == expected, path
             assert "503" not in operation["responses"] or (
                 "Retry-After" in operation["responses"]["503"]["headers"]
             )

@@ -1,0 +1,1 @@
+"""Open Inference Protocol, version 2 (KServe): the routes below ``/v2``."""
