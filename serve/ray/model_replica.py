@@ -27,6 +27,65 @@ _MAX_REFS = 10_000
 """References to models that a replica remembers; more than there are concurrent requests."""
 
 
+class ModelProcess:
+    """Load models and run them; the least recently used is unloaded to make room."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
+        self._host = ModelHost(host_settings(config))
+        self._refs: LRUCache[str, ModelRef] = LRUCache(_MAX_REFS)
+        self._failures = LoadFailures()
+        self._pinned: PinnedModels[LoadedModel] = PinnedModels()
+
+    async def _cached(self, key: str) -> LoadedModel:
+        """Return a model that may be unloaded later; Ray's wrapper keeps the recently used ones."""
+        raise NotImplementedError
+
+    async def _load(self, ref: ModelRef) -> LoadedModel:
+        return await self._failures.load(ref.key, lambda: self._host.load(ref.spec))
+
+    async def _load_preloaded(self) -> None:
+        """Load the models of ``preload``: a new process takes no request without them."""
+        try:
+            refs = await asyncio.to_thread(_preloaded_refs, self._config)
+        except SnellenError as error:
+            # The HTTP process reports it when it tries to preload.
+            _log.warning("preload: %s: %s", error.code, error.message)
+            return
+        for ref in refs:
+            with suppress(SnellenError):
+                await self._model(ref)
+
+    async def _model(self, ref: ModelRef) -> LoadedModel:
+        pinned = self._pinned.get(ref)
+        if pinned is not None:
+            return pinned
+        self._failures.check(ref.key)
+        if ref.pin is not None:
+            return await self._pinned.load(ref, lambda: self._load(ref))
+        self._refs[ref.key] = ref
+        return await self._cached(ref.key)
+
+    async def infer(self, request: InferenceRequest) -> InferenceReply:
+        """Run a model on one image; errors are in the reply."""
+        try:
+            model = await self._model(request.model)
+        except SnellenError as error:
+            return InferenceReply(failure=Failure(error.code, error.message))
+        return await self._host.infer(model, request)
+
+    async def preload(self, ref: ModelRef) -> InferenceReply:
+        """Load a model; the reply contains only a failure, if any."""
+        try:
+            await self._model(ref)
+        except SnellenError as error:
+            return InferenceReply(failure=Failure(error.code, error.message))
+        return InferenceReply()
+
+    async def ping(self) -> None:
+        """Do nothing: a reply shows that the process responds."""
+
+
 def models_class(config: ServeConfig, *, loopback: bool, socket: Path | None = None) -> type:
     """Create the class of the model processes; Ray fixes its limit of models at definition.
 
@@ -36,73 +95,24 @@ def models_class(config: ServeConfig, *, loopback: bool, socket: Path | None = N
         socket: where the only model process also listens for requests of this machine; None does
             not listen.
     """
-    settings = host_settings(config)
 
-    class Models:
-        """Load models and run them; the least recently used is unloaded to make room."""
+    class Models(ModelProcess):
+        """Model process of Ray Serve."""
 
         async def __init__(self) -> None:  # type: ignore[misc]  # Ray awaits it
             if loopback:
                 bind_to_loopback()
-            self._host = ModelHost(settings)
-            self._refs: LRUCache[str, ModelRef] = LRUCache(_MAX_REFS)
-            self._failures = LoadFailures()
-            self._pinned: PinnedModels[LoadedModel] = PinnedModels()
-            await self._preload()
+            super().__init__(config)
+            await self._load_preloaded()
             self._channel = None if socket is None else ChannelServer(socket, self.infer)
             if self._channel is not None:
                 await self._channel.start()
 
-        async def _preload(self) -> None:
-            """Load the models of ``preload``: a new process takes no request without them."""
-            try:
-                refs = await asyncio.to_thread(_preloaded_refs, config)
-            except SnellenError as error:
-                # The HTTP process reports it when it tries to preload.
-                _log.warning("preload: %s: %s", error.code, error.message)
-                return
-            for ref in refs:
-                with suppress(SnellenError):
-                    await self._model(ref)
-
         @serve.multiplexed(  # type: ignore[untyped-decorator]
             max_num_models_per_replica=config.model.max_loaded
         )
-        async def _get(self, key: str) -> LoadedModel:
-            spec = self._refs[key].spec
-            return await self._failures.load(key, lambda: self._host.load(spec))
-
-        async def _model(self, ref: ModelRef) -> LoadedModel:
-            pinned = self._pinned.get(ref)
-            if pinned is not None:
-                return pinned
-            self._failures.check(ref.key)
-            if ref.pin is not None:
-
-                async def load() -> LoadedModel:
-                    return await self._failures.load(ref.key, lambda: self._host.load(ref.spec))
-
-                return await self._pinned.load(ref, load)
-            self._refs[ref.key] = ref
-            model: LoadedModel = await self._get(ref.key)
-            return model
-
-        async def infer(self, request: InferenceRequest) -> InferenceReply:
-            try:
-                model = await self._model(request.model)
-            except SnellenError as error:
-                return InferenceReply(failure=Failure(error.code, error.message))
-            return await self._host.infer(model, request)
-
-        async def preload(self, ref: ModelRef) -> InferenceReply:
-            try:
-                await self._model(ref)
-            except SnellenError as error:
-                return InferenceReply(failure=Failure(error.code, error.message))
-            return InferenceReply()
-
-        async def ping(self) -> None:
-            """Do nothing: a reply shows that the process responds."""
+        async def _cached(self, key: str) -> LoadedModel:
+            return await self._load(self._refs[key])
 
     return Models
 
