@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from snellen.serve.ui.error_pages import ErrorPages
 from snellen.serve.ui.routes import (
     compare,
     exports,
@@ -30,9 +31,10 @@ _ROUTERS = (
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add the web pages to the application of the API."""
+    """Add the web pages to the application of the API; problems are shown as pages there."""
     for router in _ROUTERS:
         app.include_router(router)
     requested_run.attach(app)
     compare.attach(app)
     review_pages.attach(app)
+    app.add_middleware(ErrorPages)
