@@ -58,13 +58,18 @@ class RunImages:
         (place,) = manifest_rows(self._manifest.read(index, index + 1))
         return ImageFile.of(place).known_as(row.get("content_hash"))
 
-    def decode(self, row: Mapping[str, Any]) -> DecodedImage:
+    def decode(self, row: Mapping[str, Any], preview: int | None = None) -> DecodedImage:
         """Read and decode the image of a result row.
+
+        Args:
+            row: as of `file`.
+            preview: maximum side of a picture for people, see
+                `snellen.adapters.images.decode.decode_image`; None for the exact pixels.
 
         Raises:
             ImageError: the image cannot be read or decoded, or has changed since.
         """
-        return self.access.decode(read_image(self.file(row), self.access))
+        return self.access.decode(read_image(self.file(row), self.access), preview=preview)
 
     def draw(self, row: Mapping[str, Any], *, max_side: int = MAX_SIDE) -> Pixels:
         """Draw a result row on its image; see `draw_image`."""

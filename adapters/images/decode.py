@@ -47,6 +47,8 @@ MAX_BYTES = 20 * 2**20
 BACKGROUND = (255, 255, 255)
 """White: transparent logos, scans and diagrams were drawn on a page."""
 
+_PREVIEW = 1.5
+"""Side at which a preview is at least decoded, as a multiple of its own."""
 _ORIENTATION_TAG = 0x0112
 _MP_COUNT = 0xB001
 _TRANSPOSITIONS: dict[int, Image.Transpose] = {
@@ -66,6 +68,7 @@ def decode_image(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
     name: str = "",
+    preview: int | None = None,
 ) -> DecodedImage:
     """Decode the bytes of an image file by the one image rule.
 
@@ -74,6 +77,9 @@ def decode_image(
         max_pixels: largest width * height; compared with the header before decoding.
         max_bytes: largest file.
         name: of the file, for the warning about a wrong extension and for messages.
+        preview: maximum side in pixels of a picture for people, never for a model: a JPEG may be
+            decoded at a half, a quarter or an eighth of its size, still larger than that. None
+            for the exact pixels.
 
     Returns:
         uint8 RGB of shape (height, width, 3), upright, C-contiguous.
@@ -90,7 +96,7 @@ def decode_image(
         raise decode_error(ErrorCode.UNSUPPORTED, f"{what}: {message}")
     warnings = extension_warnings(name, kind)
     try:
-        return _decode(data, kind, max_pixels, what, warnings)
+        return _decode(data, kind, (max_pixels, preview), what, warnings)
     except ImageError:
         raise
     except Exception as error:  # decoders raise many types for unexpected bytes
@@ -139,8 +145,9 @@ def _check_size(size: tuple[int, int], max_pixels: int, what: str) -> None:
 
 
 def _decode(
-    data: bytes, kind: str, max_pixels: int, what: str, warnings: list[str]
+    data: bytes, kind: str, limits: tuple[int, int | None], what: str, warnings: list[str]
 ) -> DecodedImage:
+    max_pixels, preview = limits
     # Pillow keeps this switch process-wide and other libraries turn it on: a truncated image would
     # then be scored with grey pixels.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -151,10 +158,21 @@ def _decode(
     with FORMATS[kind](io.BytesIO(data)) as opened:
         _check_size(opened.size, max_pixels, what)
         warnings += metadata_warnings(opened)
-        fast = jpeg_decoder() if kind == "JPEG" else None
+        is_draft = kind == "JPEG" and preview is not None and _draft(opened, preview)
+        fast = jpeg_decoder() if kind == "JPEG" and not is_draft else None
         if fast is None:
             return _from_pil(opened, warnings)
         return DecodedImage(pixels=fast(data), n_frames=_pictures(opened), warnings=warnings)
+
+
+def _draft(image: Image.Image, side: int) -> bool:
+    """Prepare a JPEG that is much larger than a preview; return False for any other."""
+    scale = _PREVIEW * side / max(image.size)
+    if scale > 0.5:
+        return False
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    image.draft(None, (width, height))
+    return True
 
 
 def _pictures(image: Image.Image) -> int:

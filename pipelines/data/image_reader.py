@@ -122,9 +122,10 @@ class ImageAccess:
         options = frozen_options(config.storage_options)
         return ImageAccess(root, config.follow_links, options, limits.max_bytes, limits.max_pixels)
 
-    def decode(self, data: bytes, name: str = "") -> DecodedImage:
+    def decode(self, data: bytes, name: str = "", preview: int | None = None) -> DecodedImage:
         """Decode an image within the limits; see `snellen.adapters.images.decode.decode_image`."""
-        return decode_image(data, max_pixels=self.max_pixels, max_bytes=self.max_bytes, name=name)
+        limits = {"max_pixels": self.max_pixels, "max_bytes": self.max_bytes}
+        return decode_image(data, name=name, preview=preview, **limits)
 
 
 def read_image(file: ImageFile, access: ImageAccess) -> bytes:

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from snellen.adapters.errors import RunError
+
 LABEL_COLUMNS = (
     "label",
     "true_boxes",
@@ -30,7 +32,19 @@ class ManifestReader:
     """Reader of ranges of a manifest. Not thread-safe, because a Parquet reader has state."""
 
     def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path, memory_map=False)
+        """Open a manifest.
+
+        Raises:
+            RunError: RESULTS_MISSING, the file does not exist.
+        """
+        try:
+            self._file = pq.ParquetFile(path, memory_map=False)
+        except FileNotFoundError:
+            raise RunError(
+                "RESULTS_MISSING",
+                f"the manifest {path} does not exist. Expected the one that the run wrote, which "
+                "says where its images are. Restore it.",
+            ) from None
         counts = [
             self._file.metadata.row_group(i).num_rows
             for i in range(self._file.metadata.num_row_groups)

@@ -35,6 +35,8 @@ from snellen.store.views import AnyRun
 
 QUALITY = 88
 _MARGIN = 0.15
+_WITHOUT_OBJECTS = ("image_index", "content_hash")
+"""Columns of a row whose objects are not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,11 @@ class Pictures:
                 such object.
         """
         opened = self._pages.open(run)
-        row = self._pages.row(opened, image_index)
+        with_objects = request.variant in {"overlay", "crop"}
+        columns = None if with_objects else _WITHOUT_OBJECTS
+        (row,) = self._pages.rows(opened, [image_index], columns)
         of_run = _group(run)
-        drawn = (run.revision, opened.key[4]) if request.variant in {"overlay", "crop"} else ()
+        drawn = (run.revision, opened.key[4]) if with_objects else ()
         key = repr((of_run, image_index, row.get("content_hash"), drawn, request))
         data = self._cache.get(repr(of_run), key, lambda: self._make(opened, row, request))
         return Picture(data, f'"{hash_of(key)}"')
@@ -97,7 +101,8 @@ class Pictures:
         images = RunImages(self._place.db, run)
         if request.variant == "overlay":
             return encode_jpeg(images.draw(row, max_side=request.size), QUALITY)
-        pixels = images.decode(row).pixels
+        preview = request.size if request.variant == "thumbnail" else None
+        pixels = images.decode(row, preview).pixels
         if request.variant == "crop":
             pixels = _cropped(pixels, row, request)
         return encode_jpeg(_shrunk(pixels, request.size), QUALITY)

@@ -194,6 +194,31 @@ def test_limits_hold_before_anything_is_decoded() -> None:
         assert decode_image(encode(picture(), kind), max_pixels=48 * 32).height == 32
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_preview_is_the_image_at_a_fraction_of_its_size(mode: str, orientation: int) -> None:
+    drawn = picture(60, 40).convert(mode).resize((1200, 800), Image.Resampling.BICUBIC)
+    data = encode(drawn, "JPEG", exif=exif(orientation), quality=95)
+    whole, preview = decode_image(data), decode_image(data, preview=100)
+    longer, shorter = max(preview.pixels.shape[:2]), min(preview.pixels.shape[:2])
+    assert (longer, shorter) == (150, 100), "an eighth, at least 1.5 times the side"
+    size = (preview.width, preview.height)
+    expected = Image.fromarray(whole.pixels).resize(size, Image.Resampling.BOX)
+    difference = np.asarray(expected, np.int16) - preview.pixels
+    assert np.abs(difference).mean() < 2
+
+
+@pytest.mark.parametrize("kind", [*LOSSLESS, "JPEG"])
+def test_the_preview_of_a_small_image_is_exact(kind: str) -> None:
+    data = encode(picture(), kind)
+    assert np.array_equal(decode_image(data, preview=100).pixels, decode_image(data).pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1)])
+def test_thin_images_have_previews(size: tuple[int, int]) -> None:
+    assert max(decode_image(encode(picture(*size), "JPEG"), preview=64).pixels.shape) >= 96
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])
 @pytest.mark.parametrize("kind", ["JPEG", *LOSSLESS])
 def test_thin_images_are_images(kind: str, size: tuple[int, int]) -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 import snellen
 from examples.shapes.make_dataset import make
 from snellen.analysis.reader import open_results
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
+from snellen.pipelines.runs.finish import results_folder
 from snellen.store.parquet.results import SORTABLE, Results
 from snellen.store.runs import get_test_run
 from snellen.store.sql.database import Database
@@ -201,6 +203,17 @@ async def test_ids_are_those_of_the_rows_in_sql(service: Service) -> None:
 def opened(response: httpx.Response) -> Image.Image:
     assert response.status_code == 200, response.text
     return Image.open(io.BytesIO(response.content))
+
+
+async def test_a_missing_manifest_is_said(service: Service, place: tuple[Path, Database]) -> None:
+    manifest = results_folder(get_test_run(place[1], 1)) / MANIFEST_NAME
+    manifest.rename(manifest.with_suffix(".hidden"))
+    try:
+        found = await service.client.get(f"{RUN}/images/2/thumbnail?size=64")
+    finally:
+        manifest.with_suffix(".hidden").rename(manifest)
+    assert (found.status_code, found.json()["code"]) == (409, "RESULTS_MISSING")
+    assert str(manifest) not in found.text
 
 
 async def test_pictures_are_made_once_and_kept_by_clients(
