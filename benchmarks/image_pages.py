@@ -80,6 +80,7 @@ def make_run(folder: Path, images: int) -> tuple[Database, RunView]:
         class_names=[f"class {number}" for number in range(CLASSES)],
         results_dir=str(folder),
         total_images=images,
+        failed_images=0,
     )
     lease = acquire(db, "test_run", run_id)
     random = np.random.default_rng(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snellen.adapters.errors import ConfigError
+from snellen.serve.api.runs.image_index import ImageIndex
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.state import State
 from snellen.serve.ui.formats import count
@@ -149,7 +150,8 @@ def read_images(state: State, opened: OpenedRun, filters: ImageFilters, objects:
         filters: conditions, order and page.
         objects: the task has objects.
     """
-    order = state.pages.select(opened, filters.selection).order
+    listed = state.pages.select(opened, filters.selection)
+    order = listed.order
     pages = max(1, -(-len(order) // PAGE_TILES))
     filters = replace(filters, page=min(filters.page, pages))
     first = (filters.page - 1) * PAGE_TILES
@@ -160,7 +162,7 @@ def read_images(state: State, opened: OpenedRun, filters: ImageFilters, objects:
         tiles=[make_tile(run, row) for row in rows],
         total=len(order),
         images=len(order),
-        shows=_shows(state, opened, filters),
+        shows=_shows(state, opened, filters, listed),
         sorts=_IMAGE_SORTS if objects else _CLASS_SORTS,
         noun=IMAGES,
     )
@@ -171,13 +173,20 @@ def object_sorts() -> dict[str, str]:
     return _OBJECT_SORTS
 
 
-def _shows(state: State, opened: OpenedRun, filters: ImageFilters) -> list[tuple[str, str, int]]:
-    """Count the images with the other filters."""
+def _shows(
+    state: State, opened: OpenedRun, filters: ImageFilters, listed: ImageIndex
+) -> list[tuple[str, str, int]]:
+    """Count the images with the other filters; what is listed need not be selected again."""
     others = replace(filters, correct=None, status=None, sort="", page=1)
-    whole = state.pages.select(opened, others.selection)
-    failed = state.pages.select(opened, replace(others, status="failed").selection)
+    whole = listed
+    if (filters.correct, filters.status) != (None, None):
+        whole = state.pages.select(opened, others.selection)
+    failed = 0
+    if opened.run.failed_images != 0:
+        chosen = replace(others, status="failed").selection
+        failed = len(state.pages.select(opened, chosen).order)
     return [
         ("", "All", len(whole.order)),
         ("errors", "With errors", whole.incorrect),
-        ("failed", "Failed", len(failed.order)),
+        ("failed", "Failed", failed),
     ]
