@@ -13,6 +13,7 @@ from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.reading.ground_truth import corrected_folder
+from snellen.pipelines.runs.run_folder import uploads_of
 from snellen.store.jobs import delete_training_job
 from snellen.store.leases import request_cancel
 from snellen.store.runs import delete_run, list_inference_jobs, list_test_runs, runs_that_read
@@ -72,9 +73,13 @@ class Deletion:
 
     @property
     def folders(self) -> list[Path]:
-        """The results folders that exist; a rescored run has one for corrected labels alone."""
-        own = (run for _, run in self.runs if not _reads_others(run))
-        folders = (Path(run.results_dir) for run in own if run.results_dir is not None)
+        """The folders of results and uploads that exist.
+
+        A rescored run has a folder of its own for corrected labels alone.
+        """
+        own = [run for _, run in self.runs if not _reads_others(run)]
+        folders = [Path(run.results_dir) for run in own if run.results_dir is not None]
+        folders += [folder for _, run in self.runs if (folder := uploads_of(run)) is not None]
         return [folder for folder in folders if folder.is_dir()]
 
     def carry_out(self, db: Database) -> None:

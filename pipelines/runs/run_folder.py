@@ -7,8 +7,11 @@ import uuid
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
+from snellen.store.views import AnyRun, InferenceJobView
 
 DEFAULT_ROOT = Path("runs")
+UPLOADS = "uploads"
+"""Folder of images that were uploaded for inference jobs, below ``output.dir``."""
 
 
 def output_root(configured: str) -> Path:
@@ -30,6 +33,21 @@ def output_root(configured: str) -> Path:
             f"output.dir: '{root}' cannot be written to: {error.strerror or error}.",
         ) from None
     return root
+
+
+def uploads_of(run: AnyRun) -> Path | None:
+    """Return the folder of the images that were uploaded for a run; None for all other runs.
+
+    A run that was given the path of somebody's uploads does not own them.
+    """
+    config = run.config or {}
+    path, root = (config.get(one) or {} for one in ("dataset", "output"))
+    manifest, base = path.get("path"), Path(str(root.get("dir"))) / UPLOADS
+    of_uploads = isinstance(run, InferenceJobView) and run.inference_type == "batch"
+    if not of_uploads or not isinstance(manifest, str):
+        return None
+    folder = Path(manifest).parent
+    return folder if folder.parent == base and base.is_absolute() else None
 
 
 def make_run_folder(root: Path, run_id: int, name: str) -> Path:

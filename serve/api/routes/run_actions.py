@@ -25,7 +25,6 @@ from snellen.serve.api.recording.retention import delete_picture
 from snellen.serve.api.runs.event_stream import progress_events
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
-from snellen.serve.api.uploads.stored_files import uploads_of
 from snellen.store.image_rows import recorded_rows
 from snellen.store.leases import request_cancel
 from snellen.store.service.analyses import delete_analysis, exports_of
@@ -171,12 +170,9 @@ def delete_with_files(state: State, kind: RunKind, run_id: int, cascade: bool) -
     run = kind.get(state.db, run_id)
     plan = deletion_of_run if kind is EVALUATION else deletion_of_inference_job
     root = Path(state.place.output_dir)
-    folder = uploads_of(run, root)
     exports = exports_of(state.db, kind.name, run_id)
     recorded = recorded_rows(state.db, run_id) if _is_recorded(run) else []
     plan(state.db, run, cascade=cascade).carry_out(state.db)
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
     for one in exports:
         delete_analysis(state.db, one.id)
         if one.file:

@@ -8,10 +8,8 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from snellen.store.views import AnyRun
+from snellen.pipelines.runs.run_folder import UPLOADS
 
-FOLDER = "uploads"
-"""Folder of the uploads, below the folder of the runs."""
 _RECEIVED = ".received-"
 
 
@@ -21,7 +19,7 @@ def new_folders(root: Path) -> tuple[Path, Path]:
     A folder that is still being received when the process is killed is removed by `sweep_received`.
     """
     token = uuid.uuid4().hex
-    return root / FOLDER / f"{_RECEIVED}{token}", root / FOLDER / token
+    return root / UPLOADS / f"{_RECEIVED}{token}", root / UPLOADS / token
 
 
 def sweep_received(root: Path, older_than_s: float) -> int:
@@ -32,18 +30,9 @@ def sweep_received(root: Path, older_than_s: float) -> int:
         older_than_s: age in seconds from which nothing is being received any more.
     """
     removed = 0
-    for folder in (root / FOLDER).glob(f"{_RECEIVED}*"):
+    for folder in (root / UPLOADS).glob(f"{_RECEIVED}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > older_than_s:
                 shutil.rmtree(folder)
                 removed += 1
     return removed
-
-
-def uploads_of(run: AnyRun, root: Path) -> Path | None:
-    """Return the folder of the images that were uploaded for a run; None for all other runs."""
-    path = ((run.config or {}).get("dataset") or {}).get("path")
-    base = root / FOLDER
-    if not isinstance(path, str) or not Path(path).is_relative_to(base) or Path(path) == base:
-        return None
-    return base / Path(path).relative_to(base).parts[0]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from snellen.pipelines.runs.control import deletion_of_inference_job
+from snellen.pipelines.runs.run_folder import uploads_of
+from snellen.store.runs import get_inference_job
 from snellen.store.sql.database import Database
 from snellen.store.sql.models import Base
 from snellen.store.views import JobView
@@ -73,6 +77,11 @@ async def test_an_inference_job_on_uploads(site: Site) -> None:
         await asyncio.to_thread(site.run_jobs)
         await ok(service, "GET", "/inference-jobs/1/images/0/overlay")
         assert len(files(site.folder)) > len(before[1]) + 4
+        job = get_inference_job(site.db, 1)
+        folder = uploads_of(job)
+        assert folder is not None
+        assert folder in deletion_of_inference_job(site.db, job).folders  # as the command deletes
+        assert uploads_of(replace(job, inference_type="dataset")) is None  # not its own
         await ok(service, "DELETE", "/inference-jobs/1")
         assert (rows(site.db), files(site.folder)) == before
 
