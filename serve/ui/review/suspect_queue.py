@@ -201,15 +201,15 @@ def read_place(
     by_image: dict[str, list[ReviewView]] = {}
     for one in reviews:
         by_image.setdefault(one.image_id, []).append(one)
-    known = [review_of(by_image.get(one.image_id, []), one) for one in found]
+    noted = [one for one in found if review_of(by_image.get(one.image_id, ()), one)]
     return QueuedSuspect(
         run=run,
         suspect=suspect,
         row=row,
         place=place,
         total=len(found),
-        reviewed=sum(one is not None for one in known),
+        reviewed=len(noted),
         kind=kind,
-        review=known[place],
+        review=review_of(by_image.get(suspect.image_id, ()), suspect),
         others=overlay(row, (row["width"], row["height"])),
     )

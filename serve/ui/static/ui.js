@@ -11,3 +11,5 @@ import "./elements/sn-single.js";
 import "./poll.js";
 import "./copy.js";
 import "./latest.js";
+// On a narrow screen the bar scrolls: show the page that is open.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

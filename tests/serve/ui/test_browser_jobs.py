@@ -178,3 +178,15 @@ def test_a_training_job_is_registered(chromium: Browser, url: str, scheme: str, 
     watched.open("/training-jobs")
     watched.check()
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_problem_is_a_page(chromium: Browser, url: str, scheme: str) -> None:
+    watched = Watched(chromium, url, color_scheme=scheme, viewport={"width": 390, "height": 900})
+    page = watched.open(f"/inference-jobs/{'x' * 300}")
+    expect(page.locator("h1")).to_have_text("Not found")
+    watched.messages.clear()  # of the response 404
+    watched.check()
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"{url}/")
+    page.close()
