@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,11 @@ class ManifestReader:
     def rows(self) -> int:
         """Number of images."""
         return int(self._starts[-1])
+
+    def image_ids(self) -> Iterator[list[str]]:
+        """Yield the ids of all images, in parts."""
+        for batch in self._file.iter_batches(columns=["image_id"]):
+            yield batch.column(0).to_pylist()
 
     def read(self, start: int, stop: int) -> pa.Table:
         """Return rows ``start`` to ``stop`` (excluded), as a table of the manifest's schema."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-import pyarrow.parquet as pq
-
 from snellen.analysis.reader import owner_of
-from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME, ManifestReader
 from snellen.pipelines.runs.finish import results_folder
 from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun
@@ -20,12 +18,10 @@ def dataset_fingerprint(db: Database, run: AnyRun) -> str:
     files are copied.
 
     Raises:
-        RunError: RUN_NOT_STARTED.
+        RunError: RUN_NOT_STARTED; RESULTS_MISSING, the manifest does not exist.
     """
     path = results_folder(owner_of(db, run)) / MANIFEST_NAME
     digest = hashlib.sha256()
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=["image_id"]):
-            text = "\0".join(batch.column(0).to_pylist())
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    for part in ManifestReader(path).image_ids():
+        digest.update("\0".join(part).encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()

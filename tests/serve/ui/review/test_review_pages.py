@@ -13,7 +13,9 @@ import pytest
 
 from snellen.analysis.suspects.label_search import find_suspects
 from snellen.analysis.suspects.suspect import Suspect
+from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.progress import Reporter
+from snellen.pipelines.runs.finish import results_folder
 from snellen.serve.jobs.execute_analysis import execute_analysis
 from snellen.store.kinds import TEST_RUN
 from snellen.store.runs import get_test_run
@@ -200,6 +202,17 @@ async def test_a_queue_without_a_run_or_its_files(service: Service, db: Database
     page = await shown(service, "run=2")
     number = len(suspects(db, 2))
     assert f"1 of {number}" in page if number else "No suspect label" in page
+
+
+async def test_a_dataset_without_its_manifest_is_a_problem(service: Service, db: Database) -> None:
+    manifest = results_folder(get_test_run(db, 2)) / MANIFEST_NAME
+    hidden = manifest.rename(manifest.with_suffix(".hidden"))
+    try:
+        for address in ("/review?run=2", "/inference/reviews?run_id=2"):
+            found = await service.client.get(address)
+            assert (found.status_code, "RESULTS_MISSING" in found.text) == (409, True), address
+    finally:
+        hidden.rename(manifest)
 
 
 async def test_a_key_for_reading_sees_no_forms(db: Database, tmp_path: Path) -> None:
