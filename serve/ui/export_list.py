@@ -25,8 +25,6 @@ LABELS = {
     "yolo": "YOLO: label files",
     "label-studio": "Label Studio: tasks to relabel",
     "cvat": "CVAT: images to relabel",
-    "label-studio": "Label Studio: tasks to relabel",
-    "cvat": "CVAT: images to relabel",
 }
 """Formats of the API in the order of the menu."""
 
