@@ -21,7 +21,7 @@ class RayBackend:
     """Backend that calls the model processes through a handle of Ray Serve.
 
     If there is only one, on this machine, predictions take a socket instead: see
-    docs/decisions/0020.
+    docs/decisions/0021.
     """
 
     def __init__(self, models: DeploymentHandle[Any], socket: Path | None = None) -> None:
