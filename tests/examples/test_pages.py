@@ -11,12 +11,15 @@ from unittest.mock import create_autospec
 
 import pytest
 import yaml
+from tritonclient.http import InferenceServerClient
 
 import snellen
 import snellen.client
 from examples.shapes.make_dataset import make
 from snellen.cli.main import run as command
 from snellen.pipelines.models.training_jobs import register_file
+from snellen.serve.api.open_inference.bodies import INPUT, InferParameters
+from snellen.serve.api.open_inference.tasks import TASKS
 from snellen.store.sql.database import Database
 from tests.pipelines.making import write_image
 from tests.pipelines.pixel_adapter import NAME
@@ -71,6 +74,26 @@ class Checked:
         return Answer()
 
 
+class CheckedTriton:
+    """A client of the Open Inference Protocol that sends nothing and checks every call."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        inspect.signature(InferenceServerClient).bind(*given, **named)
+
+    def infer(self, *given: Any, **named: Any) -> Any:
+        inspect.signature(InferenceServerClient.infer).bind(self, *given, **named)
+        assert named["parameters"].keys() <= InferParameters.model_fields.keys()
+        (tensor,) = given[1]
+        assert (tensor.name(), tensor.datatype(), tensor.shape()) == (INPUT, "BYTES", [1])
+        outputs = {output.name for task in TASKS.values() for output in task}
+
+        class Answer:
+            def as_numpy(self, name: str) -> None:
+                assert name in outputs, f"no task has the output {name}"
+
+        return Answer()
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the files and the jobs that the examples name; the current one meanwhile."""
@@ -116,6 +139,7 @@ def test_the_examples_of_a_page_run(page: str, monkeypatch: pytest.MonkeyPatch) 
     assert blocks
     real = snellen.Client
     monkeypatch.setattr(snellen, "Client", Checked, raising=False)
+    monkeypatch.setattr("tritonclient.http.InferenceServerClient", CheckedTriton)
     Checked.infer.__doc__ = real.infer.__doc__
     for block in blocks:
         exec(compile(block, page, "exec"), {})
