@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from cachetools import LRUCache
 
 from snellen.analysis.reader import open_results, owner_of
 from snellen.serve.api.bodies.image_bodies import (
@@ -28,6 +31,8 @@ from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 _MAX_WITH_OBJECTS = 100
+_OPENED_RUNS = 32
+"""Maximum number of completed runs whose ledger is kept: a page asks for it once per tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class RunPages:
         self._db = db
         self._indices = IndexCache()
         self._rows = RowReader()
+        self._lock = threading.Lock()
+        self._completed: LRUCache[Any, tuple[Results, tuple[Any, ...]]] = LRUCache(_OPENED_RUNS)
 
     def open(self, run: AnyRun) -> OpenedRun:
         """Open the result rows of a run.
@@ -59,12 +66,29 @@ class RunPages:
         Raises:
             RunError: RUN_NOT_STARTED.
         """
+        results, key = self._of_completed(run) or self._read(run)
+        return OpenedRun(run, results, key)
+
+    def _of_completed(self, run: AnyRun) -> tuple[Results, tuple[Any, ...]] | None:
+        """Return results that are read once: those of a completed run that owns its files."""
+        if run.status != "completed" or (isinstance(run, RunView) and run.results_of is not None):
+            return None
+        # Whoever completes it again, with other units, raises the revision or sets the time.
+        name = (type(run), run.id, run.created_at, run.revision, run.completed_at, run.results_dir)
+        with self._lock:
+            found = self._completed.get(name)
+        if found is None:
+            found = self._read(run)
+            with self._lock:
+                self._completed[name] = found
+        return found
+
+    def _read(self, run: AnyRun) -> tuple[Results, tuple[Any, ...]]:
         results = open_results(self._db, run)
         owner = owner_of(self._db, run)
         kind = TEST_RUN if isinstance(run, RunView) else INFERENCE_JOB
         rows = sum(record.rows for record in results.records)
-        key = (kind, run.id, run.created_at, run.revision, owner.revision, rows)
-        return OpenedRun(run, results, key)
+        return results, (kind, run.id, run.created_at, run.revision, owner.revision, rows)
 
     def test_images(self, run: RunView, query: ImageQuery) -> TestImageResultListResponse:
         """Return a page of the images of a test run.
