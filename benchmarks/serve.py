@@ -1,10 +1,10 @@
 """Compare ``POST /inference/single`` with direct calls of the adapter and with LitServe.
 
 The three are measured in turn, in several rounds, with the same images on the same cores, so that
-ratios are stable on a noisy machine even if milliseconds are not. First closed loops with 1, 8 and
-32 clients, and direct calls with batches of the same sizes. Then open loops at 0.3 and 0.7 of the
-capacity of the service with 32 clients: requests arrive at random, whether or not earlier ones are
-finished.
+ratios (medians over the rounds) are stable on a noisy machine even if milliseconds are not. First
+closed loops with 1, 8 and 32 clients, and direct calls with batches of the same sizes. Then open
+loops at 0.3 and 0.7 of the capacity of the service with 32 clients: requests arrive at random,
+whether or not earlier ones are finished.
 
 Gates: at most 100 ms overhead per image (median over HTTP with one client, minus the median of
 direct calls), and more than 10 images/s with 32 clients.
@@ -33,6 +33,7 @@ MIN_RATE = 10.0
 CONCURRENCY = (1, 8, 32)
 BATCH = 8
 """Maximum batch size of the service on CPUs; LitServe gets the same."""
+_OURS, _LIT = "snellen serve", "LitServe"
 SHARES = (0.3, 0.7)
 """Rates of the open loops, as shares of the capacity."""
 Figures = dict[str, float]
@@ -87,22 +88,29 @@ class Contest:
             seconds = self.seconds if number else min(self.seconds, 2.0)
             for clients in CONCURRENCY:
                 once = {"direct": self.direct.measure(clients, seconds)}
-                once["snellen serve"] = run_closed(
-                    self.service.url, self.requests, clients, seconds
-                )
-                self.lit.pause(on=False)
-                once["LitServe"] = run_closed(self.lit.url, self.lit_requests, clients, seconds)
-                self.lit.pause(on=True)
+                # The one that comes first takes turns, too.
+                for kind in (_OURS, _LIT) if number % 2 else (_LIT, _OURS):
+                    once[kind] = self._closed(kind, clients, seconds)
+                once[_OURS]["ratio"] = once[_OURS]["rate"] / once[_LIT]["rate"]
                 for kind, one in once.items():
                     if number:
                         found.setdefault((kind, str(clients)), []).append(one)
 
+    def _closed(self, kind: str, clients: int, seconds: float) -> Figures:
+        if kind == _OURS:
+            return run_closed(self.service.url, self.requests, clients, seconds)
+        self.lit.pause(on=False)
+        try:
+            return run_closed(self.lit.url, self.lit_requests, clients, seconds)
+        finally:
+            self.lit.pause(on=True)
+
     def open_loops(self, found: Measured, rate: float) -> None:
         """Measure open loops with ``rate`` requests per second."""
         for _ in range(self.rounds):
-            once = {"snellen serve": run_open(self.service.url, self.requests, rate, self.seconds)}
+            once = {_OURS: run_open(self.service.url, self.requests, rate, self.seconds)}
             self.lit.pause(on=False)
-            once["LitServe"] = run_open(self.lit.url, self.lit_requests, rate, self.seconds)
+            once[_LIT] = run_open(self.lit.url, self.lit_requests, rate, self.seconds)
             self.lit.pause(on=True)
             for kind, one in once.items():
                 found.setdefault((kind, f"open, {rate:.0f}/s"), []).append(one)
@@ -128,7 +136,7 @@ def measure(
             seconds,
         )
         contest.closed_loops(found)
-        capacity = _median(found["snellen serve", "32"])["rate"]
+        capacity = _median(found[_OURS, "32"])["rate"]
         for share in SHARES:
             contest.open_loops(found, share * capacity)
     table: dict[str, dict[str, Figures]] = {}
@@ -144,7 +152,7 @@ def _median(many: Sequence[Figures]) -> Figures:
 def show(console: Console, model: str, found: dict[str, dict[str, Figures]]) -> list[str]:
     """Print the table, and return the gates that failed."""
     table = Table(title=f"{model}: milliseconds and images/s")
-    for name in ("", "clients", "p50", "p99", "images/s", "x direct", "not 200"):
+    for name in ("", "clients", "p50", "p99", "images/s", "x direct", "x LitServe", "not 200"):
         table.add_column(name, justify="right" if name else "left")
     for kind, rows in found.items():
         for clients, one in rows.items():
@@ -156,11 +164,12 @@ def show(console: Console, model: str, found: dict[str, dict[str, Figures]]) -> 
                 f"{1000 * one['p99']:.1f}",
                 f"{one['rate']:.1f}",
                 f"{one['rate'] / base['rate']:.2f}" if base else "",
+                f"{one['ratio']:.2f}" if "ratio" in one else "",
                 f"{one['bad']:.0f}" if "bad" in one else "",
             )
     console.print(table)
-    overhead = found["snellen serve"]["1"]["p50"] - found["direct"]["1"]["p50"]
-    rate = found["snellen serve"]["32"]["rate"]
+    overhead = found[_OURS]["1"]["p50"] - found["direct"]["1"]["p50"]
+    rate = found[_OURS]["32"]["rate"]
     gates = {
         f"{1000 * overhead:.1f} ms overhead (less than 100)": overhead < MAX_OVERHEAD_S,
         f"{rate:.1f} images/s with 32 clients (more than 10)": rate > MIN_RATE,
