@@ -134,11 +134,12 @@ def read_job(state: State, job: JobView) -> TrainingPage:
     query = ListQuery(training_job_id=job.id)
     entries = list_runs(state.db, query, limit=_RECENT)
     checkpoints = describe_job(job)["checkpoints"]
+    place = Path(job.output_dir or "")
     return TrainingPage(
         row=_row(state, job, results),
         source=shown_path(job.output_dir or "", state.place.roots),
         checkpoints=[one | {"file": Path(one["path"]).name} for one in checkpoints],
-        missing=not Path(job.output_dir or "").exists(),
+        missing=place.is_absolute() and not place.exists(),  # a model may need no files
         results=list(results),
         charts=epoch_charts(results),
         recent=[make_row(entry, state.place.roots, state.progress) for entry in entries],

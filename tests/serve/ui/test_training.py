@@ -12,7 +12,7 @@ from snellen.store.jobs import list_training_jobs, replace_validation_results, v
 from snellen.store.runs import create_test_run
 from snellen.store.sql.database import Database
 from tests.serve.api.test_training_jobs import run_directory
-from tests.serve.local_service import fixture_job, served
+from tests.serve.local_service import add_job, fixture_job, served
 from tests.serve.ui.run_page.reading import read
 
 pytestmark = pytest.mark.anyio
@@ -131,7 +131,10 @@ async def test_files_that_are_gone_are_said(db: Database, tmp_path: Path) -> Non
         await service.client.post("/training-jobs", data={"path": "run"})
         folder.rename(tmp_path / "elsewhere")
         page = await read(service, "/training-jobs/run")
+        add_job(db, "constant", Path("noop"), framework="noop")
+        without = await read(service, "/training-jobs/constant")
     assert "do not exist any more" in page
+    assert "do not exist any more" not in without
     assert "0.750 at epoch 1" in page
 
 
