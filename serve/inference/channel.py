@@ -92,6 +92,10 @@ class _ServerConnection(_Frames):
     async def _handle(self, number: int, content: Any) -> None:
         try:
             self.send(number, (True, await self._handler(content)))
+        except asyncio.CancelledError:
+            # A client that did not cancel it itself is still waiting.
+            self.send(number, (False, "cancelled"))
+            raise
         except Exception as error:
             logging.getLogger("snellen.serve").exception("request to the model process failed")
             self.send(number, (False, f"{type(error).__name__}: {error}"))

@@ -81,6 +81,15 @@ async def test_an_error_of_the_handler_fails_its_request_alone(tmp_path: Path) -
         assert await client.call(4) == 0.25
 
 
+async def test_a_request_that_the_handler_cancels_fails(tmp_path: Path) -> None:
+    async def handle(_: int) -> None:
+        raise asyncio.CancelledError
+
+    async with connected(tmp_path, handle) as client:
+        with pytest.raises(RuntimeError, match="cancelled"):
+            await asyncio.wait_for(client.call(1), 5)
+
+
 async def test_the_client_connects_again_to_a_new_process(tmp_path: Path) -> None:
     client = ChannelClient(tmp_path / "s")
     with pytest.raises(NotConnected):
