@@ -203,9 +203,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=Path("demo-data/shapes"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--splits", nargs="+", choices=list(COUNTS), default=list(COUNTS))
     arguments = parser.parse_args()
-    print(f"Drawing {sum(COUNTS.values())} scenes in {arguments.root} ...")
-    make(arguments.root, seed=arguments.seed)
+    counts = {split: COUNTS[split] for split in arguments.splits}
+    print(f"Drawing {sum(counts.values())} scenes in {arguments.root} ...")
+    make(arguments.root, counts=counts, seed=arguments.seed)
     print("Done")
 
 
