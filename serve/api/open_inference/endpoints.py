@@ -26,9 +26,7 @@ from snellen.serve.api.open_inference.served_models import (
     find_version,
     metadata_of,
 )
-from snellen.serve.api.open_inference.wire import (
-    LENGTH_HEADER,
-)
+from snellen.serve.api.open_inference.wire import LENGTH_HEADER
 from snellen.serve.api.routes.health import ready as service_ready
 from snellen.serve.api.state import State, get_state
 
@@ -36,11 +34,7 @@ router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 _EXTENSIONS = ["binary_tensor_data"]
 ModelPath = Annotated[
     str,
-    PathParameter(
-        min_length=1,
-        max_length=500,
-        description="Name of a training job, or its id.",
-    ),
+    PathParameter(min_length=1, max_length=500, description="Name of a training job, or its id."),
 ]
 VersionPath = Annotated[
     str,
