@@ -78,7 +78,7 @@ def test_it_equals_timms_own_loop(
         dataset, config["input_size"], 8, use_prefetcher=False, num_workers=0,
         interpolation=config["interpolation"], mean=config["mean"], std=config["std"],
         crop_pct=config["crop_pct"], crop_mode=config["crop_mode"],
-        device=torch.device("cpu"),
+        device=torch.device("cpu"), persistent_workers=False,
     )  # fmt: skip
     with torch.inference_mode():
         expected = torch.cat([model(images).softmax(1) for images, _ in loader])
