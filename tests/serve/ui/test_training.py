@@ -28,6 +28,7 @@ def logged(root: Path) -> Path:
     """Return a run directory of Ultralytics with a log of three epochs."""
     folder = run_directory(root)
     (folder / "results.csv").write_text(LOG)
+    (folder / "class_names.txt").write_text("circle\nsquare\n")  # no checkpoint is loaded
     return folder
 
 
@@ -53,7 +54,7 @@ async def test_a_run_directory_is_registered(db: Database, tmp_path: Path) -> No
     assert "0.800 at epoch 1" in page  # the validation loss
     assert [f"{name}.pt" in page for name in ("best", "last", "epoch3")] == [True] * 3
     assert f'href="/new?training_job_id={job.id}&amp;checkpoint=best"' in page
-    assert "<bdi>circle</bdi>" not in page
+    assert '<small class="faint">1</small><bdi class="cut">square</bdi>' in page
 
 
 @pytest.mark.parametrize(
