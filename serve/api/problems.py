@@ -78,11 +78,6 @@ _KNOWN: dict[str, tuple[int, str]] = {
         "This model cannot be explained. Expected a timm classifier with feature maps. Leave out "
         "explain.",
     ),
-    "EXPLAIN_UNSUPPORTED": (
-        422,
-        "This model cannot be explained. Expected a timm classifier with feature maps. Leave out "
-        "explain.",
-    ),
     "OUT_OF_MEMORY": (503, "The device has not enough free memory for this image."),
     "MODEL_ERROR": (500, "The model raised an error on this request."),
 }
