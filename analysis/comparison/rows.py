@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snellen.metrics.comparison.corrections import benjamini_hochberg, holm
-from snellen.metrics.comparison.verdict import Difference, Verdict, images_needed, verdict_of
+from snellen.metrics.comparison.verdict import (
+    ALPHA,
+    Difference,
+    Verdict,
+    images_needed,
+    verdict_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +144,18 @@ def held(families: Sequence[Sequence[Row]]) -> list[list[Row]]:
 def _oriented(difference: Difference) -> Difference:
     """Return the difference with its sign turned, so that more is better."""
     return Difference(-difference.value, -difference.high, -difference.low, difference.p)
+
+
+def contradiction(row: dict[str, Any]) -> str | None:
+    """Return a sentence if the test does not confirm an interval without 0; None otherwise.
+
+    Args:
+        row: of the document, see `Row.to_json`.
+    """
+    interval = row["interval"]
+    p = row["p"] if row["p_holm"] is None else row["p_holm"]
+    if row["verdict"] != Verdict.NOT_SETTLED or interval is None or p < ALPHA:
+        return None
+    if interval[0] <= 0 <= interval[1]:
+        return None
+    return f"The interval excludes 0, but the test does not reject equal models (p = {p:.3f})."

@@ -9,6 +9,9 @@ from enum import StrEnum
 POWER_FACTOR = 1.43
 """(1.960 + 0.842) / 1.960: a difference of so many half widths is found with a power of 80 %."""
 
+ALPHA = 0.05
+"""Level of the tests."""
+
 
 class Verdict(StrEnum):
     """The verdict about B - A."""
@@ -52,7 +55,7 @@ class Difference:
 
 
 def verdict_of(
-    difference: Difference, tolerance: float = 0.0, *, alpha: float = 0.05, q: float | None = None
+    difference: Difference, tolerance: float = 0.0, *, alpha: float = ALPHA, q: float | None = None
 ) -> Verdict:
     """Return the verdict about a difference.
 

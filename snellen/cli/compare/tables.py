@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from snellen.analysis.comparison.rows import contradiction
 from snellen.cli.results.tables import number
 from snellen.cli.slices.tables import found_slices_table
 
@@ -64,6 +65,8 @@ def _headline(found: dict[str, Any]) -> Iterator[str]:
         low, high = primary["interval"]
         text += f": difference {primary['difference']:+.4f}, {low:+.4f} to {high:+.4f}"
     yield escape(f"{text}).")
+    if (doubt := contradiction(primary)) is not None:
+        yield escape(doubt)
     if found["verdict"] == "not_settled" and primary["detectable"] is not None:
         more = primary["images_needed"]
         needed = f"; about {more:,} more images would settle it" if more else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snellen.analysis.comparison.rows import Judgement, Row, held, judged
+from snellen.analysis.comparison.rows import Judgement, Row, contradiction, held, judged
 from snellen.metrics.comparison.corrections import holm
 from snellen.metrics.comparison.verdict import Difference
 
@@ -44,3 +44,22 @@ def test_a_class_needs_q_too() -> None:
     found = judged(family, Judgement(0.0, 100), need_q=True)
     assert found[0].q == pytest.approx(0.4)
     assert found[0].verdict == "not_settled"
+
+
+@pytest.mark.parametrize(
+    ("low", "p", "others", "said"),
+    [
+        (0.005, 0.08, (), "(p = 0.080)"),
+        (0.005, 0.04, (0.04,), "(p = 0.080)"),  # twice 0.04 by Holm's method
+        (0.005, 0.04, (), None),  # better
+        (-0.005, 0.08, (), None),  # the interval says the same
+    ],
+)
+def test_an_interval_that_the_test_does_not_confirm_is_explained(
+    low: float, p: float, others: tuple[float, ...], said: str | None
+) -> None:
+    one = Row("accuracy", 0.8, 0.82, Difference(0.02, low, 0.035, p))
+    (rows, *_) = held([[one], *([row(other)] for other in others)])
+    (judged_row,) = judged(rows, Judgement(0.0, 100), need_q=False)
+    found = contradiction(judged_row.to_json())
+    assert found is None if said is None else found is not None and found.endswith(f"{said}.")
