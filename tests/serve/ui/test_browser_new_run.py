@@ -44,8 +44,10 @@ def test_a_run_is_checked_started_and_watched(
     expect(check.locator(".map tbody tr")).to_have_count(3)
     expect(check).to_contain_text(f"snellen eval --job {job}@best --dataset detect/data.yaml")
     page.get_by_label("Name").fill("typed")
-    page.get_by_role("button", name="Start test run").click()
-    page.wait_for_url("**/runs/*")
+    with page.expect_response("**/inference/test-runs/*/events") as followed:
+        page.get_by_role("button", name="Start test run").click()
+        page.wait_for_url("**/runs/*")
+    assert followed.value.headers["content-type"] == "text/event-stream"
     expect(page.locator("#live")).to_contain_text("Waiting for a worker")
     watched.check()
     with JobRunner(finished.db, RunnerSettings(1, 0, output)):
