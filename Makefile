@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# The demo needs less than the tests do; an environment that has everything will do.
+DEMO_READY := $(if $(wildcard $(READY)),$(READY),.venv/.ready-demo)
 DATA := demo-data
 SNELLEN := $(BIN)/snellen
 
@@ -17,26 +19,28 @@ help:
 	@echo "make docs       build the documentation as a site, in build/site"
 	@echo "make bench      run the benchmarks; for the HTTP service: make bench-serve, make load-goals"
 
-$(READY): pyproject.toml
+$(READY): EXTRAS := dev
+.venv/.ready-demo: EXTRAS := demo,serve
+$(READY) .venv/.ready-demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python " + sys.version.split()[0] + " is too old. Expected 3.11 or later. Set another interpreter: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
 	@echo "Creating .venv: downloads a few GB, mostly PyTorch, and takes some minutes the first time ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
-$(DATA)/digits/.ready: examples/digits/make_dataset.py | $(READY)
+$(DATA)/digits/.ready: examples/digits/make_dataset.py | $(DEMO_READY)
 	@$(BIN)/python examples/digits/make_dataset.py --root $(DATA)/digits
 	@touch $@
 
-$(DATA)/digits/runs/.ready: examples/digits/train.py $(DATA)/digits/.ready | $(READY)
+$(DATA)/digits/runs/.ready: examples/digits/train.py $(DATA)/digits/.ready | $(DEMO_READY)
 	@$(BIN)/python examples/digits/train.py --root $(DATA)/digits
 	@touch $@
 
-$(DATA)/photographs/.ready: examples/photographs/make_dataset.py | $(READY)
+$(DATA)/photographs/.ready: examples/photographs/make_dataset.py | $(DEMO_READY)
 	@$(BIN)/python examples/photographs/make_dataset.py --root $(DATA)/photographs
 	@touch $@
 
-demo: $(READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photographs/.ready
+demo: $(DEMO_READY) $(DATA)/digits/.ready $(DATA)/digits/runs/.ready $(DATA)/photographs/.ready
 	@echo; echo "== snellen register (the training run)"
 	@$(SNELLEN) register "$$(ls -d $(DATA)/digits/runs/*/ | tail -n 1)" --name digits
 	@echo; echo "== snellen eval configs/digits.yaml model.checkpoint=3 (an early checkpoint)"
