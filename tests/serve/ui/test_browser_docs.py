@@ -21,7 +21,7 @@ from tests.browser import Watched
 from tests.serve.local_service import LocalBackend, fixture_job, host_settings
 from tests.serve.path_prefix import behind_prefix
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PREFIX = "/lab"
 
 

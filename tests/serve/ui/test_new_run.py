@@ -16,7 +16,7 @@ from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.serve.local_service import FIXTURES, Service, add_job, served
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.fixture

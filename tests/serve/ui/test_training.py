@@ -15,7 +15,7 @@ from tests.serve.api.test_training_jobs import run_directory
 from tests.serve.local_service import add_job, fixture_job, served
 from tests.serve.ui.run_page.reading import read
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AWKWARD = "<script>alert(1)</script>\N{HEBREW LETTER ALEF}\N{GRINNING FACE}" + "x" * 150
 LOG = """epoch,train/box_loss,train/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B),val/box_loss
 1,2.0,1.0,0.5,0.25,1.6

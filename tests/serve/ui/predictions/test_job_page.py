@@ -21,7 +21,7 @@ from tests.serve.local_service import Service
 from tests.serve.ui.predictions.conftest import AWKWARD
 from tests.serve.ui.run_page.reading import read, total
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def tiles(page: str) -> list[int]:

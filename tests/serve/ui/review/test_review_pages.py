@@ -26,7 +26,7 @@ from tests.serve.local_service import Service, served
 from tests.serve.ui.review.conftest import AWKWARD
 from tests.serve.ui.run_page.reading import read
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def suspects(db: Database, number: int) -> list[Suspect]:

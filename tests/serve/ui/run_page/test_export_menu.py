@@ -10,7 +10,7 @@ from snellen.store.sql.database import Database
 from tests.serve.local_service import Service
 from tests.serve.ui.run_page.reading import read
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 PATH = "/ui/runs/1/exports"
 
 

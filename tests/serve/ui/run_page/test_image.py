@@ -19,7 +19,7 @@ from snellen.store.views import RunView
 from tests.serve.local_service import FIXTURES, Service, served
 from tests.serve.ui.run_page.reading import links, read, tiles
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def rows_of(db: Database, run: RunView) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from snellen.store.views import RunView
 from tests.serve.local_service import Service
 from tests.serve.ui.run_page.reading import links, read, section, tiles, total
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_counts_of_classes_lead_to_their_objects(service: Service, detected: RunView) -> None:

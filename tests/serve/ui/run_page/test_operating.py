@@ -21,7 +21,7 @@ from snellen.store.views import RunView
 from tests.serve.local_service import Service
 from tests.serve.ui.run_page.reading import read, section
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def counts(part: str) -> dict[str, Any]:

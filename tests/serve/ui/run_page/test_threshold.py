@@ -14,7 +14,7 @@ from snellen.store.views import RunView
 from tests.serve.local_service import Service
 from tests.serve.ui.run_page.reading import links, read, section, total
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AT = 0.4
 
 

@@ -17,7 +17,7 @@ from snellen.store.views import RunView
 from tests.serve.local_service import Service, served
 from tests.serve.ui.run_page.reading import read, tiles, total
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 AWKWARD = "<script>alert(1)</script> " + "\N{HEBREW LETTER ALEF}\N{GRINNING FACE}" + "x" * 300
 
 

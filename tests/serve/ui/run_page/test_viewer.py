@@ -20,7 +20,7 @@ from tests.serve.local_service import Service
 from tests.serve.ui.run_page.conftest import AWKWARD
 from tests.serve.ui.run_page.reading import links, read, section, tiles, total
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def shown(value: float) -> str:
