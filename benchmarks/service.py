@@ -153,7 +153,7 @@ def served(
     bench: Bench, model: str, *words: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
     """Start the service with one model loaded, and stop it at the end."""
-    running = Served(bench, f"preload=[{{job: {model}}}]", *words, environment=environment)
+    running = Served(bench, f"model.preload=[{{job: {model}}}]", *words, environment=environment)
     try:
         running.command.wait_ready()
         yield running

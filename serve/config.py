@@ -60,6 +60,9 @@ class ServedModelConfig(Section):
         "auto", description="Confidence threshold of requests without one; auto: 0.25."
     )
     trust: StrictBool = Field(False, description="Also load TorchScript files, which are code.")
+    preload: tuple[PreloadConfig, ...] = Field(
+        (), description="Models to load before the service is ready, and to keep loaded."
+    )
     max_loaded: PositiveInt = Field(
         3,
         description="Maximum number of models per replica besides those of preload; the least "
@@ -215,9 +218,6 @@ class ServeConfig(Section):
     )
     roots: tuple[str, ...] = Field(
         (), description="Folders whose run directories may be registered over HTTP; empty: none."
-    )
-    preload: tuple[PreloadConfig, ...] = Field(
-        (), description="Models to load before the service is ready, and to keep loaded."
     )
     record: StrictBool = Field(
         False, description="Record requests in the run tables unless they set record=false."

@@ -11,7 +11,6 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from snellen.pipelines.config.base import PREDICTION
 from snellen.pipelines.config.sections import ModelConfig
 from snellen.pipelines.models.locate import ModelRequest, locate_model
 from snellen.serve.api.job_selection import JobSelection
-from snellen.serve.config import PreloadConfig, ServedModelConfig
+from snellen.serve.config import ServedModelConfig
 from snellen.serve.inference.messages import ModelRef
 from snellen.store.sql.database import Database
 from snellen.store.views import JobView
@@ -44,21 +43,14 @@ class ResolvedModel:
 class ModelResolver:
     """Resolve models by training job and checkpoint. Safe to share between threads."""
 
-    def __init__(
-        self,
-        db: Database,
-        settings: ServedModelConfig,
-        preload: Sequence[PreloadConfig] = (),
-    ) -> None:
+    def __init__(self, db: Database, settings: ServedModelConfig) -> None:
         """Create a resolver.
 
         Args:
             db: the run tables.
             settings: with which models are loaded.
-            preload: models that stay loaded.
         """
         self._db = db
-        self._preload = preload
         self._settings = settings
         self._lock = threading.Lock()
         self._cache: TTLCache[tuple[JobReference, str], ResolvedModel] = TTLCache(
@@ -118,9 +110,10 @@ class ModelResolver:
         return ResolvedModel(located.job, checkpoint, ref)
 
     def _pin(self, job: JobView, checkpoint: str) -> str | None:
-        """Return what keeps a model loaded, if an entry of ``preload`` does."""
+        """Return what keeps a model loaded, if an entry of ``model.preload`` does."""
         names = {str(job.id), job.name, job.output_dir}
         pinned = any(
-            str(one.job) in names and str(one.checkpoint) == checkpoint for one in self._preload
+            str(one.job) in names and str(one.checkpoint) == checkpoint
+            for one in self._settings.preload
         )
         return f"{job.id}@{checkpoint}" if pinned else None

@@ -1,4 +1,4 @@
-"""Load the models of ``preload`` before the service is ready."""
+"""Load the models of ``model.preload`` before the service is ready."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ _RETRY_S = 1.0
 
 
 def preloaded_models(config: ServeConfig, db: Database) -> Iterator[ResolvedModel]:
-    """Find the models of ``preload``.
+    """Find the models of ``model.preload``.
 
     Raises:
         SnellenError: an entry that the run tables do not have; the message names its key.
     """
-    resolver = ModelResolver(db, config.model, config.preload)
-    for number, entry in enumerate(config.preload):
+    resolver = ModelResolver(db, config.model)
+    for number, entry in enumerate(config.model.preload):
         try:
             yield resolver.resolve(entry.job, str(entry.checkpoint))
         except SnellenError as error:
-            raise type(error)(error.code, f"preload[{number}]: {error.message}") from error
+            raise type(error)(error.code, f"model.preload[{number}]: {error.message}") from error
 
 
 async def preload(state: State) -> None:
-    """Load the models of ``preload``, retrying until all are loaded; then the service is ready."""
+    """Load the models of ``model.preload``, retrying until all are loaded.
+
+    Then the service is ready.
+    """
     retrying = AsyncRetrying(wait=wait_fixed(_RETRY_S), retry=retry_if_result(not_))
-    for number in range(len(state.config.preload)):
+    for number in range(len(state.config.model.preload)):
         await retrying(_try_entry, state, number)
     state.preloaded = True
 
 
 async def _try_entry(state: State, number: int) -> bool:
     """Load the model of one entry; return True if it is loaded."""
-    entry = state.config.preload[number]
+    entry = state.config.model.preload[number]
     try:
         resolved = await asyncio.to_thread(state.resolver.resolve, entry.job, str(entry.checkpoint))
         reply = await state.backend.preload(resolved.model)
@@ -57,8 +60,8 @@ async def _try_entry(state: State, number: int) -> bool:
 
 
 def _failed(state: State, number: int, code: str, message: str) -> bool:
-    entry = state.config.preload[number]
+    entry = state.config.model.preload[number]
     if state.preload_failure is None:
-        problems.log.error("preload[%d], job %s: %s: %s", number, entry.job, code, message)
-    state.preload_failure = f"preload[{number}] cannot be loaded: {code}."
+        problems.log.error("model.preload[%d], job %s: %s: %s", number, entry.job, code, message)
+    state.preload_failure = f"model.preload[{number}] cannot be loaded: {code}."
     return False

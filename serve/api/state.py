@@ -35,8 +35,8 @@ class State:
     """Everything below the routes.
 
     Attributes:
-        preloaded: all models of ``preload`` are loaded; never turns false again.
-        preload_failure: the entry of ``preload`` that failed last, with the code of its error.
+        preloaded: all models of ``model.preload`` are loaded; never turns false again.
+        preload_failure: the entry of ``model.preload`` that failed last, with its error code.
         recording: limits the threads that write to the run tables.
         probe: the readiness probe in progress, shared by all requests for ``/health/ready``.
         submitting: limits the threads that check submitted runs, which may load a checkpoint.
@@ -87,7 +87,7 @@ def make_state(config: ServeConfig, db: Database, backend: Backend, root: Path) 
         backend=backend,
         admission=admission,
         metrics=Metrics(admission),
-        resolver=ModelResolver(db, config.model, config.preload),
+        resolver=ModelResolver(db, config.model),
         recorder=Recorder(db, root),
         cache=ReplyCache(config.cache_bytes),
         place=place,

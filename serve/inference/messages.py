@@ -14,8 +14,8 @@ class ModelRef:
     Attributes:
         key: changes with the checkpoint file and with every setting.
         spec: how to build the adapter.
-        pin: keeps the model loaded: training job and checkpoint of an entry of ``preload``; None
-            lets the model process unload it.
+        pin: keeps the model loaded: training job and checkpoint of an entry of
+            ``model.preload``; None lets the model process unload it.
     """
 
     key: str

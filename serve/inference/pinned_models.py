@@ -1,4 +1,4 @@
-"""Models that stay loaded: those of ``preload``, which are never unloaded to make room."""
+"""Models that stay loaded: those of ``model.preload``, which are never unloaded to make room."""
 
 from __future__ import annotations
 

@@ -82,5 +82,5 @@ class RayBackend:
 
 
 def _routing_key(model: ModelRef) -> str:
-    """Return the key by which Ray finds a replica; any replica has the models of ``preload``."""
+    """Return the key by which Ray finds a replica; all have the models of ``model.preload``."""
     return model.key if model.pin is None else ""

@@ -45,12 +45,12 @@ class ModelProcess:
         return await self._failures.load(ref.key, lambda: self._host.load(ref.spec))
 
     async def _load_preloaded(self) -> None:
-        """Load the models of ``preload``: a new process takes no request without them."""
+        """Load the models of ``model.preload``: a new process takes no request without them."""
         try:
             refs = await asyncio.to_thread(_preloaded_refs, self._config)
         except SnellenError as error:
             # The HTTP process reports it when it tries to preload.
-            _log.warning("preload: %s: %s", error.code, error.message)
+            _log.warning("model.preload: %s: %s", error.code, error.message)
             return
         for ref in refs:
             with suppress(SnellenError):
@@ -118,7 +118,7 @@ def models_class(config: ServeConfig, *, loopback: bool, socket: Path | None = N
 
 
 def _preloaded_refs(config: ServeConfig) -> list[ModelRef]:
-    if not config.preload:
+    if not config.model.preload:
         return []
     db = Database.open(config.database)
     try:

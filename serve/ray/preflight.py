@@ -19,12 +19,14 @@ def with_absolute_paths(config: ServeConfig) -> ServeConfig:
     """Return the configuration with absolute paths: Ray's processes have other working folders."""
     folder = "runs" if config.output_dir == "auto" else config.output_dir
     roots = tuple(str(Path(root).expanduser().absolute()) for root in config.roots)
-    preload = tuple(one.model_copy(update={"job": _job_path(one.job)}) for one in config.preload)
+    preload = tuple(
+        one.model_copy(update={"job": _job_path(one.job)}) for one in config.model.preload
+    )
     return config.model_copy(
         update={
             "output_dir": str(Path(folder).expanduser().absolute()),
             "roots": roots,
-            "preload": preload,
+            "model": config.model.model_copy(update={"preload": preload}),
             "database": resolve_url(config.database).render_as_string(hide_password=False),
         }
     )

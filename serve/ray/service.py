@@ -83,8 +83,8 @@ class Service:
 
         Raises:
             ConfigError: API_KEYS_MISSING.
-            InputError: PORT_TAKEN, an error of the run tables, or a model of ``preload`` that is
-                not in them.
+            InputError: PORT_TAKEN, an error of the run tables, or a model of ``model.preload``
+                that is not in them.
             RunError: SERVE_START, with Ray's own reason; SERVE_PRELOAD.
         """
         config = self._config
@@ -149,7 +149,7 @@ class Service:
         self._jobs = JobRunner(db, settings, logging.getLogger("snellen.serve").info).start()
 
     def _check_tables(self, config: ServeConfig) -> None:
-        """Check that the run tables respond, and contain the models of ``preload``."""
+        """Check that the run tables respond, and contain the models of ``model.preload``."""
         db = Database.open(config.database)
         try:
             for _ in preloaded_models(config, db):
@@ -277,7 +277,7 @@ def _quiet() -> None:
 
 
 def _check_preload(body: bytes, log: Path) -> None:
-    """Stop waiting if a model of ``preload`` cannot be loaded.
+    """Stop waiting if a model of ``model.preload`` cannot be loaded.
 
     Raises:
         RunError: SERVE_PRELOAD.

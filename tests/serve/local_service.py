@@ -126,7 +126,7 @@ async def served(
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for _ in range(500):
-                if state.preloaded or state.config.preload:
+                if state.preloaded or state.config.model.preload:
                     break
                 await asyncio.sleep(0)
             yield Service(app, state, client)

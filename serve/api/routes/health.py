@@ -43,7 +43,8 @@ async def live() -> HealthResponse:
 async def ready(state: Annotated[State, Depends(get_state)]) -> HealthResponse:
     """Return `ready` if requests can be served. Needs no API key.
 
-    That is, the models of `preload` are loaded, and the run tables and a model process respond.
+    That is, the models of `model.preload` are loaded, and the run tables and a model process
+    respond.
     """
     after = state.config.limits.retry_after_s
     if state.admission.draining:

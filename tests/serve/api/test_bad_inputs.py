@@ -174,14 +174,14 @@ async def test_class_names_that_do_not_match_the_checkpoint(db: Database, tmp_pa
     """No prediction gets a shifted name, and a service that preloads such a model is not ready."""
     checkpoint = FIXTURES / "tiny-detect.pt"
     job = add_job(db, "two", checkpoint, class_names=["a", "b"], num_classes=2)
-    async with served(db, tmp_path, preload=[{"job": "two"}]) as service:
+    async with served(db, tmp_path, model={"preload": [{"job": "two"}]}) as service:
         response = await service.single(picture(), job.id)
         while service.state.preload_failure is None:
             await asyncio.sleep(0.01)
         ready = await service.client.get("/health/ready")
     assert (response.status_code, response.json()["code"]) == (409, "CLASS_COUNT")
     assert (ready.status_code, ready.json()["code"]) == (503, "PRELOAD_FAILED")
-    assert ready.json()["detail"] == "preload[0] cannot be loaded: CLASS_COUNT."
+    assert ready.json()["detail"] == "model.preload[0] cannot be loaded: CLASS_COUNT."
 
 
 async def test_an_onnx_file_with_external_data(db: Database, tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ async def test_health_and_metrics(db: Database, jobs: Jobs, tmp_path: Path) -> N
 async def test_the_service_is_ready_when_all_models_of_preload_are_loaded(
     db: Database, jobs: Jobs, tmp_path: Path
 ) -> None:
-    good: dict[str, Any] = {"preload": [{"job": "tiny-detect"}, {"job": jobs["pose"].id}]}
+    good: dict[str, Any] = {
+        "model": {"preload": [{"job": "tiny-detect"}, {"job": jobs["pose"].id}]}
+    }
     async with served(db, tmp_path, **good) as service:
         for _ in range(400):
             ready = await service.client.get("/health/ready")
@@ -51,7 +53,7 @@ async def test_the_service_is_ready_when_all_models_of_preload_are_loaded(
             await asyncio.sleep(0.02)
         assert ready.status_code == 200
         assert len(service.backend.loaded) == 2
-    async with served(db, tmp_path, preload=[{"job": "no such"}]) as service:
+    async with served(db, tmp_path, model={"preload": [{"job": "no such"}]}) as service:
         await asyncio.sleep(0.1)
         assert (await service.client.get("/health/ready")).status_code == 503
 

@@ -1,4 +1,4 @@
-"""Models of ``preload`` stay loaded, until their checkpoint is overwritten."""
+"""Models of ``model.preload`` stay loaded, until their checkpoint is overwritten."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ async def test_requests_are_pinned_by_the_entries_of_preload(
 ) -> None:
     detect, pose = jobs["detect"], jobs["pose"]
     config = ServeConfig.model_validate(
-        {"preload": [{"job": "tiny-detect"}, {"job": pose.id, "checkpoint": "last"}]}
+        {"model": {"preload": [{"job": "tiny-detect"}, {"job": pose.id, "checkpoint": "last"}]}}
     )
-    resolver = ModelResolver(db, config.model, config.preload)
+    resolver = ModelResolver(db, config.model)
     pins: dict[tuple[int | str, str], str | None] = {
         (detect.id, "best"): f"{detect.id}@best",
         ("tiny-detect", "best"): f"{detect.id}@best",
@@ -78,6 +78,6 @@ async def test_requests_are_pinned_by_the_entries_of_preload(
         assert resolver.resolve(job, checkpoint).model.pin == pin, (job, checkpoint)
     assert [one.model.pin for one in preloaded_models(config, db)] == [
         f"{detect.id}@best", f"{pose.id}@last"]  # fmt: skip
-    wrong = ServeConfig.model_validate({"preload": [{"job": 1}, {"job": "no such"}]})
-    with pytest.raises(InputError, match=r"preload\[1\]: there is no training job 'no such'"):
+    wrong = ServeConfig.model_validate({"model": {"preload": [{"job": 1}, {"job": "no such"}]}})
+    with pytest.raises(InputError, match=r"model\.preload\[1\]: there is no .* 'no such'"):
         list(preloaded_models(wrong, db))

@@ -21,7 +21,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     two_jobs(db)
     db.close()
     with Cluster(root) as cluster:
-        words = (f"ray.address={cluster.address}", "preload=[{job: 1}, {job: 2}]")
+        words = (f"ray.address={cluster.address}", "model.preload=[{job: 1}, {job: 2}]")
         process = Process(root, *words, cluster=cluster)
         process.wait_ready()
         yield process

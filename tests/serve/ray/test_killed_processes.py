@@ -40,7 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     )
     db.close()
     assert crashing.id == CRASHING
-    process = Process(root, "ray.num_cpus=2", "preload=[{job: 1}, {job: 2}]")
+    process = Process(root, "ray.num_cpus=2", "model.preload=[{job: 1}, {job: 2}]")
     process.wait_ready()
     yield process
     process.end()

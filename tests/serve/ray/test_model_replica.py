@@ -1,4 +1,4 @@
-"""Model processes load the models of ``preload`` first, and never look for them again."""
+"""Model processes load the models of ``model.preload`` first, and never look for them again."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ class Counting(ModelProcess):
 def config_of(db_path: Path, *jobs: str) -> ServeConfig:
     settings: dict[str, Any] = {
         "database": f"sqlite:///{db_path}",
-        "preload": [{"job": job} for job in jobs],
-        "model": {"device": "cpu", "threads": 1},
+        "model": {"device": "cpu", "threads": 1, "preload": [{"job": job} for job in jobs]},
     }
     return ServeConfig.model_validate(settings)
 
@@ -52,7 +51,7 @@ async def test_preloaded_models_stay_loaded(
     db: Database, jobs: dict[str, JobView], tmp_path: Path
 ) -> None:
     config = config_of(tmp_path / "runs.db", "tiny-detect")
-    resolver = ModelResolver(db, config.model, config.preload)
+    resolver = ModelResolver(db, config.model)
     process = Counting(config)
     await process._load_preloaded()
     assert process.loaded == ["tiny-detect.pt"]
@@ -72,7 +71,7 @@ async def test_a_preload_that_fails_is_reported_when_it_is_requested(
     config = config_of(tmp_path / "runs.db", "bad")
     process = Counting(config)
     await process._load_preloaded()
-    ref = ModelResolver(db, config.model, config.preload).resolve(job.id, "best").model
+    ref = ModelResolver(db, config.model).resolve(job.id, "best").model
     reply = await process.preload(ref)
     assert reply.failure is not None
     assert reply.failure.code.startswith("CHECKPOINT_")

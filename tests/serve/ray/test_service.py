@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Process]:
-    process = Process(folder, "ray.num_cpus=2", "preload=[{job: tiny-detect}]")
+    process = Process(folder, "ray.num_cpus=2", "model.preload=[{job: tiny-detect}]")
     process.wait_ready()
     yield process
     process.end()
@@ -235,8 +235,8 @@ def test_an_invalid_configuration(folder: Path) -> None:
 
 
 def test_an_unknown_model_in_preload(folder: Path) -> None:
-    code, text = run_until_exit(folder, "preload=[{job: no such}]")
+    code, text = run_until_exit(folder, "model.preload=[{job: no such}]")
     assert code == 2
     assert "JOB_NOT_FOUND" in text
-    assert "preload[0]: there is no training job 'no such'" in text
+    assert "model.preload[0]: there is no training job 'no such'" in text
     assert "tiny-detect" in text
