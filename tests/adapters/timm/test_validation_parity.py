@@ -19,10 +19,11 @@ from snellen.adapters.timm.transforms import DataSources, resolve_config
 from tests.adapters.making import pixels
 from tests.adapters.timm.making import adapter_of
 
+pytestmark = pytest.mark.slow
 CLASSES = 12
 IMAGES = 18
-FAST = ("edgenext_xx_small", "mobilenetv4_conv_small_050", "resnet10t", "fasternet_t0")
-SLOW = (
+ARCHITECTURES = (
+    "edgenext_xx_small", "mobilenetv4_conv_small_050", "resnet10t", "fasternet_t0",
     "convnext_atto", "cs3darknet_focus_s", "mobilenetv1_100", "hgnetv2_b0",
     "tf_efficientnetv2_b0", "mambaout_femto", "resnet50",
 )  # fmt: skip
@@ -125,11 +126,7 @@ def check_equal(checkpoint: Path, images: Path, expected: Scores, **fields: Any)
 
 
 @pytest.mark.parametrize(
-    "architecture",
-    [
-        *(pytest.param(name, id=f"J-{name}") for name in FAST),
-        *(pytest.param(name, id=f"J-{name}", marks=pytest.mark.slow) for name in SLOW),
-    ],
+    "architecture", [pytest.param(name, id=f"J-{name}") for name in ARCHITECTURES]
 )
 def test_bare_weights_are_evaluated_as_by_validate(
     architecture: str, images: Path, tmp_path: Path

@@ -11,7 +11,7 @@ from snellen.serve.http import connection
 from tests.serve.conftest import AccessLines
 from tests.serve.http.raw_client import CountingApp, RawResponse, connect, listening, request
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 

@@ -27,6 +27,7 @@ from tests.ray_cluster import free_port
 from tests.serve.http.raw_client import CountingApp, connect, listening, request
 from tests.serve.local_service import served
 
+pytestmark = pytest.mark.slow
 BODY = bytes(16_000_000)
 """More than the buffers of a connection hold, so that the client is still sending."""
 CASES = {
