@@ -111,7 +111,7 @@ class PoseResponse(Schema):
 
 
 class ExplanationResponse(Schema):
-    """Where the evidence for the predicted class lies."""
+    """Regions of the image that support the predicted class."""
 
     method: Literal["gradcam"] = Field("gradcam", description="Method of the explanation.")
     class_id: int = Field(description="Index of the explained class.")

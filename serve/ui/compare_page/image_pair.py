@@ -55,7 +55,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a run makes of an object: class in the style sheet, and text."""
+    """The outcome of an object in a run: class in the style sheet, and text."""
 
     kind: str
     text: str

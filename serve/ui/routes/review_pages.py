@@ -61,7 +61,7 @@ Text = Annotated[str, Field(max_length=10_000)]
 
 
 class _Decision(BaseModel):
-    """What was decided on a place of the queue."""
+    """The decision on an entry of the queue."""
 
     run: Annotated[int, Field(ge=1, le=MAX_ID)]
     status: ReviewStatus
