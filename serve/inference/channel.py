@@ -12,6 +12,7 @@ import asyncio
 import logging
 import pickle
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ class ConnectionEnded(Exception):  # noqa: N818 - a state, read as one
     """The other process ended, or closed the connection, before its reply."""
 
 
-class _Frames(asyncio.Protocol):
+class _Frames(asyncio.Protocol, ABC):
     """A connection that sends frames, and splits what it receives into them."""
 
     def __init__(self) -> None:
@@ -56,8 +57,9 @@ class _Frames(asyncio.Protocol):
             self.frame_received(number, content)
         del received[:start]
 
+    @abstractmethod
     def frame_received(self, number: int, content: Any) -> None:
-        raise NotImplementedError
+        """Handle a frame."""
 
     def send(self, number: int, content: Any = None) -> None:
         """Send a frame, unless the connection has ended."""

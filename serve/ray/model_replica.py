@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +28,7 @@ _MAX_REFS = 10_000
 """References to models that a replica remembers; more than there are concurrent requests."""
 
 
-class ModelProcess:
+class ModelProcess(ABC):
     """Load models and run them; the least recently used is unloaded to make room."""
 
     def __init__(self, config: ServeConfig) -> None:
@@ -37,9 +38,9 @@ class ModelProcess:
         self._failures = LoadFailures()
         self._pinned: PinnedModels[LoadedModel] = PinnedModels()
 
+    @abstractmethod
     async def _cached(self, key: str) -> LoadedModel:
         """Return a model that may be unloaded later; Ray's wrapper keeps the recently used ones."""
-        raise NotImplementedError
 
     async def _load(self, ref: ModelRef) -> LoadedModel:
         return await self._failures.load(ref.key, lambda: self._host.load(ref.spec))
@@ -84,6 +85,7 @@ class ModelProcess:
 
     async def ping(self) -> None:
         """Do nothing: a reply shows that the process responds."""
+        return
 
 
 def models_class(config: ServeConfig, *, loopback: bool, socket: Path | None = None) -> type:
