@@ -30,8 +30,8 @@ from examples.shapes.make_dataset import make
 from snellen.serve.ui.run_page.filters import PAGE_TILES
 from snellen.store.sql.database import Database
 from tests.browser import started_chromium
+from tests.serve.listening import listening
 from tests.serve.local_service import FIXTURES, fixture_job
-from tests.serve.ui.conftest import listening
 
 IMAGES = 1_000_000
 DEEP = 8000

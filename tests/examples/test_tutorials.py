@@ -21,7 +21,7 @@ from snellen.serve.config import ServeConfig
 from snellen.store.sql.database import Database
 from tests.examples.shell_blocks import ADDRESS, ROOT, blocks, commands, execute
 from tests.pipelines.making import write_image
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 
 FIXTURES = ROOT / "tests" / "fixtures"
 README = "README.md"

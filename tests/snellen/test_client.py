@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,48 +10,26 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 import snellen
 from snellen.adapters.errors import InputError
-from snellen.serve.api.app import create_app
-from snellen.serve.api.state import make_state
-from snellen.serve.config import ServeConfig
-from snellen.serve.inference.model_host import ModelHost
 from snellen.store.sql.database import Database
 from tests.ray_cluster import free_port
 from tests.serve.conftest import picture
-from tests.serve.local_service import TASKS, LocalBackend, fixture_job, host_settings
+from tests.serve.listening import listening
+from tests.serve.local_service import TASKS, fixture_job
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service without Ray; the key is ``secret``."""
     root = tmp_path_factory.mktemp("client")
-    port = free_port()
     db = Database.open(f"sqlite:///{root / 'runs.db'}")
     for task in TASKS:
         fixture_job(db, task)
-    servers: list[uvicorn.Server] = []
-
-    async def run() -> None:
-        config = ServeConfig()
-        host = ModelHost(host_settings(config))
-        state = make_state(config, db, LocalBackend(host), root)
-        app = create_app(state, keys=["secret"], loopback=True)
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-        servers.append(server)
-        await server.serve()
-        await host.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    while not servers or not servers[0].started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    servers[0].should_exit = True
-    thread.join()
+    with listening(db, root, keys=["secret"]) as address:
+        yield address
     db.close()
 
 

@@ -5,28 +5,20 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import yaml
 
 import snellen
 from snellen.adapters.errors import RunCancelled, RunError
 from snellen.cli.main import run as command
-from snellen.serve.api.app import create_app
-from snellen.serve.api.state import make_state
-from snellen.serve.config import ServeConfig
-from snellen.serve.inference.model_host import ModelHost
 from snellen.serve.jobs.runner import JobRunner, RunnerSettings
 from snellen.store.sql.database import Database
-from tests.ray_cluster import free_port
-from tests.serve.local_service import LocalBackend, host_settings
+from tests.serve.listening import listening
 from tests.serve.site import Site
 
 pytestmark = pytest.mark.slow
@@ -38,27 +30,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, importable: None) -> Iterato
     """A service without Ray, with a worker beside it."""
     folder = tmp_path_factory.mktemp("remote")
     db = Database.open(f"sqlite:///{folder / 'runs.db'}")
-    site, port = Site(folder, db), free_port()
-    servers: list[uvicorn.Server] = []
-
-    async def serve() -> None:
-        config = ServeConfig.model_validate(site.settings)
-        host = ModelHost(host_settings(config))
-        state = make_state(config, db, LocalBackend(host), site.output)
-        app = create_app(state, keys=[], loopback=True)
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-        servers.append(server)
-        await server.serve()
-        await host.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    while not servers or not servers[0].started:
-        time.sleep(0.02)
-    with JobRunner(db, RunnerSettings(2, 0, site.output)):
-        yield site, f"http://127.0.0.1:{port}"
-    servers[0].should_exit = True
-    thread.join()
+    site = Site(folder, db)
+    worker = JobRunner(db, RunnerSettings(2, 0, site.output))
+    with listening(db, site.output, **site.settings) as url, worker:
+        yield site, url
     db.close()
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from snellen.analysis.comparison.flips import find_flips
 from snellen.analysis.comparison.pairing import pair_runs
 from tests.browser import Watched
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 from tests.serve.ui.finished_runs import FinishedRuns
 
 pytestmark = pytest.mark.browser

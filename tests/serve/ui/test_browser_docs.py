@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser
 
 from snellen.serve.api.app import create_app
@@ -18,6 +15,7 @@ from snellen.serve.inference.model_host import ModelHost
 from snellen.serve.ui.routes import add_pages
 from snellen.store.sql.database import Database
 from tests.browser import Watched
+from tests.serve.listening import listening_app
 from tests.serve.local_service import LocalBackend, fixture_job, host_settings
 from tests.serve.path_prefix import behind_prefix
 
@@ -32,18 +30,8 @@ def url(db: Database, tmp_path: Path) -> Iterator[str]:
     state = make_state(config, db, LocalBackend(ModelHost(host_settings(config))), tmp_path)
     app = create_app(state, keys=["secret"], loopback=True)
     add_pages(app)
-    proxy = behind_prefix(app, PREFIX, removed=True)
-    server = uvicorn.Server(
-        uvicorn.Config(proxy, host="127.0.0.1", port=0, log_level="error", lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}{PREFIX}"
-    server.should_exit = True
-    thread.join(10)
+    with listening_app(behind_prefix(app, PREFIX, removed=True), lifespan="off") as address:
+        yield address + PREFIX
 
 
 def test_a_key_is_entered_once_and_sent_with_requests(url: str, chromium: Browser) -> None:

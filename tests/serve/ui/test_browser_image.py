@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from snellen.analysis.reader import open_results
 from tests.browser import Watched
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 from tests.serve.ui.finished_runs import IMAGES, FinishedRuns
 
 pytestmark = pytest.mark.browser

@@ -15,8 +15,8 @@ from snellen.serve.jobs.runner import JobRunner, RunnerSettings
 from snellen.store.runs import list_inference_jobs
 from snellen.store.sql.database import Database
 from tests.browser import Watched
+from tests.serve.listening import listening
 from tests.serve.local_service import fixture_job
-from tests.serve.ui.conftest import listening
 from tests.serve.ui.test_training import AWKWARD, logged
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

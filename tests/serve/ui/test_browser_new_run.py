@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from snellen.serve.jobs.runner import JobRunner, RunnerSettings
 from snellen.store.runs import get_test_run
 from tests.browser import Watched
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 from tests.serve.ui.finished_runs import AWKWARD, IMAGES, FinishedRuns
 
 pytestmark = pytest.mark.browser

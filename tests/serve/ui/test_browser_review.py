@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Dialog, expect
 
 from snellen.store.service.reviews import list_reviews
 from tests.browser import Watched
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 from tests.serve.ui.finished_runs import FinishedRuns
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Dialog, expect
 from snellen.store.runs import create_inference_job
 from snellen.store.sql.database import Database
 from tests.browser import Watched
+from tests.serve.listening import listening
 from tests.serve.local_service import fixture_job
-from tests.serve.ui.conftest import listening
 from tests.serve.ui.test_runs import AWKWARD, add_run
 
 pytestmark = pytest.mark.browser

@@ -21,8 +21,8 @@ from snellen.store.sql.database import Database
 from snellen.store.views import JobView
 from tests.browser import Watched
 from tests.serve.api.test_explanations import timm_job
+from tests.serve.listening import listening
 from tests.serve.local_service import FIXTURES, TASKS, fixture_job
-from tests.serve.ui.conftest import listening
 
 pytestmark = pytest.mark.browser
 ON_SCREEN = """(wanted) => [...document.querySelectorAll('.ob rect.pr')].map((rect) => {

@@ -12,7 +12,7 @@ from snellen.analysis.reader import open_results
 from snellen.analysis.rescore import rescore_run
 from snellen.pipelines.progress import Reporter
 from tests.browser import Watched
-from tests.serve.ui.conftest import listening
+from tests.serve.listening import listening
 from tests.serve.ui.finished_runs import AWKWARD, IMAGES, FinishedRuns
 
 pytestmark = pytest.mark.browser

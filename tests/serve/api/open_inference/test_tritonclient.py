@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-import uvicorn
 from tritonclient.utils import InferenceServerException
 
-from snellen.serve.api.app import create_app
-from snellen.serve.api.state import make_state
-from snellen.serve.config import ServeConfig
-from snellen.serve.inference.model_host import ModelHost
 from snellen.store.sql.database import Database
-from tests.ray_cluster import free_port
 from tests.serve.api.open_inference.test_routes import encoded
 from tests.serve.conftest import picture
-from tests.serve.local_service import LocalBackend, fixture_job, host_settings
+from tests.serve.listening import listening
+from tests.serve.local_service import fixture_job
 
 IMAGES = [picture(), picture("JPEG", (200, 120)), picture(size=(40, 40))]
 
@@ -30,29 +23,11 @@ IMAGES = [picture(), picture("JPEG", (200, 120)), picture(size=(40, 40))]
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     root = tmp_path_factory.mktemp("triton")
-    port = free_port()
     db = Database.open(f"sqlite:///{root / 'runs.db'}")
     for task in ("detect", "classify"):
         fixture_job(db, task)
-    servers: list[uvicorn.Server] = []
-
-    async def run() -> None:
-        config = ServeConfig()
-        host = ModelHost(host_settings(config))
-        app = create_app(make_state(config, db, LocalBackend(host), root), keys=(), loopback=True)
-        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-        servers.append(server)
-        await server.serve()
-        await host.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    while not servers or not servers[0].started:
-        time.sleep(0.02)
-    with triton.InferenceServerClient(f"127.0.0.1:{port}") as opened:
+    with listening(db, root) as url, triton.InferenceServerClient(urlsplit(url).netloc) as opened:
         yield opened
-    servers[0].should_exit = True
-    thread.join()
     db.close()
 
 
