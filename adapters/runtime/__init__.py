@@ -1,1 +1,1 @@
-"""Execution of a model: device, compute threads, and inspection in another process."""
+"""Execution of a model: device, threads, inspection in another process, temporary folders."""

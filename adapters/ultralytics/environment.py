@@ -9,18 +9,14 @@ go to a private folder, not to the user's.
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 import threading
-from contextlib import suppress
-from pathlib import Path
 from types import ModuleType
 
 from snellen.adapters.errors import ConfigError, InputError
 from snellen.adapters.plugins import missing_library
+from snellen.adapters.runtime.temporary_folder import folder_of_process
 from snellen.adapters.runtime.torchvision_operators import suppression
 
 _SWITCHES = {
@@ -30,7 +26,6 @@ _SWITCHES = {
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
     "YOLO_VERBOSE": "False",
 }
-_PREFIX = "snellen-ultralytics-"
 _lock = threading.Lock()
 
 
@@ -46,7 +41,7 @@ def import_ultralytics() -> ModuleType:
         first = "ultralytics" not in sys.modules
         if first:
             os.environ.update(_SWITCHES)
-            os.environ.setdefault("YOLO_CONFIG_DIR", _config_folder())
+            os.environ.setdefault("YOLO_CONFIG_DIR", str(folder_of_process("ultralytics")))
         from PIL import Image
 
         pillow_open = Image.open
@@ -77,26 +72,3 @@ def import_ultralytics() -> ModuleType:
         )
     module: ModuleType = ultralytics
     return module
-
-
-def _config_folder() -> str:
-    """Create a folder for this process, and delete those of processes that were killed."""
-    place = Path(tempfile.gettempdir())
-    for folder in place.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        with suppress(OSError):
-            if folder.stat().st_uid == os.getuid() and not _lives(owner):
-                shutil.rmtree(folder, ignore_errors=True)
-    made = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return made
-
-
-def _lives(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, OSError):
-        return True  # not such a folder, or a process of another user
-    return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.data.image_reader import ImageAccess, ImageFile, manifest_rows, read_image
 from snellen.pipelines.data.manifest import write_manifest
@@ -81,8 +81,8 @@ def _listed(source: Source, config: DatasetConfig | ImagesConfig) -> list[SetIma
         config, place_of(str(info.root), frozen_options(config.storage_options))
     )
     found = []
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = Path(folder) / MANIFEST_NAME
+    with temporary_folder("hygiene") as folder:
+        manifest = folder / MANIFEST_NAME
         write_manifest(source, info, manifest)
         reader = ManifestReader(manifest)
         for start in range(0, reader.rows, _ROWS):

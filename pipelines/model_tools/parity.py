@@ -7,7 +7,6 @@ computed, too.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.config.dataset import DatasetConfig
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.data.manifest import write_manifest
@@ -64,7 +64,7 @@ def compare_models(
         source = open_source(_dataset(settings))
         info = source.describe()
         told.status(f"Listing the images of {source.config.path}")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-parity-")))
+        folder = stack.enter_context(temporary_folder("parity"))
         manifest = folder / MANIFEST_NAME
         total = write_manifest(source, info, manifest).rows
         stream = stack.enter_context(_opened(settings))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from snellen.adapters.errors import ConfigError, InputError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import apply_overrides, build_as, with_absolute_paths
 from snellen.pipelines.config.predict import AnyConfig, Images, PredictConfig, path_of
@@ -141,7 +141,7 @@ class _Runner:
             except InputError as error:
                 if error.code != "DATABASE_NOT_FOUND":
                     raise
-                folder = stack.enter_context(TemporaryDirectory(prefix="snellen-plan-"))
+                folder = stack.enter_context(temporary_folder("plan"))
                 db = Database.open(f"sqlite:///{folder}/empty.db")
             stack.callback(db.close)
             yield RunContext(self.kind, config, db, self._reporter, self._adapter)

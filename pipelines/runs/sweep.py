@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from snellen.adapters.checkpoints.layouts import (
     resolve_checkpoint,
 )
 from snellen.adapters.errors import ConfigError, InputError, RunInterrupted, SnellenError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config, with_absolute_paths
 from snellen.pipelines.data.manifest import write_manifest
@@ -162,8 +162,8 @@ class Sweep:
         class_map = self._config.model.class_map
         pairs = class_map.items() if isinstance(class_map, dict) else ()
         excluded = frozenset(name for name, target in pairs if target is None)
-        with tempfile.TemporaryDirectory(prefix="snellen-sweep-") as folder:
-            file = Path(folder) / MANIFEST_NAME
+        with temporary_folder("sweep") as folder:
+            file = folder / MANIFEST_NAME
             return write_manifest(source, source.describe(), file, exclude=excluded).sha256
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from operator import not_
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import psutil
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from snellen.adapters.errors import RunError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.execution.ray.cluster import ignored_cluster
 from snellen.pipelines.execution.ray.session import RaySession
 from snellen.pipelines.progress import Reporter
@@ -57,7 +57,7 @@ class Service:
         self._ray: RaySession | None = None
         self._handle: Any = None
         self._jobs: JobRunner | None = None
-        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+        self._sockets = ExitStack()
 
     @property
     def url(self) -> str:
@@ -115,9 +115,9 @@ class Service:
                 proxy_location="Disabled" if alone else "HeadOnly",
                 logging_config={"enable_access_log": False, "log_level": "WARNING"},
             )
+            folder = None
             if alone:
-                self._sockets = tempfile.TemporaryDirectory(prefix="snellen-", dir=socket_parent())
-            folder = None if self._sockets is None else Path(self._sockets.name)
+                folder = self._sockets.enter_context(temporary_folder("http", socket_parent()))
             app = application(config, alone=alone, folder=folder)
             serve.run(app, name=_APPLICATION, route_prefix=None if alone else "/")
         except Exception as error:
@@ -215,9 +215,7 @@ class Service:
         self._ray = None
         if self._config.ray.address is None:
             _kill(started)
-        if self._sockets is not None:
-            self._sockets.cleanup()
-            self._sockets = None
+        self._sockets.close()
         return left[0]
 
     def _stop_jobs(self) -> None:

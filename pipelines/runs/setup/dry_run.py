@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.data.manifest import write_manifest
 from snellen.pipelines.data.manifest_reader import MANIFEST_NAME
 from snellen.pipelines.runs.kinds import RunContext
@@ -32,9 +31,9 @@ def dry_run(context: RunContext) -> dict[str, Any]:
         resolved = loaded.on(resolve_dataset(context, model))
         dataset = resolved.dataset
         context.reporter.status(f"Listing images of {context.config.dataset.path}")
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="snellen-plan-"))
+        folder = stack.enter_context(temporary_folder("plan"))
         summary = write_manifest(
-            dataset.source, dataset.info, Path(folder) / MANIFEST_NAME, exclude=dataset.excluded
+            dataset.source, dataset.info, folder / MANIFEST_NAME, exclude=dataset.excluded
         )
         resolved = choose(context, resolved, summary.rows, None)
         plan = plan_run(context, resolved, summary.rows, None)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from snellen.adapters.errors import InputError, SnellenError
+from snellen.adapters.runtime.temporary_folder import temporary_folder
 from snellen.pipelines.config.dataset import DatasetConfig, ImagesConfig
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_as
@@ -95,9 +95,9 @@ def _listed(source: Source, info: DatasetInfo) -> tuple[int, dict[str, Any] | No
         if time.monotonic() > end:
             raise _OutOfTime
 
-    with TemporaryDirectory(prefix="snellen-inspect-") as folder:
+    with temporary_folder("inspect") as folder:
         try:
-            summary = write_manifest(source, info, Path(folder) / MANIFEST_NAME, progress=progress)
+            summary = write_manifest(source, info, folder / MANIFEST_NAME, progress=progress)
         except _OutOfTime:
             return seen, None
     return summary.rows, summary.report

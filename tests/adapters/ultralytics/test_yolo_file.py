@@ -195,23 +195,6 @@ def test_importing_leaves_pillow_alone_and_sets_the_switches() -> None:
     assert Image.open.__module__ == "PIL.Image"
 
 
-@pytest.mark.slow
-def test_folders_of_killed_processes_are_swept(tmp_path: Path) -> None:
-    code = (
-        "import os, tempfile; tempfile.tempdir = {folder!r}\n"
-        "from snellen.adapters.ultralytics.environment import import_ultralytics\n"
-        "import_ultralytics(); {end}"
-    )
-    killed = python(code.format(folder=str(tmp_path), end="os._exit(0)"))
-    assert killed.returncode == 0, killed.stderr
-    (left,) = tmp_path.iterdir()
-    mine = tmp_path / f"snellen-ultralytics-{os.getpid()}-x"
-    mine.mkdir()
-    assert python(code.format(folder=str(tmp_path), end="")).returncode == 0
-    assert not left.exists()
-    assert list(tmp_path.iterdir()) == [mine]  # that of a living process stays
-
-
 INFER_ALL = (
     "import snellen, numpy as np\n"
     "for task in ('detect', 'segment', 'pose', 'classify'):\n"
