@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.serve.api.bodies.image_bodies import InferenceImageResponse
-from snellen.serve.api.bodies.run_bodies import ResumeRequest
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.routes.run_actions import delete_with_files, resume_run
 from snellen.serve.api.runs.images import OpenedRun
-from snellen.serve.api.runs.progress import ENDED
 from snellen.serve.api.state import State, get_state
 from snellen.serve.ui import rendering
 from snellen.serve.ui.export_list import read_exports
@@ -27,18 +24,15 @@ from snellen.serve.ui.predictions.predicted_grid import (
     parse_filters,
     read_predictions,
 )
+from snellen.serve.ui.routes.run_controls import add_controls, find_run
 from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.serve.ui.run_page.grid import Grid, known_filters
 from snellen.serve.ui.run_page.image_detail import read_detail
 from snellen.serve.ui.single_view import SingleView, single_view
-from snellen.store.kinds import INFERENCE_JOB
-from snellen.store.leases import request_cancel
-from snellen.store.runs import get_inference_job
 from snellen.store.views import InferenceJobView
 
 router = APIRouter(include_in_schema=False)
-_SECTION, _LONGEST_ID, _LONGEST_INDEX = "Runs", 18, 9
-Action = Literal["cancel", "resume"]
+_SECTION, _LONGEST_INDEX = "Runs", 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +61,13 @@ async def viewed_job(
     request: Request, ref: str, state: Annotated[State, Depends(get_state)]
 ) -> ViewedJob:
     """Return the inference job with an id or a name, as a dependency."""
-    if ref.isdecimal() and len(ref) > _LONGEST_ID:
-        raise Problem(404, "RUN_NOT_FOUND", "There is no such inference job.")
-    return ViewedJob(request, state, await run_in_threadpool(get_inference_job, state.db, ref))
+    return ViewedJob(request, state, await find_run(state, PREDICTION, ref))
 
 
 Job = Annotated[ViewedJob, Depends(viewed_job)]
 
 
-@router.get("/ui/inference-jobs/{ref}/live")
-async def live(view: Job) -> HTMLResponse:
-    """Return the progress of a job; once it has ended, the page loads again."""
-    now = await run_in_threadpool(view.state.progress.of, PREDICTION, view.run.id)
-    response = rendering.part(view.request, "run_live.html", now=now, page=view.run)
-    if now.status in ENDED:
-        response.headers["HX-Refresh"] = "true"
-    return response
-
-
-@router.post("/ui/inference-jobs/{ref}/{action}")
-async def act(view: Job, action: Action) -> Response:
-    """Cancel or resume a job; the page loads again."""
-
-    def work() -> None:
-        if action == "cancel":
-            request_cancel(view.state.db, INFERENCE_JOB, view.run.id)
-        else:
-            resume_run(view.state, PREDICTION, view.run.id, ResumeRequest())
-
-    await run_in_threadpool(work)
-    return Response(status_code=204, headers={"HX-Refresh": "true"})
-
-
-@router.delete("/ui/inference-jobs/{ref}")
-async def delete(view: Job) -> Response:
-    """Delete a job with its rows, files and uploads; the list of runs takes its place."""
-    await run_in_threadpool(delete_with_files, view.state, PREDICTION, view.run.id, cascade=False)
-    prefix = rendering.prefix_of(view.request)
-    return Response(status_code=204, headers={"HX-Redirect": f"{prefix}/"})
+add_controls(router, "/ui/inference-jobs", PREDICTION)
 
 
 @router.get("/inference-jobs/{ref}/images/{index}")

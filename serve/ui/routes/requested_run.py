@@ -7,23 +7,20 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Depends, FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from snellen.adapters.errors import RunError
-from snellen.serve.api.problems import Problem
+from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.state import State, get_state
 from snellen.serve.ui import rendering
+from snellen.serve.ui.routes.run_controls import find_run
 from snellen.serve.ui.run_page.computed import Computed
 from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.serve.ui.run_page.found_objects import FoundObjects
 from snellen.serve.ui.run_page.grid import known_filters
 from snellen.serve.ui.run_page.overview import class_names, has_objects
-from snellen.store.runs import get_test_run
 from snellen.store.views import RunView
-
-_LONGEST_ID = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +60,7 @@ def attach(app: FastAPI) -> None:
 
 async def viewed(request: Request, ref: str, state: Annotated[State, Depends(get_state)]) -> Viewed:
     """Return the run with an id, a tag or a name, as a dependency."""
-    if ref.isdecimal() and len(ref) > _LONGEST_ID:
-        raise Problem(404, "RUN_NOT_FOUND", "There is no such run.")
-    run = await run_in_threadpool(get_test_run, state.db, ref)
-    kept = request.app.state
+    run, kept = await find_run(state, EVALUATION, ref), request.app.state
     return Viewed(request, state, kept.computed, kept.objects, run)
 
 

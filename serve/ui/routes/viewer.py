@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
 from snellen.adapters.errors import RunError
 from snellen.pipelines.runs.evaluation import EVALUATION
-from snellen.serve.api.bodies.run_bodies import ProgressResponse, ResumeRequest
-from snellen.serve.api.routes.run_actions import delete_with_files, resume_run
+from snellen.serve.api.bodies.run_bodies import ProgressResponse
 from snellen.serve.api.runs.images import OpenedRun
-from snellen.serve.api.runs.progress import ENDED
 from snellen.serve.ui import rendering
 from snellen.serve.ui.routes.requested_run import View, Viewed, known_list
+from snellen.serve.ui.routes.run_controls import add_controls
 from snellen.serve.ui.routes.run_sections import (
     errors_section,
     is_stored,
@@ -26,43 +25,12 @@ from snellen.serve.ui.run_page.equivalent import listing_command
 from snellen.serve.ui.run_page.grid import Grid, read_images
 from snellen.serve.ui.run_page.object_tiles import read_objects
 from snellen.serve.ui.run_page.overview import Overview, has_objects, read_overview
-from snellen.store.kinds import TEST_RUN
-from snellen.store.leases import request_cancel
 
 router = APIRouter(include_in_schema=False)
 _SECTION = "Runs"
-Action = Literal["cancel", "resume"]
 
 
-@router.get("/ui/runs/{ref}/live")
-async def live(view: View) -> HTMLResponse:
-    """Return the progress of a run; once it has ended, the page loads again."""
-    now = await run_in_threadpool(view.state.progress.of, EVALUATION, view.run.id)
-    response = rendering.part(view.request, "run_live.html", now=now, page=view.run)
-    if now.status in ENDED:
-        response.headers["HX-Refresh"] = "true"
-    return response
-
-
-@router.post("/ui/runs/{ref}/{action}")
-async def act(view: View, action: Action) -> Response:
-    """Cancel or resume a run; the page loads again."""
-
-    def work() -> None:
-        if action == "cancel":
-            request_cancel(view.state.db, TEST_RUN, view.run.id)
-        else:
-            resume_run(view.state, EVALUATION, view.run.id, ResumeRequest())
-
-    await run_in_threadpool(work)
-    return Response(status_code=204, headers={"HX-Refresh": "true"})
-
-
-@router.delete("/ui/runs/{ref}")
-async def delete(view: View) -> Response:
-    """Delete a run with its rows and files; the list of runs takes its place."""
-    await run_in_threadpool(delete_with_files, view.state, EVALUATION, view.run.id, cascade=False)
-    return Response(status_code=204, headers={"HX-Redirect": f"{view.prefix}/"})
+add_controls(router, "/ui/runs", EVALUATION)
 
 
 @router.get("/runs/{ref:path}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from snellen.analysis.comparison.training_results import training_metrics
@@ -16,6 +15,7 @@ from snellen.pipelines.tasks.registry import task_of
 from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.run_responses import shown_path
 from snellen.serve.api.state import State
+from snellen.serve.ui.run_facts import RunFacts
 from snellen.serve.ui.run_page.filters import OBJECTS, ImageFilters
 from snellen.serve.ui.run_page.matrix import matrix_cells
 from snellen.store.jobs import get_training_job
@@ -33,7 +33,7 @@ _HASHES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(RunFacts):
     """A run for the template.
 
     Attributes:
@@ -75,45 +75,6 @@ class Overview:
     def path(self) -> str:
         """Return the path of the page."""
         return f"/runs/{self.run.id}"
-
-    @property
-    def is_completed(self) -> bool:
-        """Return True if the run has its metrics."""
-        return self.run.status == "completed"
-
-    @property
-    def is_live(self) -> bool:
-        """Return True if the run changes by itself."""
-        return self.run.status in ("pending", "running")
-
-    @property
-    def checkpoint(self) -> str:
-        """Return the checkpoint's file name and its epoch, if it is known."""
-        epoch = (self.run.resolved or {}).get("epoch")
-        name = PurePosixPath(self.run.checkpoint_path).name
-        return name if epoch is None else f"{name} · epoch {epoch}"
-
-    @property
-    def seconds(self) -> float | None:
-        """Return the duration of the run."""
-        run = self.run
-        if run.started_at is None or run.completed_at is None:
-            return None
-        return (run.completed_at - run.started_at).total_seconds()
-
-    @property
-    def rate(self) -> float | None:
-        """Return images per second."""
-        done = (self.run.scored_images or 0) + (self.run.failed_images or 0)
-        return done / self.seconds if self.seconds else None
-
-    @property
-    def settings(self) -> str:
-        """Return the device, the precision and the batch size."""
-        resolved = self.run.resolved or {}
-        batch = resolved.get("batch_size")
-        parts = [resolved.get("device"), resolved.get("precision"), batch and f"batch {batch}"]
-        return ", ".join(str(part) for part in parts if part)
 
     @property
     def coverage(self) -> str:
