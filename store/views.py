@@ -129,3 +129,8 @@ class InferenceJobView(AnyRun):
     input_data: dict[str, Any] | None
     total_inference_time_ms: float | None
     avg_inference_time_ms: float | None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Return True for a recorded request of the service: it has no files, and no image."""
+        return "image_name" in (self.input_data or {})

@@ -98,6 +98,15 @@ def _measure(
     }
 
 
+def _check_resumable(job: InferenceJobView) -> None:
+    if job.is_recorded:
+        raise InputError(
+            "JOB_IS_RECORDED",
+            f"inference job {job.id} is a recorded request: the service does not keep its image. "
+            "Send the image again.",
+        )
+
+
 PREDICTION = RunKind(
     name=INFERENCE_JOB,
     words=Wording(
@@ -117,5 +126,6 @@ PREDICTION = RunKind(
     scoring=_scoring,
     measure=_measure,
     check_paths=lambda config: check_images(config.dataset),
+    check_resumable=_check_resumable,
     folders=FOLDERS,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import polars as pl
 
@@ -14,15 +13,13 @@ from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.runs.run_responses import shown_path
 from snellen.serve.api.state import State
+from snellen.serve.ui.run_facts import RunFacts, duration_of, settings_of
 from snellen.store.jobs import get_training_job
 from snellen.store.views import InferenceJobView
 
-_WORDS = {"batch": "uploaded images", "single": "one uploaded image"}
-"""Inputs without a path in words, by type of inference."""
-
 
 @dataclass(frozen=True, slots=True)
-class JobOverview:
+class JobOverview(RunFacts):
     """An inference job for the template.
 
     Attributes:
@@ -56,40 +53,14 @@ class JobOverview:
         return job_path(self.run)
 
     @property
-    def is_live(self) -> bool:
-        """Return True if the job changes by itself."""
-        return self.run.status in ("pending", "running")
-
-    @property
-    def is_completed(self) -> bool:
-        """Return True if the job can be exported."""
-        return self.run.status == "completed"
-
-    @property
     def is_recorded(self) -> bool:
         """Return True for a recorded request, which has no result files."""
-        return self.run.inference_type == "single"
-
-    @property
-    def checkpoint(self) -> str:
-        """Return the checkpoint's file name and its epoch, if it is known."""
-        epoch = (self.run.resolved or {}).get("epoch")
-        name = PurePosixPath(self.run.checkpoint_path).name
-        return name if epoch is None else f"{name} · epoch {epoch}"
+        return self.run.is_recorded
 
     @property
     def seconds(self) -> float | None:
-        """Return the duration of the job."""
-        run = self.run
-        if run.started_at is None or run.completed_at is None or self.is_recorded:
-            return None
-        return (run.completed_at - run.started_at).total_seconds()
-
-    @property
-    def rate(self) -> float | None:
-        """Return images per second."""
-        done = (self.run.scored_images or 0) + (self.run.failed_images or 0)
-        return done / self.seconds if self.seconds else None
+        """Return the duration of the job; a recorded request has none."""
+        return None if self.is_recorded else duration_of(self.run)
 
     @property
     def images(self) -> int | None:
@@ -99,13 +70,10 @@ class JobOverview:
     @property
     def settings(self) -> str:
         """Return the minimum confidence, the device, the precision and the batch size."""
-        resolved, model = self.run.resolved or {}, (self.run.config or {}).get("model") or {}
-        least, batch = model.get("min_confidence"), resolved.get("batch_size")
-        parts = [
-            f"confidence ≥ {least:g}" if isinstance(least, float) and self.has_objects else None,
-            *(resolved.get("device"), resolved.get("precision"), batch and f"batch {batch}"),
-        ]
-        return ", ".join(str(part) for part in parts if part)
+        least = ((self.run.config or {}).get("model") or {}).get("min_confidence")
+        given = isinstance(least, float) and self.has_objects
+        parts = [f"confidence ≥ {least:g}" if given else "", settings_of(self.run)]
+        return ", ".join(part for part in parts if part)
 
 
 def job_path(run: InferenceJobView) -> str:
@@ -137,12 +105,14 @@ def read_overview(state: State, run: InferenceJobView, opened: OpenedRun | None)
 
 def _source(run: InferenceJobView, roots: Sequence[str]) -> str:
     given = run.input_data or {}
+    if run.is_recorded:
+        return str(given["image_name"]) or "one uploaded image"
     path = given.get("dataset_path") or given.get("path")
-    if path:
-        return shown_path(str(path), tuple(roots))
-    if run.inference_type == "single":
-        return str(given.get("image_name") or _WORDS["single"])
-    return _WORDS.get(run.inference_type, run.inference_type)
+    paths = [path] if path else list(given.get("paths") or ())
+    if not paths:
+        return "uploaded images"
+    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return shown_path(str(paths[0]), tuple(roots)) + more
 
 
 def _failures(opened: OpenedRun) -> list[tuple[str, int]]:

@@ -16,7 +16,9 @@ import pytest
 from snellen.analysis.reader import open_results
 from snellen.pipelines.runs.runner import InferenceRunner
 from snellen.serve.api.uploads.filenames import display_name
+from snellen.store.kinds import INFERENCE_JOB
 from snellen.store.runs import get_inference_job, list_inference_jobs
+from snellen.store.service.job_queue import queued_jobs
 from tests.pipelines.making import write_image
 from tests.serve.conftest import picture
 from tests.serve.local_service import Service, fixture_job, served
@@ -171,6 +173,19 @@ async def test_recorded_requests_have_results_too(site: Site) -> None:
     assert [box["xyxy"] for box in result["predicted_boxes"]] == [
         box["xyxy"] for box in one["predicted_boxes"]
     ]
+
+
+async def test_a_recorded_request_that_failed_is_not_resumed(site: Site) -> None:
+    """Its image is not there any more; a queue that took it could only fail again."""
+    detector = fixture_job(site.db, "detect")
+    async with served(site.db, site.output, **site.settings) as service:
+        sent = await service.single(picture()[:60], detector.id, record=True)
+        assert sent.status_code == 422
+        (job,) = list_inference_jobs(site.db)
+        assert job.status == "failed"
+        response = await service.client.post(f"{JOBS}/{job.id}/resume")
+    assert (response.status_code, response.json()["code"]) == (409, "JOB_IS_RECORDED")
+    assert queued_jobs(site.db, INFERENCE_JOB) == set()
 
 
 async def test_a_folder_outside_of_the_roots_is_rejected(site: Site) -> None:

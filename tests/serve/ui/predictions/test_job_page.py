@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import snellen
 from snellen.analysis.reader import open_results, unit_files
 from snellen.serve.jobs.execute_analysis import execute_analysis
 from snellen.serve.ui.rendering import POLICY
@@ -222,6 +223,22 @@ async def test_a_recorded_request_keeps_its_prediction(service: Service, db: Dat
     assert "&lt;i&gt;cat.png" in page
     assert page.count('<th scope="row"') == len(result["predicted_boxes"]) > 0
     assert "not its image" in page
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "0005.png"), (2, "0005.png and 1 more")])
+async def test_images_that_were_named_are_shown(
+    service: Service, db: Database, place: tuple[Path, Database], count: int, words: str
+) -> None:
+    folder = place[0] / "shapes" / "detect" / "images" / "test"
+    named = [str(folder / name) for name in ("0005.png", "0006.png")][:count]
+    model = {"job": get_inference_job(db, 1).training_job_id}
+    run = snellen.predict(
+        {"model": model, "dataset": {"path": named}, "run": {"engine": "inline"},
+         "output": {"dir": str(place[0] / "out")}, "database": db.url}
+    )  # fmt: skip
+    page = await read(service, f"/inference-jobs/{run.id}")
+    assert tiles(page) == list(range(count))
+    assert re.search(rf"<bdi>[^<]*{words}</bdi>", page)
 
 
 async def test_missing_result_files_are_said(service: Service, db: Database) -> None:
