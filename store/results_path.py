@@ -1,4 +1,4 @@
-"""Paths of results folders: relative to the database's folder where they lie below it.
+"""Paths of results and of exports: relative to the database's folder where they lie below it.
 
 So a folder of runs that is moved or copied together with its database still opens. A database on a
 server has no folder; its paths are absolute.
@@ -12,25 +12,25 @@ from typing import Any
 
 from snellen.store.sql.database import Database
 
-_COLUMN = "results_dir"
+RESULTS_DIR = "results_dir"
 
 
-def stored(db: Database, columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a run with the results folder as it is stored."""
-    path = columns.get(_COLUMN)
+def stored(db: Database, columns: Mapping[str, Any], name: str = RESULTS_DIR) -> dict[str, Any]:
+    """Return the columns of a row with one of them, a path, as it is stored."""
+    path = columns.get(name)
     folder = db.folder
     if path is None or folder is None:
         return dict(columns)
-    return {**columns, _COLUMN: _relative(Path(path), folder)}
+    return {**columns, name: _relative(Path(path), folder)}
 
 
-def opened(db: Database, row: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return a row of a run with the absolute path of its results folder."""
-    path = row.get(_COLUMN)
+def opened(db: Database, row: Mapping[Any, Any], name: str = RESULTS_DIR) -> Mapping[Any, Any]:
+    """Return a row with one of its columns, a path, absolute."""
+    path = row.get(name)
     folder = db.folder
     if path is None or folder is None or PurePath(path).is_absolute():
         return row
-    return {**row, _COLUMN: str(folder / path)}
+    return {**row, name: str(folder / path)}
 
 
 def _relative(path: Path, folder: Path) -> str:

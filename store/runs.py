@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from sqlalchemy import ColumnElement, Select, delete, func, insert, select, update
@@ -148,6 +149,15 @@ def count_inference_jobs(
 ) -> int:
     """Return the number of inference jobs that meet every condition."""
     return _count(db, INFERENCE_JOB, {"status": status, "training_job_id": training_job_id})
+
+
+def run_keys(db: Database, kind: str) -> list[tuple[int, datetime]]:
+    """Return id and time of creation of all runs of a kind."""
+    table = run_table(kind)
+    query = select(table.c.id, table.c.created_at)
+    return [
+        (row.id, row.created_at) for row in db.query(lambda session: session.execute(query).all())
+    ]
 
 
 def _count(db: Database, kind: str, where: Mapping[str, Any]) -> int:

@@ -7,11 +7,17 @@ import uuid
 from pathlib import Path
 
 from snellen.adapters.errors import InputError
+from snellen.store.results_path import opened
+from snellen.store.sql.database import Database
 from snellen.store.views import AnyRun, InferenceJobView
 
 DEFAULT_ROOT = Path("runs")
 UPLOADS = "uploads"
 """Folder of images that were uploaded for inference jobs, below ``output.dir``."""
+REQUESTS = "requests"
+"""Folder of the annotated images of recorded requests, below ``output.dir``."""
+PICTURE_NAME = re.compile(r"[0-9a-f]{32}\.jpg")
+"""Names of the annotated images of recorded requests."""
 
 
 def output_root(configured: str) -> Path:
@@ -38,7 +44,8 @@ def output_root(configured: str) -> Path:
 def uploads_of(run: AnyRun) -> Path | None:
     """Return the folder of the images that were uploaded for a run; None for all other runs.
 
-    A run that was given the path of somebody's uploads does not own them.
+    A run that was given the path of somebody's uploads does not own them. Uploads that were moved
+    or copied with the results are those beside the results.
     """
     config = run.config or {}
     path, root = (config.get(one) or {} for one in ("dataset", "output"))
@@ -47,7 +54,27 @@ def uploads_of(run: AnyRun) -> Path | None:
     if not of_uploads or not isinstance(manifest, str):
         return None
     folder = Path(manifest).parent
-    return folder if folder.parent == base and base.is_absolute() else None
+    if folder.parent != base or not base.is_absolute():
+        return None
+    return (
+        folder if run.results_dir is None else Path(run.results_dir).parent / UPLOADS / folder.name
+    )
+
+
+def recorded_picture(db: Database, run: AnyRun, relative: str | None) -> Path | None:
+    """Return the file of the annotated image of a recorded request, if it is one of its folder.
+
+    Args:
+        db: the run tables, which `snellen.store.results_path` paths are relative to.
+        run: the inference job of the request.
+        relative: its path, relative to ``output.dir``; None without an image.
+    """
+    output = opened(db, (run.config or {}).get("output") or {}, "dir")
+    folder, _, name = (relative or "").rpartition("/")
+    if "dir" not in output or folder != REQUESTS or not PICTURE_NAME.fullmatch(name):
+        return None
+    parent = Path(output["dir"]) / REQUESTS
+    return None if parent.is_symlink() else parent / name
 
 
 def make_run_folder(root: Path, run_id: int, name: str) -> Path:

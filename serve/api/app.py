@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
@@ -29,7 +30,8 @@ from snellen.serve.api.open_inference.bodies import InferBody
 from snellen.serve.api.open_inference.error_format import ProtocolErrors
 from snellen.serve.api.openapi import customize_openapi
 from snellen.serve.api.preload import preload
-from snellen.serve.api.recording.retention import sweep_hourly
+from snellen.serve.api.recording.housekeeping import repeat_hourly
+from snellen.serve.api.recording.retention import sweep_and_log
 from snellen.serve.api.routes import (
     analyses,
     batch,
@@ -124,8 +126,9 @@ def _lifespan(state: State) -> Callable[[FastAPI], AbstractAsyncContextManager[N
         root = Path(state.place.output_dir)
         age_s = state.config.limits.upload_timeout_s + _SWEPT_AFTER_S
         await asyncio.to_thread(sweep_received, root, age_s)
-        sweeping = sweep_hourly(state.db, root, state.config.retention)
-        tasks = [asyncio.create_task(work) for work in (preload(state), sweeping)]
+        sweeping = partial(sweep_and_log, state.db, root, state.config.retention)
+        hourly = repeat_hourly(sweeping, state.pictures.forget_deleted)
+        tasks = [asyncio.create_task(work) for work in (preload(state), hourly)]
         yield
         for task in tasks:
             task.cancel()

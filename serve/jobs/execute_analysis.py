@@ -27,13 +27,15 @@ def execute_analysis(db: Database, analysis_id: int, output_dir: str) -> None:
         SnellenError: what is wrong with the runs or the settings.
     """
     found = get_analysis(db, None, analysis_id)
-    update_analysis(db, analysis_id, status="running")
+    folder = None if found.kind == COMPARISON else _folder(found, output_dir)
+    update_analysis(db, analysis_id, status="running", folder=folder and str(folder))
     try:
-        if found.kind == COMPARISON:
+        if folder is None:
             update_analysis(db, analysis_id, status="completed", result=_compare(db, found))
         else:
-            result, file = _export(db, found, Path(output_dir))
-            update_analysis(db, analysis_id, status="completed", result=result, file=file)
+            result, file = _export(db, found, folder)
+            if not update_analysis(db, analysis_id, status="completed", result=result, file=file):
+                shutil.rmtree(folder)  # deleted in the meantime, maybe with its run
     except SnellenError as error:
         update_analysis(
             db,
@@ -51,13 +53,16 @@ def _compare(db: Database, found: AnalysisView) -> dict[str, Any]:
     return compare_runs(db, runs, CompareSettings(**settings))
 
 
-def _export(db: Database, found: AnalysisView, root: Path) -> tuple[dict[str, Any], str]:
+def _folder(found: AnalysisView, output_dir: str) -> Path:
+    return Path(output_dir).absolute() / FOLDER / str(found.id)
+
+
+def _export(db: Database, found: AnalysisView, folder: Path) -> tuple[dict[str, Any], str]:
     """Write an export; a format that is a folder is packed as a ZIP archive."""
     (run_id,) = found.run_ids
     get = get_test_run if found.run_kind == TEST_RUN else get_inference_job
     name = str(found.request["format"])
     suffix = EXPORTERS.load(name).suffix
-    folder = root / FOLDER / str(found.id)
     shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
     target = folder / f"{found.run_kind.replace('_', '-')}-{run_id}-{name}{suffix}"
     chosen = cast(RowFilter, found.request.get("filter") or {})
@@ -67,4 +72,4 @@ def _export(db: Database, found: AnalysisView, root: Path) -> tuple[dict[str, An
         archive = shutil.make_archive(str(target), "zip", target)
         shutil.rmtree(target)
         target = Path(archive)
-    return document, target.relative_to(root).as_posix()
+    return document, target.relative_to(folder.parents[1]).as_posix()

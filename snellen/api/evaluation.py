@@ -12,7 +12,7 @@ from snellen.api.runs import TestRun
 from snellen.pipelines.config.evaluate import EvaluateConfig
 from snellen.pipelines.config.loader import build_config, merged
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.control import cancel_run
+from snellen.pipelines.runs.cancel import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import get_test_run

@@ -1,6 +1,6 @@
 """Revisions of the run tables. A new one is a file in ``versions`` and an entry here."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """All revisions that this version of the program knows, oldest first."""
 
 HEAD = REVISIONS[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 
 from snellen.adapters.errors import InputError
+from snellen.store import results_path
 from snellen.store.service.job_queue import ANALYSIS, remove_from_queue
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
@@ -17,6 +19,7 @@ from snellen.store.sql.service_tables import Analysis, QueuedJob
 
 _ANALYSES: Any = Analysis.__table__
 COMPARISON, EXPORT = "comparison", "export"
+_FOLDER = "folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class AnalysisView:
     status: str
     result: dict[str, Any] | None
     file: str | None
+    folder: str | None
     error_code: str | None
     error_message: str | None
     created_at: datetime
@@ -68,22 +72,30 @@ def get_analysis(db: Database, kind: str | None, analysis_id: int) -> AnalysisVi
             "ANALYSIS_NOT_FOUND",
             f"there is no {kind or 'analysis'} {analysis_id}. Expected the id of one.",
         )
-    return AnalysisView(**row)
+    return _view(db, row)
 
 
-def update_analysis(db: Database, analysis_id: int, **columns: Any) -> None:
-    """Set columns of a comparison or an export; an end status sets ``completed_at``."""
+def update_analysis(db: Database, analysis_id: int, **columns: Any) -> bool:
+    """Set columns of a comparison or an export; an end status sets ``completed_at``.
+
+    Returns:
+        False if it has been deleted.
+    """
     if columns.get("status") in {"completed", "failed"}:
         columns["completed_at"] = utc_now()
-    statement = update(_ANALYSES).where(_ANALYSES.c.id == analysis_id).values(**columns)
-    db.write(lambda session: session.execute(statement))
+    values = results_path.stored(db, columns, _FOLDER)
+    statement = update(_ANALYSES).where(_ANALYSES.c.id == analysis_id).values(**values)
+    changed: Any = db.write(lambda session: session.execute(statement))
+    return bool(changed.rowcount)
 
 
-def delete_analysis(db: Database, analysis_id: int) -> None:
-    """Delete the row of a comparison or an export; its file is kept."""
+def delete_analysis(db: Database, found: AnalysisView) -> None:
+    """Delete the row of a comparison or an export, then its folder."""
     with db.session() as session:
-        remove_from_queue(session, ANALYSIS, analysis_id)
-        session.execute(delete(_ANALYSES).where(_ANALYSES.c.id == analysis_id))
+        remove_from_queue(session, ANALYSIS, found.id)
+        session.execute(delete(_ANALYSES).where(_ANALYSES.c.id == found.id))
+    if found.folder is not None:
+        shutil.rmtree(found.folder, ignore_errors=True)
 
 
 def exports_of(db: Database, run_kind: str, run_id: int) -> list[AnalysisView]:
@@ -94,4 +106,8 @@ def exports_of(db: Database, run_kind: str, run_id: int) -> list[AnalysisView]:
         .order_by(_ANALYSES.c.id.desc())
     )
     rows = db.query(lambda session: session.execute(query).mappings().all())
-    return [AnalysisView(**row) for row in rows if row["run_ids"] == [run_id]]
+    return [_view(db, row) for row in rows if row["run_ids"] == [run_id]]
+
+
+def _view(db: Database, row: Mapping[Any, Any]) -> AnalysisView:
+    return AnalysisView(**results_path.opened(db, row, _FOLDER))

@@ -59,6 +59,8 @@ class Analysis(Created, Base):
         request: its settings.
         result: the document of a finished one.
         file: path of an export, relative to the folder of the runs.
+        folder: folder of an export, which holds nothing else; relative to the folder of the
+            database if it lies below it.
     """
 
     __tablename__ = "analyses"
@@ -75,6 +77,7 @@ class Analysis(Created, Base):
     status: Mapped[str] = mapped_column(default="pending", server_default=text("'pending'"))
     result: Mapped[Any | None]
     file: Mapped[str | None]
+    folder: Mapped[str | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     completed_at: Mapped[datetime | None]

@@ -19,7 +19,7 @@ from snellen.analysis.reader import open_results, verify_run
 from snellen.analysis.rescore import rescore_run
 from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.control import deletion_of_run
+from snellen.pipelines.runs.deletion import deletion_of_run
 from snellen.pipelines.runs.reading.ground_truth import GROUND_TRUTH_NAME
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import list_test_runs

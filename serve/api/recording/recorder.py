@@ -8,16 +8,15 @@ from pathlib import Path
 from snellen.adapters.errors import RunError
 from snellen.adapters.types import ImageStatus
 from snellen.pipelines.planning.fingerprint import snellen_version
+from snellen.pipelines.runs.run_folder import REQUESTS
 from snellen.serve.api.model_resolver import ResolvedModel
 from snellen.serve.api.responses import RecordedRequest, result_row
 from snellen.serve.inference.messages import InferenceReply
 from snellen.store.atomic_file import write_atomically
 from snellen.store.image_rows import record_request
+from snellen.store.results_path import stored
 from snellen.store.sql.columns import utc_now
 from snellen.store.sql.database import Database
-
-FOLDER = "requests"
-"""Folder of the annotated images of recorded requests, below the folder of the runs."""
 
 
 class Recorder:
@@ -54,6 +53,7 @@ class Recorder:
             "checkpoint_path": resolved.model.spec.checkpoint or "",
             "inference_type": "single",
             "input_data": {"image_name": name},
+            "config": {"output": stored(self._db, {"dir": str(self._root.absolute())}, "dir")},
             "status": "failed" if failed else "completed",
             "error_message": result.error_message if failed else None,
             "task_type": str(result.task_type),
@@ -77,7 +77,7 @@ class Recorder:
         return RecordedRequest(job_id, result_id, path)
 
     def _write(self, picture: bytes) -> str:
-        relative = f"{FOLDER}/{uuid.uuid4().hex}.jpg"
+        relative = f"{REQUESTS}/{uuid.uuid4().hex}.jpg"
         try:
             write_atomically(self._root / relative, picture)
         except RunError as error:

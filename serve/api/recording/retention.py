@@ -6,24 +6,20 @@ The rows of the requests stay, without the reference to the image.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from snellen.adapters.errors import SnellenError
+from snellen.pipelines.runs.run_folder import PICTURE_NAME, REQUESTS
 from snellen.serve.api.problems import log
-from snellen.serve.api.recording.recorder import FOLDER
 from snellen.serve.config import RetentionConfig
 from snellen.store.image_rows import forget_pictures
 from snellen.store.sql.database import Database
 
-_NAME = re.compile(r"[0-9a-f]{32}\.jpg")
 _MIN_AGE_S = 60.0
 """Age below which an image is kept: its row may not have been inserted yet, in seconds."""
-_INTERVAL_S = 3600.0
 _DAY_S = 86_400.0
 
 
@@ -60,7 +56,7 @@ def sweep(db: Database, root: Path, settings: RetentionConfig) -> Swept:
     Raises:
         SnellenError: the run tables cannot be written; images whose references are left stay.
     """
-    files = sorted(_files(root / FOLDER), key=lambda file: (file.modified, file.path))
+    files = sorted(_files(root / REQUESTS), key=lambda file: (file.modified, file.path))
     now = time.time()
     total = sum(file.size for file in files)
     chosen: list[_File] = []
@@ -75,29 +71,22 @@ def sweep(db: Database, root: Path, settings: RetentionConfig) -> Swept:
         total -= file.size
         chosen.append(file)
     # References first: an image without one is found again by the next sweep.
-    forget_pictures(db, [f"{FOLDER}/{file.path.name}" for file in chosen])
+    forget_pictures(db, [f"{REQUESTS}/{file.path.name}" for file in chosen])
     for file in chosen:
         file.path.unlink(missing_ok=True)
     return Swept(expired, len(chosen) - expired, sum(file.size for file in chosen))
 
 
-def delete_picture(root: Path, relative: str) -> None:
-    """Delete the image of one recorded request, given its path relative to ``root``."""
-    folder, _, name = relative.rpartition("/")
-    if folder == FOLDER and _NAME.fullmatch(name) and not (root / FOLDER).is_symlink():
-        (root / FOLDER / name).unlink(missing_ok=True)
-
-
-async def sweep_hourly(db: Database, root: Path, settings: RetentionConfig) -> None:
-    """Sweep now and every hour, and log what was deleted; return if everything is kept."""
-    while settings.days is not None or settings.bytes is not None:
-        try:
-            swept = await asyncio.to_thread(sweep, db, root, settings)
-            if swept.expired or swept.excess:
-                log.info("%s", swept)
-        except (SnellenError, OSError) as error:
-            log.warning("images of recorded requests were not deleted: %s", error)
-        await asyncio.sleep(_INTERVAL_S)
+def sweep_and_log(db: Database, root: Path, settings: RetentionConfig) -> None:
+    """Sweep, unless everything is kept, and log what was deleted."""
+    if settings.days is None and settings.bytes is None:
+        return
+    try:
+        swept = sweep(db, root, settings)
+        if swept.expired or swept.excess:
+            log.info("%s", swept)
+    except (SnellenError, OSError) as error:
+        log.warning("images of recorded requests were not deleted: %s", error)
 
 
 def _files(folder: Path) -> list[_File]:
@@ -106,7 +95,7 @@ def _files(folder: Path) -> list[_File]:
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if PICTURE_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
                 found.append(_File(stat.st_mtime, stat.st_size, folder / entry.name))
     return found

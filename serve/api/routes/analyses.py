@@ -31,7 +31,6 @@ from snellen.serve.api.routes.run_actions import RunId
 from snellen.serve.api.runs.run_responses import redacted
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
-from snellen.serve.api.uploads.batch_form import remove_folder
 from snellen.store.kinds import TEST_RUN
 from snellen.store.runs import get_test_run
 from snellen.store.service.analyses import (
@@ -134,10 +133,7 @@ def start_export(state: State, kind: RunKind, run_id: int, body: ExportRequest) 
 
 def remove_export(state: State, analysis_id: int) -> None:
     """Delete an export and its file. Raises InputError ANALYSIS_NOT_FOUND."""
-    found = get_analysis(state.db, EXPORT, analysis_id)
-    delete_analysis(state.db, found.id)
-    if found.file:
-        remove_folder((Path(state.place.output_dir) / found.file).parent)
+    delete_analysis(state.db, get_analysis(state.db, EXPORT, analysis_id))
 
 
 def _add_exports(path: str, kind: RunKind) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query
@@ -15,21 +13,17 @@ from starlette.responses import Response, StreamingResponse
 
 from snellen.adapters.errors import InputError
 from snellen.pipelines.execution.retry_failed import error_codes
-from snellen.pipelines.runs.control import deletion_of_inference_job, deletion_of_run
+from snellen.pipelines.runs.deletion import deletion_of_inference_job, deletion_of_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunKind
 from snellen.serve.api.bodies.run_bodies import ResumeRequest
 from snellen.serve.api.openapi import problem_responses
 from snellen.serve.api.problems import Problem
-from snellen.serve.api.recording.retention import delete_picture
 from snellen.serve.api.runs.event_stream import progress_events
 from snellen.serve.api.schemas import MAX_ID
 from snellen.serve.api.state import State, get_state
-from snellen.store.image_rows import recorded_rows
 from snellen.store.leases import request_cancel
-from snellen.store.service.analyses import delete_analysis, exports_of
 from snellen.store.service.job_queue import requeue
-from snellen.store.views import AnyRun, InferenceJobView
 
 RunId = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="Id of the run.")]
 Describe = Callable[[Any, Any], BaseModel]
@@ -169,21 +163,8 @@ def delete_with_files(state: State, kind: RunKind, run_id: int, cascade: bool) -
     """
     run = kind.get(state.db, run_id)
     plan = deletion_of_run if kind is EVALUATION else deletion_of_inference_job
-    root = Path(state.place.output_dir)
-    exports = exports_of(state.db, kind.name, run_id)
-    recorded = recorded_rows(state.db, run_id) if _is_recorded(run) else []
     plan(state.db, run, cascade=cascade).carry_out(state.db)
-    for one in exports:
-        delete_analysis(state.db, one.id)
-        if one.file:
-            shutil.rmtree((root / one.file).parent, ignore_errors=True)
-    for row in recorded:
-        delete_picture(root, row["visualization_path"] or "")
     state.pictures.forget(run)
-
-
-def _is_recorded(run: AnyRun) -> bool:
-    return isinstance(run, InferenceJobView) and run.inference_type == "single"
 
 
 def _noun(kind: RunKind) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,6 +56,14 @@ class PictureCache:
             if folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
                 self._bytes = None  # counted again by the next picture
+
+    def forget_others(self, groups: Iterable[str]) -> None:
+        """Delete the pictures of all groups but these."""
+        kept = {self._folder_of(group) for group in groups}
+        with self._lock:
+            for folder in set(self._folder.glob("*/")) - kept:
+                shutil.rmtree(folder, ignore_errors=True)
+                self._bytes = None
 
     def _folder_of(self, group: str) -> Path:
         return self._folder / _hash(group)[:24]

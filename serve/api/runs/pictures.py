@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from snellen.serve.api.runs.images import OpenedRun, RunPages
 from snellen.serve.api.runs.picture_cache import PictureCache
 from snellen.serve.api.runs.request_settings import Place
 from snellen.serve.api.runs.row_reader import Row
-from snellen.store.views import AnyRun
+from snellen.store.kinds import INFERENCE_JOB, TEST_RUN
+from snellen.store.runs import run_keys
+from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 QUALITY = 88
 _MARGIN = 0.15
@@ -95,6 +98,16 @@ class Pictures:
         """Delete the pictures of a run that are in the cache."""
         self._cache.forget(repr(_group(run)))
 
+    def forget_deleted(self) -> None:
+        """Delete the pictures of runs that another process has deleted."""
+        kinds = {TEST_RUN: RunView, INFERENCE_JOB: InferenceJobView}
+        existing = [
+            repr(_key(*key, view))
+            for kind, view in kinds.items()
+            for key in run_keys(self._place.db, kind)
+        ]
+        self._cache.forget_others(existing)
+
     def _make(self, opened: OpenedRun, row: Row, request: PictureRequest) -> bytes:
         run = opened.run
         self._check_place(run, row["image_index"])
@@ -124,7 +137,11 @@ class Pictures:
 
 def _group(run: AnyRun) -> tuple[int, str, str]:
     """Identify a run. A number of another database may be the same; a time hardly ever is."""
-    return (run.id, run.created_at.isoformat(), type(run).__name__)
+    return _key(run.id, run.created_at, type(run))
+
+
+def _key(run_id: int, created_at: datetime, view: type[AnyRun]) -> tuple[int, str, str]:
+    return (run_id, created_at.isoformat(), view.__name__)
 
 
 def hash_of(key: str) -> str:

@@ -10,7 +10,7 @@ from snellen.cli.options import DatabaseOption, DebugOption, JsonOption, open_da
 from snellen.cli.output import print_json, stderr_console, stdout_console
 
 if TYPE_CHECKING:
-    from snellen.pipelines.runs.control import Deletion
+    from snellen.pipelines.runs.deletion import Deletion
     from snellen.store.sql.database import Database
 
 RunReference = Annotated[
@@ -42,7 +42,7 @@ def cancel_command(
 
     Examples: snellen cancel latest; snellen cancel --inference 3
     """
-    from snellen.pipelines.runs.control import cancel_run
+    from snellen.pipelines.runs.cancel import cancel_run
     from snellen.pipelines.runs.evaluation import EVALUATION
     from snellen.pipelines.runs.prediction import PREDICTION
 
@@ -214,7 +214,7 @@ def _planned(
     training_job: str | None,
     cascade: bool,
 ) -> Deletion:
-    from snellen.pipelines.runs.control import (
+    from snellen.pipelines.runs.deletion import (
         deletion_of_inference_job,
         deletion_of_run,
         deletion_of_training_job,

@@ -12,7 +12,7 @@ import pytest
 from snellen.adapters.errors import InputError, RunCancelled, SnellenError
 from snellen.adapters.types import AdapterSpec
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.control import cancel_run
+from snellen.pipelines.runs.cancel import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.runner import InferenceRunner, TestRunner

@@ -16,7 +16,7 @@ import pytest
 
 from snellen.pipelines.config.loader import build_as
 from snellen.pipelines.config.predict import PredictConfig
-from snellen.pipelines.runs.control import cancel_run
+from snellen.pipelines.runs.cancel import cancel_run
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.runner import InferenceRunner, TestRunner
 from snellen.serve.jobs.runner import JobRunner, RunnerSettings

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import select
 
 from snellen.adapters.errors import RunError
-from snellen.serve.api.recording import retention
-from snellen.serve.api.recording.retention import delete_picture, sweep
+from snellen.serve.api.recording import housekeeping, retention
+from snellen.serve.api.recording.retention import sweep
 from snellen.serve.config import RetentionConfig
 from snellen.store.image_rows import record_request
 from snellen.store.sql.database import Database
@@ -120,9 +120,6 @@ def test_nothing_else_is_deleted(db: Database, job: JobView, tmp_path: Path) -> 
     sweep(db, root, RetentionConfig(days=1, bytes=0))
     assert len(files(root)) == len(kept) + 2
     assert len(list(outside.iterdir())) == 1
-    for relative in ("../outside/" + "a" * 32 + ".jpg", "/etc/passwd", "", "requests/mine.jpg"):
-        delete_picture(root, relative)
-    assert len(files(root)) == len(kept) + 2
 
 
 def test_a_folder_that_is_a_link_is_left_alone(db: Database, tmp_path: Path) -> None:
@@ -132,7 +129,6 @@ def test_a_folder_that_is_a_link_is_left_alone(db: Database, tmp_path: Path) -> 
     os.utime(file, (0, 0))
     (tmp_path / "requests").symlink_to(tmp_path / "outside")
     assert sweep(db, tmp_path, RetentionConfig(days=1)).bytes == 0
-    delete_picture(tmp_path, f"requests/{'a' * 32}.jpg")
     assert file.exists()
 
 
@@ -172,7 +168,7 @@ async def test_the_service_sweeps_at_its_start_and_keeps_everything_by_default(
 async def test_it_sweeps_every_hour(
     db: Database, job: JobView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_INTERVAL_S", 0.02)
+    monkeypatch.setattr(housekeeping, "_INTERVAL_S", 0.02)
     async with served(db, tmp_path, retention={"days": 1}):
         for _ in range(2):
             recorded(db, job, tmp_path, days=2)

@@ -1,10 +1,9 @@
-"""Cancel and delete runs, inference jobs and training jobs."""
+"""Delete runs, inference jobs and training jobs: their rows, and every file that they have made."""
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,77 +12,48 @@ from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.pipelines.runs.kinds import RunKind
 from snellen.pipelines.runs.prediction import PREDICTION
 from snellen.pipelines.runs.reading.ground_truth import corrected_folder
-from snellen.pipelines.runs.run_folder import uploads_of
+from snellen.pipelines.runs.run_folder import recorded_picture, uploads_of
+from snellen.store.image_rows import recorded_rows
 from snellen.store.jobs import delete_training_job
-from snellen.store.leases import request_cancel
 from snellen.store.runs import delete_run, list_inference_jobs, list_test_runs, runs_that_read
+from snellen.store.service.analyses import AnalysisView, delete_analysis, exports_of
 from snellen.store.sql.database import Database
 from snellen.store.tags import tags_of
-from snellen.store.views import AnyRun, JobView, RunView
+from snellen.store.views import AnyRun, InferenceJobView, JobView, RunView
 
-_POLL_SECONDS = 0.2
 _EVERYTHING = 1_000_000
-
-
-def cancel_run(
-    db: Database,
-    kind: RunKind,
-    reference: int | str,
-    *,
-    timeout: float = 60.0,
-    waiting: Callable[[], None] = lambda: None,
-) -> AnyRun:
-    """Cancel a run, and wait until its owner has stopped; it can be resumed later.
-
-    Args:
-        db: the open database.
-        kind: the kind of run.
-        reference: id, name or ``latest``.
-        timeout: seconds to wait for the owner. It keeps the request and stops when it can.
-        waiting: called once if there is an owner to wait for.
-
-    Returns:
-        The run's row: ``cancelled``; or ``running`` with ``cancel_requested`` after the timeout;
-        or how the run ended if it was quicker.
-
-    Raises:
-        InputError: RUN_NOT_FOUND; RUN_COMPLETED, there is nothing to cancel.
-    """
-    run: AnyRun = kind.get(db, reference)
-    if request_cancel(db, kind.name, run.id) == "running":
-        waiting()
-        until = time.monotonic() + timeout
-        while time.monotonic() < until and kind.get(db, run.id).status == "running":
-            time.sleep(_POLL_SECONDS)
-    found: AnyRun = kind.get(db, run.id)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Rows and folders that are deleted together.
+    """Rows and files that are deleted together.
 
     Attributes:
         runs: test runs and inference jobs with their kinds, readers of files before owners.
         job: a training job that is deleted with them.
+        exports: the exports of the runs.
+        pictures: annotated images of recorded requests.
     """
 
     runs: tuple[tuple[RunKind, AnyRun], ...]
-    job: JobView | None = None
+    job: JobView | None
+    exports: tuple[AnalysisView, ...]
+    pictures: tuple[Path, ...]
 
     @property
     def folders(self) -> list[Path]:
-        """The folders of results and uploads that exist.
+        """The folders of results, uploads and exports that exist.
 
         A rescored run has a folder of its own for corrected labels alone.
         """
         own = [run for _, run in self.runs if not _reads_others(run)]
         folders = [Path(run.results_dir) for run in own if run.results_dir is not None]
         folders += [folder for _, run in self.runs if (folder := uploads_of(run)) is not None]
+        folders += [Path(one.folder) for one in self.exports if one.folder is not None]
         return [folder for folder in folders if folder.is_dir()]
 
     def carry_out(self, db: Database) -> None:
-        """Delete the rows, then the folders.
+        """Delete the rows, then the files.
 
         Raises:
             InputError: RUN_BUSY, a living process is writing one of the runs.
@@ -93,8 +63,12 @@ class Deletion:
             delete_run(db, run.id, kind=kind.name)
         if self.job is not None:
             delete_training_job(db, self.job.id)
+        for export in self.exports:
+            delete_analysis(db, export)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        for picture in self.pictures:
+            picture.unlink(missing_ok=True)
 
 
 def deletion_of_run(db: Database, run: RunView, *, cascade: bool = False) -> Deletion:
@@ -118,7 +92,7 @@ def deletion_of_run(db: Database, run: RunView, *, cascade: bool = False) -> Del
             f"other run reads. Fix: delete those first, or {again}",
         )
     runs = [*(EVALUATION.get(db, reader) for reader in readers), run]
-    planned = Deletion(tuple((EVALUATION, one) for one in runs))
+    planned = _plan(db, [(EVALUATION, one) for one in runs])
     if not cascade:
         _reject_tagged(db, planned, again)
     return planned
@@ -126,7 +100,7 @@ def deletion_of_run(db: Database, run: RunView, *, cascade: bool = False) -> Del
 
 def deletion_of_inference_job(db: Database, job: AnyRun, *, cascade: bool = False) -> Deletion:
     """Plan to delete an inference job. Raises InputError RUN_IS_TAGGED without ``cascade``."""
-    planned = Deletion(((PREDICTION, job),))
+    planned = _plan(db, [(PREDICTION, job)])
     if not cascade:
         _reject_tagged(db, planned, f"snellen delete --inference {job.id} --cascade")
     return planned
@@ -141,16 +115,32 @@ def deletion_of_training_job(db: Database, job: JobView, *, cascade: bool = Fals
     runs = list_test_runs(db, training_job_id=job.id, limit=_EVERYTHING)
     inference = list_inference_jobs(db, training_job_id=job.id, limit=_EVERYTHING)
     readers_first = sorted(runs, key=lambda run: run.results_of is None)
-    planned = Deletion(
-        (
-            *((EVALUATION, run) for run in readers_first),
-            *((PREDICTION, run) for run in inference),
-        ),
-        job,
-    )
+    of_job = [
+        *((EVALUATION, run) for run in readers_first),
+        *((PREDICTION, run) for run in inference),
+    ]
+    planned = _plan(db, of_job, job)
     if not cascade:
         _reject_tagged(db, planned, f"snellen delete --training-job {job.name} --cascade")
     return planned
+
+
+def _plan(
+    db: Database, runs: Sequence[tuple[RunKind, AnyRun]], job: JobView | None = None
+) -> Deletion:
+    exports = [one for kind, run in runs for one in exports_of(db, kind.name, run.id)]
+    pictures = [picture for _, run in runs for picture in _pictures(db, run)]
+    return Deletion(tuple(runs), job, tuple(exports), tuple(pictures))
+
+
+def _pictures(db: Database, run: AnyRun) -> Iterator[Path]:
+    """Yield the annotated images of a recorded request."""
+    if not isinstance(run, InferenceJobView) or not run.is_recorded:
+        return
+    for row in recorded_rows(db, run.id):
+        picture = recorded_picture(db, run, row["visualization_path"])
+        if picture is not None:
+            yield picture
 
 
 def _reject_tagged(db: Database, planned: Deletion, again: str) -> None:
