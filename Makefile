@@ -8,6 +8,9 @@ DEMO_READY := $(if $(wildcard $(READY)),$(READY),.venv/.ready-demo)
 DATA := demo-data
 SNELLEN := $(BIN)/snellen
 
+# The tests start hundreds of processes; without bytecode each of them compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-fast check docs bench bench-serve load-goals
 .DEFAULT_GOAL := help
 
