@@ -48,6 +48,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Return the row of the document."""
         found = self.difference
+        interval = found and found.interval
         named: dict[str, Any] = {}
         if self.class_name is not None:
             named["class"] = self.class_name
@@ -59,13 +60,13 @@ class Row:
             "a": self.a,
             "b": self.b,
             "difference": found and found.value,
-            "interval": found and [found.low, found.high],
+            "interval": interval and list(interval),
             "p": found and found.p,
             "q": self.q,
             "p_holm": self.p_holm,
             "verdict": str(self.verdict),
             "images_needed": self.needed,
-            "detectable": found and found.detectable,
+            "detectable": found.detectable if found and interval else None,
         }
 
 

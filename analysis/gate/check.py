@@ -239,8 +239,10 @@ def _compared(
     rows = judged(family, judgement, need_q=len(family) > 1)
     verdict = next(one.verdict for one in rows if one.class_name == row.class_name)
     found = row.difference
+    bounds = found.interval
+    within = "no interval" if bounds is None else f"{bounds[0]:+.4f} to {bounds[1]:+.4f}"
     reason = (
-        f"{found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}) from {row.a:.4f}; "
+        f"{found.value:+.4f} ({within}) from {row.a:.4f}; "
         f"accepted {'rise' if row.lower_is_better else 'drop'} {limit:g}: "
         f"{str(verdict).replace('_', ' ')}"
     )
@@ -249,7 +251,7 @@ def _compared(
         _VERDICTS.get(verdict, GateVerdict.PASS),
         found.value,
         limit if row.lower_is_better else -limit,
-        (found.low, found.high),
+        bounds,
         reason,
         row.class_name,
     )

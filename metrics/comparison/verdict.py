@@ -29,7 +29,8 @@ class Difference:
 
     Attributes:
         value: the difference.
-        low, high: the interval; equal to the value without any variation.
+        low, high: the interval; equal to the value without any variation, infinite where one unit
+            alone says nothing about it.
         p: of the test against no difference.
     """
 
@@ -37,6 +38,11 @@ class Difference:
     low: float
     high: float
     p: float
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The interval; None where it is infinite, so that nothing is known."""
+        return (self.low, self.high) if math.isfinite(self.high - self.low) else None
 
     @property
     def half_width(self) -> float:
@@ -105,14 +111,14 @@ def images_needed(difference: Difference, units: int, tolerance: float = 0.0) ->
 
     Returns:
         Further images (groups); None where the difference equals -tolerance, which no number of
-        images settles.
+        images settles, and where nothing is known of its interval.
 
     Example:
         >>> images_needed(Difference(0.01, -0.01, 0.03, 0.3), 1000)
         7180
     """
     distance = abs(difference.value + tolerance)
-    if distance == 0:
+    if distance == 0 or difference.interval is None:
         return None
     ratio = POWER_FACTOR * difference.half_width / distance
     return max(0, math.ceil(units * (ratio * ratio - 1)))

@@ -61,9 +61,10 @@ def comparison_tables(found: dict[str, Any], *, classes: bool) -> Iterator[Rende
 def _headline(found: dict[str, Any]) -> Iterator[str]:
     primary = found["primary"]
     text = f"{_VERDICTS[found['verdict']]} ({primary['key']}"
-    if primary["interval"]:
-        low, high = primary["interval"]
-        text += f": difference {primary['difference']:+.4f}, {low:+.4f} to {high:+.4f}"
+    if primary["difference"] is not None:
+        low, high = primary["interval"] or (None, None)
+        within = "no interval" if low is None else f"{low:+.4f} to {high:+.4f}"
+        text += f": difference {primary['difference']:+.4f}, {within}"
     yield escape(f"{text}).")
     if (doubt := contradiction(primary)) is not None:
         yield escape(doubt)
@@ -104,7 +105,7 @@ def _rows(rows: Sequence[dict[str, Any]], title: str, *, first: str) -> Table:
             "-" if bounds is None else f"{bounds[0]:+.4f} to {bounds[1]:+.4f}",
             number(row["q"]),
             *((number(row["p_holm"]),) if held else ()),
-            row["verdict"].replace("_", " ") if bounds is not None else "-",
+            row["verdict"].replace("_", " ") if row["difference"] is not None else "-",
         )
     return table
 

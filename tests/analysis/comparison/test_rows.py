@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import pytest
 
 from snellen.analysis.comparison.rows import Judgement, Row, contradiction, held, judged
@@ -63,3 +66,12 @@ def test_an_interval_that_the_test_does_not_confirm_is_explained(
     (judged_row,) = judged(rows, Judgement(0.0, 100), need_q=False)
     found = contradiction(judged_row.to_json())
     assert found is None if said is None else found is not None and found.endswith(f"{said}.")
+
+
+def test_an_interval_of_one_image_is_null_in_the_document() -> None:
+    one = Row("mAP50-95", 0.4, 0.6, Difference(0.2, -math.inf, math.inf, 1.0))
+    (found,) = judged([one], Judgement(0.0, 1), need_q=False)
+    document = found.to_json()
+    assert (document["difference"], document["verdict"]) == (0.2, "not_settled")
+    assert document["interval"] is document["detectable"] is document["images_needed"] is None
+    json.dumps(document, allow_nan=False)

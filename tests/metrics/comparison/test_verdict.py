@@ -67,6 +67,14 @@ def test_as_many_images_as_needed_make_the_difference_detectable() -> None:
     assert images_needed(Difference(-0.02, -0.05, 0.01, 0.2), 1000, 0.02) is None
 
 
+def test_one_image_says_nothing_about_an_interval() -> None:
+    alone = Difference(0.02, -math.inf, math.inf, 1.0)
+    assert alone.interval is None
+    assert verdict_of(alone, 0.5) is Verdict.NOT_SETTLED
+    assert images_needed(alone, 1) is None
+    assert Difference(0.02, -0.01, 0.05, 0.2).interval == (-0.01, 0.05)
+
+
 def test_a_test_about_zero_does_not_decide_about_a_tolerance() -> None:
     """McNemar's exact test may be above 0.05 where Tango's interval just excludes 0."""
     difference = Difference(0.0222, 0.0005, 0.0477, 0.0768)

@@ -157,3 +157,24 @@ async def test_what_cannot_be_compared_is_said(
     classes = add_run(place[1], "pictures", task_type="image_classification", status="completed")
     found = await service.client.get(f"/ui/compare?a=1&b={classes}")
     assert 'role="alert"' in found.text
+
+
+async def test_one_common_image_has_no_interval(
+    place: tuple[Path, Database], service: Service
+) -> None:
+    folder, db = place
+    one = snellen.evaluate(
+        {
+            "name": "one image",
+            "model": {"checkpoint": str(FIXTURES / "tiny-detect.pt")},
+            "dataset": {"path": str(folder / "shapes/detect/data.yaml"), "limit": 1},
+            "metrics": {"bootstrap": 0},
+            "run": {"engine": "inline"},
+            "output": {"dir": str(folder / "out")},
+            "database": db.url,
+        }
+    )
+    html = (await service.client.get(f"/ui/compare?a=1&b={one.id}")).text
+    assert "<b>1</b> common image</span>" in html
+    assert "Not settled: mAP50-95" in html
+    assert "Nothing is known of its interval: paired bootstrap over 1 images" in html
