@@ -43,6 +43,8 @@ _OF_TEST_RUN = (
     "inference_time_ms",
     "results_of",
 )
+_NAMES = frozenset({"class", "slice", "cells", "found_slices", "image_id"})
+"""Keys whose texts are names from the data, such as the class ``/m/01g317`` of Open Images."""
 _OF_JOB = ("inference_type", "total_inference_time_ms", "avg_inference_time_ms")
 
 
@@ -111,11 +113,16 @@ def shown_path(path: str, roots: Sequence[str]) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """Return a JSON value whose texts have no paths of the server."""
+    """Return a JSON value whose texts have no paths of the server; names and keys stay.
+
+    Example:
+        >>> redacted({"classes": {"/m/01g317": 3}, "warnings": ["/srv/data/a.csv has no header"]})
+        {'classes': {'/m/01g317': 3}, 'warnings': ['a.csv has no header']}
+    """
     if isinstance(value, str):
         return without_paths(value)
     if isinstance(value, dict):
-        return {without_paths(str(key)): redacted(item) for key, item in value.items()}
+        return {key: item if key in _NAMES else redacted(item) for key, item in value.items()}
     if isinstance(value, list):
         return [redacted(item) for item in value]
     return value

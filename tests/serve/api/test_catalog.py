@@ -123,8 +123,13 @@ async def test_reviews_outlive_their_run(service: Service, site: Site) -> None:
 async def test_comparisons_thresholds_and_exports_give_what_the_commands_give(
     service: Service, site: Site
 ) -> None:
-    a = site.run_here()
-    b = site.run_here(run={"precision": "fp32"}, images={"max_pixels": 1000})
+    names = ["/m/01g317", "/m/0bt9lr", "/m/04_sv"]  # of Open Images: no paths of the server
+    for name, renamed in zip("012", names, strict=True):
+        (site.data / name).rename(site.data / renamed.replace("/", "_"))
+    mapped = {name.replace("/", "_"): name for name in names}
+    model = {"job": site.job.id, "class_names": names, "class_map": mapped}
+    a = site.run_here(model=model)
+    b = site.run_here(model=model, images={"max_pixels": 1000})
     body: dict[str, Any] = {"runs": [a.id, b.id], "slices": ["image_size"]}
     made = await ok(await service.client.post(f"{API}/comparisons", json=body), 202)
     assert (made["status"], made["result"]) == ("pending", None)
@@ -143,6 +148,8 @@ async def test_comparisons_thresholds_and_exports_give_what_the_commands_give(
     expected = compare_runs(site.db, runs)
     assert done["result"]["primary"] == json.loads(json.dumps(expected["primary"]))
     assert done["result"]["verdict"] == expected["verdict"]
+    assert done["result"]["classes"] == json.loads(json.dumps(expected["classes"]))
+    assert {row["class"] for row in done["result"]["classes"]} == set(names)
     rows = open_results(site.db, a).frame().filter(~pl.col("is_correct"))
     csv = await service.client.get(f"{API}/exports/{exports['csv']}/file")
     assert csv.headers["content-disposition"] == f'attachment; filename="test-run-{a.id}-csv.csv"'
