@@ -11,6 +11,9 @@ AUTH_TOKEN = "RAY_AUTH_TOKEN"
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Its name speaks of other systems. With 0, Ray's daemons listen on loopback only, and a loopback
 address is not replaced by another address of this machine."""
+SIGNAL_SWITCH = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"
+"""Ray's own handler prints a C++ stack on SIGTERM and aborts the process three seconds later,
+before a run or a service has stopped cleanly. Python's faulthandler still reports crashes."""
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_LOG_LEVEL": "ERROR",
@@ -19,6 +22,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
     "GLOG_minloglevel": "3",
+    SIGNAL_SWITCH: "1",
 }
 
 
@@ -36,6 +40,7 @@ class RayEnvironment:
         """Silence Ray; these variables stay."""
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
+        _tell_imported_ray_of_signals()
 
     def embedded(self) -> None:
         """Close a Ray of this process to others: loopback only, and a token."""
@@ -65,6 +70,14 @@ class RayEnvironment:
         if name not in os.environ:
             os.environ[name] = value
             self._ours.add(name)
+
+
+def _tell_imported_ray_of_signals() -> None:
+    if "ray" in sys.modules:
+        from ray._private import ray_constants
+
+        chosen = os.environ[SIGNAL_SWITCH].lower() in ("1", "true")
+        ray_constants.RAY_DISABLE_FAILURE_SIGNAL_HANDLER = chosen
 
 
 def _tell_imported_ray() -> None:

@@ -14,8 +14,9 @@ from snellen.pipelines.config.ray_section import RayConfig
 from snellen.pipelines.execution.ray.session import RaySession
 
 _CODE = """
-import psutil
+import psutil, signal
 {before}
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 from snellen.pipelines.config.ray_section import RayConfig
 from snellen.pipelines.execution.ray.session import RaySession
 
@@ -30,19 +31,33 @@ with RaySession(RayConfig(num_cpus=1)).start() as session:
         and c.laddr.ip not in ("127.0.0.1", "::1", "::ffff:127.0.0.1")
     ]
     print(open_to_others)
+{after}
+"""
+_STOPPED = """
+    import os, signal, time
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except KeyboardInterrupt:
+        time.sleep(3.5)  # what stopping cleanly takes; Ray's own handler aborts after 3 s
+        print("stopped cleanly")
 """
 
 
 @pytest.mark.ray
 @pytest.mark.parametrize("before", ["", "import ray.serve"])
-def test_it_listens_on_loopback_alone_and_wants_a_token(before: str, importable: None) -> None:
+def test_it_listens_on_loopback_alone_and_leaves_sigterm_to_us(
+    before: str, importable: None
+) -> None:
     """Switches that Ray reads when it is imported take effect all the same."""
-    code = _CODE.format(before=before)
+    code = _CODE.format(before=before, after=_STOPPED)
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert found.returncode == 0, found.stderr
     assert found.stdout.split("\n")[:3] == ["1.0", "127.0.0.1", "[]"], found.stdout
+    assert "stopped cleanly" in found.stdout
+    assert "SIGTERM" not in found.stderr
 
 
 _NONSENSE = "203.0.113.7:1"
@@ -51,7 +66,7 @@ _NONSENSE = "203.0.113.7:1"
 @pytest.mark.ray
 def test_an_address_in_the_environment_is_not_joined(importable: None) -> None:
     found = subprocess.run(
-        [sys.executable, "-c", _CODE.format(before="")],
+        [sys.executable, "-c", _CODE.format(before="", after="")],
         capture_output=True,
         text=True,
         timeout=120,
@@ -68,7 +83,7 @@ def test_a_ray_that_runs_on_this_machine_is_not_joined(importable: None) -> None
 import ray
 ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
 import subprocess, sys
-found = subprocess.run([sys.executable, "-c", {_CODE.format(before="")!r}], text=True,
+found = subprocess.run([sys.executable, "-c", {_CODE.format(before="", after="")!r}], text=True,
                        capture_output=True, timeout=100)
 print(found.stdout, found.stderr)
 """
