@@ -12,13 +12,14 @@ from snellen.analysis.comparison.disagreements import Disagreements, image_disag
 from snellen.analysis.comparison.pairing import Pair, Side
 from snellen.analysis.comparison.rows import Row
 from snellen.metrics.classification.drawn_metrics import drawn_averages, drawn_ece
+from snellen.metrics.classification.state import ECE_BINS
 from snellen.metrics.comparison.paired_draws import difference_of_draws, sign_flip_test
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
 from snellen.metrics.comparison.verdict import Difference
 from snellen.metrics.statistics.draws import Blocks
+from snellen.pipelines.config.loader import build_config
 
 Floats = npt.NDArray[np.float64]
-_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +28,10 @@ class Predictions:
 
     Attributes:
         predicted: position of the predicted class in the names of the pair.
-        correct, in_top5: float, 0 or 1.
+        correct: float, 0 or 1.
+        in_top5: likewise; NaN where the result has no five most probable classes.
         loss, confidence: NaN where the result has none.
+        ece_bins: number of bins of the run's calibration error.
     """
 
     predicted: npt.NDArray[np.int64]
@@ -36,6 +39,7 @@ class Predictions:
     in_top5: Floats
     loss: Floats
     confidence: Floats
+    ece_bins: int = ECE_BINS
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,7 @@ class Classified:
             lower = key in ("loss", "ece")
             a, b = float(values_a[0]), float(values_b[0])
             if not (np.isfinite(a) and np.isfinite(b)):
-                rows.append(Row(key, None, None, None, lower_is_better=lower))
+                rows.append(Row(key, _known(a), _known(b), None, lower_is_better=lower))
                 continue
             found = difference_of_draws(b - a, values_b[1:] - values_a[1:], favours)
             rows.append(Row(key, a, b, found, lower_is_better=lower))
@@ -108,6 +112,9 @@ class Classified:
     def _proportion(
         self, key: str, a: Floats, b: Floats, chosen: npt.NDArray[np.bool_] | None = None
     ) -> Row:
+        means = _known(float(a.mean())), _known(float(b.mean()))
+        if None in means:
+            return Row(key, *means, None)
         images = len(a)
         only_a, only_b = int((a > b).sum()), int((b > a).sum())
         value = (only_b - only_a) / images
@@ -116,7 +123,7 @@ class Classified:
             found = Difference(value, low, high, mcnemar(only_a, only_b))
         else:
             found = self._grouped(value, b - a, chosen)
-        return Row(key, float(a.mean()), float(b.mean()), found)
+        return Row(key, *means, found)
 
     def _grouped(
         self, value: float, differences: Floats, chosen: npt.NDArray[np.bool_] | None
@@ -171,16 +178,26 @@ def _predictions(side: Side, indices: pl.Series) -> tuple[Predictions, npt.NDArr
     wanted = pl.DataFrame({"image_index": indices}).with_row_index("place")
     found = wanted.join(frame.collect(), on="image_index", how="left").sort("place")
     placed = np.array([side.class_ids[number] for number in range(len(side.class_ids))], np.int64)
+    floats = {
+        name: found[name].to_numpy().astype(np.float64)
+        for name in ("is_correct", "in_top5", "loss", "confidence")
+    }
     return (
         Predictions(
             placed[found["predicted_label_id"].to_numpy()],
-            *(
-                found[name].to_numpy().astype(np.float64)
-                for name in ("is_correct", "in_top5", "loss", "confidence")
-            ),
+            correct=floats["is_correct"],
+            in_top5=floats["in_top5"],
+            loss=floats["loss"],
+            confidence=floats["confidence"],
+            ece_bins=build_config(side.run.config).metrics.ece_bins,
         ),
         placed[found["true_label_id"].to_numpy()],
     )
+
+
+def _known(value: float) -> float | None:
+    """Return a value; None where it is not defined."""
+    return value if np.isfinite(value) else None
 
 
 def _paired(a: dict[str, Floats], b: dict[str, Floats]) -> dict[str, tuple[Floats, Floats]]:
@@ -205,9 +222,10 @@ def _mean(weights: Floats, blocks: Blocks, values: Floats) -> Floats:
 
 
 def _ece(weights: Floats, blocks: Blocks, side: Predictions) -> Floats:
-    """Compute the expected calibration error with 15 equal, right-open bins."""
+    """Compute the expected calibration error with the equal, right-open bins of the run."""
     known = np.isfinite(side.confidence)
-    bins = np.minimum((np.where(known, side.confidence, 0.0) * _BINS).astype(np.int64), _BINS - 1)
+    count = side.ece_bins
+    bins = np.minimum((np.where(known, side.confidence, 0.0) * count).astype(np.int64), count - 1)
     ones = known.astype(np.float64)
     values = (ones, side.correct * ones, np.where(known, side.confidence, 0.0))
-    return drawn_ece(*(weights @ _by_class(blocks, bins, _BINS, of) for of in values))
+    return drawn_ece(*(weights @ _by_class(blocks, bins, count, of) for of in values))

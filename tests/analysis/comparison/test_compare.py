@@ -10,10 +10,16 @@ import polars as pl
 import pytest
 
 from snellen.adapters.errors import InputError
+from snellen.analysis.comparison.classified import Classified, Predictions, read_classified
 from snellen.analysis.comparison.compare import CompareSettings, compare_runs
+from snellen.analysis.comparison.pairing import pair_runs
 from snellen.analysis.reader import open_results
 from snellen.analysis.rescore import rescore_run
 from snellen.metrics.comparison.paired_proportions import mcnemar, tango
+from snellen.metrics.statistics.draws import blocks_of
+from snellen.pipelines.config.loader import build_config
+from snellen.pipelines.imports.import_request import ImportRequest
+from snellen.pipelines.imports.import_run import import_predictions
 from snellen.pipelines.progress import Reporter
 from snellen.pipelines.runs.runner import TestRunner
 from snellen.store.runs import get_test_run
@@ -221,3 +227,42 @@ def test_runs_of_different_tasks_are_not_compared(place: Place, detected: Detect
     with pytest.raises(InputError, match="Expected one task") as caught:
         compare_runs(detected.db, (get_test_run(detected.db, "boxes"), classified))
     assert caught.value.code == "COMPARE_TASK"
+
+
+def test_the_calibration_error_has_the_bins_of_the_runs(
+    place: Place, runs: tuple[RunView, RunView]
+) -> None:
+    coarse = [rescore_run(place.db, run, ["metrics.ece_bins=2"], Reporter()) for run in runs]
+    pair = pair_runs(place.db, coarse)
+    read = read_classified(pair, blocks_of(pair.images["image_id"].to_list()))
+    assert (read.a.ece_bins, read.b.ece_bins) == (2, 2)
+    # One image is right at 0.6, one is wrong at 0.9, both in the upper one of two bins.
+    confidence, correct = np.array([0.6, 0.9]), np.array([1.0, 0.0])
+    predicted, nothing = np.array([0, 1]), np.full(2, np.nan)
+    a, b = (Predictions(predicted, correct, nothing, nothing, confidence, n) for n in (15, 2))
+    made = Classified(np.zeros(2, np.int64), a, b, blocks_of(["x", "y"]), False, ("0", "1"))
+    (ece,) = [row for row in made.metric_rows() if row.key == "ece"]
+    assert (ece.a, ece.b) == pytest.approx((0.4 / 2 + 0.9 / 2, 2 * abs(0.5 - 0.75) / 2))
+
+
+def test_a_metric_that_one_run_lacks_has_no_difference(
+    place: Place, runs: tuple[RunView, RunView], tmp_path: Path
+) -> None:
+    """Predictions of a table without probabilities have no five most probable classes."""
+    rows = rows_of(place, runs[0])
+    table = tmp_path / "table.csv"
+    rows.select("image_id", "predicted_label", "confidence").write_csv(table)
+    sections = {
+        "model": {"checkpoint": str(table)},
+        "dataset": {"path": str(place.data)},
+        "output": {"dir": str(tmp_path / "out")},
+        "database": place.url,
+    }
+    imported = import_predictions(ImportRequest(table), build_config(sections), Reporter())
+    found = by_key(compare_runs(place.db, (runs[0], imported)))
+    assert runs[0].metrics is not None
+    for key in ("top5_accuracy", "loss"):
+        assert found[key]["a"] == pytest.approx(runs[0].metrics[key]), key
+        assert {found[key][of] for of in ("b", "difference", "interval", "p")} == {None}, key
+        assert found[key]["verdict"] == "not_settled"
+    assert found["accuracy"]["difference"] == 0
