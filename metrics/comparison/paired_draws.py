@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from snellen.metrics.comparison.verdict import Difference
-from snellen.metrics.statistics.draws import student_half_width, student_quantile
+from snellen.metrics.statistics.draws import NO_WIDTH, student_half_width, student_quantile
 
 Floats = npt.NDArray[np.float64]
 FEW_DISCORDANT = 10
@@ -25,7 +26,8 @@ def difference_of_draws(
     sqrt(G / (G - 1)), see `snellen.metrics.statistics.draws.student_half_width`. p is of
     value / s. (A share of the draws would have a floor of one draw, which no correction for many
     tests passes.) With fewer than 10 discordant images, or without any variation, p is that of the
-    exact sign test.
+    exact sign test; of runs that are equal in every draw it is 1. Where no interval is defined, as
+    for one group or for a metric that no draw defines, it is infinite, and p is 1.
 
     Args:
         value: the difference on the set.
@@ -44,11 +46,13 @@ def difference_of_draws(
 
     units = len(favours_b)
     half = student_half_width(draws, units, level)
-    spread = 0.0 if half is None else half / student_quantile(level, units - 1)
     if half is None:
-        half = float("inf") if units < 2 else 0.0
+        return Difference(value, -math.inf, math.inf, 1.0)
+    spread = half / student_quantile(level, units - 1)
     signs = np.sign(favours_b)
-    if spread == 0.0 or np.count_nonzero(signs) < FEW_DISCORDANT:
+    if max(abs(value), half) < NO_WIDTH:
+        p = 1.0
+    elif spread == 0.0 or np.count_nonzero(signs) < FEW_DISCORDANT:
         p = sign_test(signs)
     else:
         p = float(2 * t.sf(abs(value) / spread, units - 1))

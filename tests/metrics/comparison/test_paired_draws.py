@@ -51,6 +51,18 @@ def test_without_variation_the_interval_is_the_value() -> None:
     assert (found.low, found.high, found.p) == (0.0, 0.0, 1.0)
 
 
+def test_runs_that_are_equal_in_every_draw_do_not_differ() -> None:
+    """The signs are those of another metric: of a pose run, its boxes have the counts of OKS."""
+    found = difference_of_draws(0.0, np.zeros(50), np.ones(100))
+    assert (found.low, found.high, found.p) == (0.0, 0.0, 1.0)
+
+
+def test_a_metric_that_no_draw_defines_has_no_interval() -> None:
+    """The precision of a run without predictions is 0 / 0 in every draw."""
+    found = difference_of_draws(-0.8, np.full(50, np.nan), -np.ones(100))
+    assert (found.value, found.interval, found.p) == (-0.8, None, 1.0)
+
+
 def test_draws_that_are_undefined_are_left_out() -> None:
     favours = np.repeat([1.0, -1.0], 20)
     draws = np.array([0.01, np.nan, 0.03, 0.02])
