@@ -174,7 +174,7 @@ def read_row(row: Mapping[str, Any], access: ImageAccess) -> bytes:
 def manifest_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return the columns of a manifest that reading and labelling need, as rows."""
     place = ("location", "size", "mtime_ns", "offset", "length", "content_hash")
-    wanted = ("image_index", *place, *LABEL_COLUMNS)
+    wanted = ("image_index", "image_id", *place, *LABEL_COLUMNS)
     columns = [name for name in wanted if name in table.schema.names]
     rows: list[dict[str, Any]] = table.select(columns).to_pylist()
     return rows

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from snellen.adapters.types import InferenceResult, Preprocessed
 from snellen.pipelines.data.image_reader import content_hash, manifest_rows, read_row
 from snellen.pipelines.execution.worker.brightness import mean_luma
 from snellen.pipelines.execution.worker.label_checks import check_keypoints, check_label_size
+from snellen.pipelines.execution.worker.row_guard import image_name
 from snellen.pipelines.execution.worker.spec import ScoringSpec
 from snellen.pipelines.storage.address import is_remote
 from snellen.pipelines.tasks.record import GroundTruth
@@ -100,7 +100,7 @@ class ImagePreparer:
             data = self._read(row) if reading is None else reading.result()
             stage = ErrorStage.DECODE
             digest = content_hash(data)
-            decoded = self._spec.access.decode(data, Path(row["location"]).name)
+            decoded = self._spec.access.decode(data, image_name(row))
             brightness = mean_luma(decoded.pixels)
             check_label_size(row, truth, (decoded.width, decoded.height))
             stage = ErrorStage.PREPROCESS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from snellen.pipelines.execution.worker.preprocess import UnitImage
 from snellen.pipelines.execution.worker.row_guard import (
     failed_row,
     failure,
+    image_name,
     invalid_label,
     table_of,
     with_matches,
@@ -68,7 +68,7 @@ def _from_manifest(row: Mapping[str, Any]) -> dict[str, Any]:
         "image_index": row["image_index"],
         "image_id": row["image_id"],
         "image_path": row["location"],
-        "image_name": PurePosixPath(row["image_id"]).name or row["image_id"],
+        "image_name": image_name(row),
     }
 
 

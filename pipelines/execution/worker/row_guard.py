@@ -8,6 +8,7 @@ they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +34,14 @@ _KEPT = (
 _TRUTH = ("true_label", "true_label_id", "true_boxes", "true_masks", "true_keypoints")
 _CORNERS = ("class_id", "x1", "y1", "x2", "y2")
 _POINT = ("x", "y", "v")
+
+
+def image_name(row: Mapping[str, Any]) -> str:
+    """Return the name of the image of a manifest row: the last part of its id.
+
+    The file may have another name, as those of uploads do.
+    """
+    return PurePosixPath(row["image_id"]).name or str(row["image_id"])
 
 
 def failure(error: ImageError) -> dict[str, Any]:

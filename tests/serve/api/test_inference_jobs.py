@@ -88,6 +88,7 @@ async def test_batches_archives_and_folders_give_what_predict_gives(site: Site) 
         assert [one["predicted_label"] for one in first[:12]] == here
         assert [one["image_path"] for one in first[12:]] == ["broken.png", "00 (4).png"]
         assert (first[12]["status"], first[12]["error_code"]) == ("failed", "UNSUPPORTED")
+        assert first[12]["error_message"].startswith("broken.png: the content starts with")
         assert first[0]["checkpoint"] == "pixel.bin"
         failed = await service.client.get(f"{JOBS}/{ids[0]}/results?status=failed")
         assert (failed.json()["total_count"], len(failed.json()["results"])) == (1, 1)

@@ -224,6 +224,7 @@ def test_the_worker_compares_the_size_after_decoding(tmp_path: Path, size: tuple
     spec = replace(spec, info=info, classes=("0", "1"))
     adapter = PixelAdapter.from_spec(spec.adapter)
     row = {
+        "image_id": "0/00.png",
         "location": str(data / "0" / "00.png"),
         "size": None,
         "mtime_ns": None,

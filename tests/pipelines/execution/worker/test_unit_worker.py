@@ -294,7 +294,8 @@ def test_unforeseen_trouble_while_preparing_names_its_stage(tmp_path: Path, data
 
     spec = scoring_spec(data, tmp_path / "run")
     preparer = ImagePreparer(spec, Broken(), reads_images=True)
-    row = {"location": str(data / "0" / "00.png"), "size": None, "mtime_ns": None, "label": "0"}
+    row = {"image_id": "00.png", "location": str(data / "0" / "00.png"), "label": "0"}
+    row |= {"size": None, "mtime_ns": None}
     error = preparer.prepare(row).error
     assert isinstance(error, ImageError)
     assert (error.stage, error.code) == (ErrorStage.PREPROCESS, ErrorCode.PIXEL_LIMIT)
