@@ -132,20 +132,21 @@ def test_a_mismatch_says_what_each_side_has(
     assert WRONG not in message
 
 
-def _dead_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+@pytest.fixture
+def dead() -> Iterator[str]:
+    """Return an address at which nobody listens; it is held, so that no other test gets it."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{holder.getsockname()[1]}"
 
 
-def test_a_dead_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    dead = _dead_address()
+def test_a_dead_address(dead: str) -> None:
     message = failure(cluster_address(dead))
     assert message.startswith(f"could not start or join {dead} (ray.address): Connection refused.")
     assert f"`ray start --head --port={dead.split(':')[1]}`" in message
 
 
-def test_a_run_with_a_dead_address_lists_no_images(tmp_path: Path) -> None:
+def test_a_run_with_a_dead_address_lists_no_images(tmp_path: Path, dead: str) -> None:
     heard: list[str] = []
 
     class Heard(Reporter):
@@ -154,12 +155,14 @@ def test_a_run_with_a_dead_address_lists_no_images(tmp_path: Path) -> None:
 
     place = Place(tmp_path)
     with pytest.raises(RunError, match="Connection refused"):
-        place.run(Heard(), run={"engine": "ray"}, ray={"address": _dead_address()})
+        place.run(Heard(), run={"engine": "ray"}, ray={"address": dead})
     assert heard[-1].startswith("Starting Ray (127.0.0.1:")
 
 
-def test_a_dead_address_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", _dead_address())
+def test_a_dead_address_of_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, dead: str
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", dead)
     message = failure(cluster_address("auto"))
     assert re.search(
         r"join 127\.0\.0\.1:\d+ \(RAY_ADDRESS, read by ray\.address=auto\): Conn", message
