@@ -11,5 +11,6 @@ import "./elements/sn-single.js";
 import "./poll.js";
 import "./copy.js";
 import "./latest.js";
+import "./failures.js";
 // On a narrow screen the bar scrolls: show the page that is open.
 document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Dialog, expect
 
+from snellen.store.kinds import TEST_RUN
 from snellen.store.runs import create_inference_job
 from snellen.store.sql.database import Database
+from snellen.store.tags import set_tag
 from tests.browser import Watched
 from tests.serve.listening import listening
 from tests.serve.local_service import fixture_job
@@ -134,6 +136,27 @@ def test_a_run_is_deleted_after_a_question(
     expect(row).to_have_count(0)
     assert asked == [f"Delete test run {ids['gone']} (gone) with its rows and files?"]
     watched.check()
+    page.close()
+
+
+def test_a_request_that_fails_says_why(
+    chromium: Browser, db: Database, url: str, ids: dict[str, int]
+) -> None:
+    set_tag(db, TEST_RUN, ids["older"], "baseline")
+    watched = Watched(chromium, url)
+    page = watched.open("/?text=older")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_label("Actions for older").click()
+    page.get_by_role("button", name="Delete").click()
+    note = page.locator("[data-failure]")
+    expect(note).to_contain_text(f"run {ids['older']} has the tag baseline.")
+    expect(note).to_contain_text("RUN_IS_TAGGED · 409")
+    expect(page.locator(f"#t{ids['older']}")).to_be_visible()
+    note.get_by_label("Close").click()
+    expect(note).to_be_hidden()
+    page.route("**/ui/compare?*", lambda route: route.abort())
+    page.goto(f"{url}/compare?a={ids['older']}&b={ids['newer']}")
+    expect(page.locator("#comparison")).to_have_text("The server does not answer.")
     page.close()
 
 
