@@ -99,8 +99,15 @@ async def test_scopes_decide_what_is_shown_and_done(service: Service, db: Databa
     assert "Resume" not in page
     assert "hx-delete" not in page
     assert (await service.client.delete(f"/ui/rows/t{done}", headers=OWN)).status_code == 403
+    assert 'href="/new"' not in page
+    single = (await service.client.get("/single")).text
+    assert "Your key may not run models." in single
+    assert "<sn-drop" not in single
+    assert "Predict an image" not in (await service.client.get("/training-jobs/1")).text
     await sign_in(service, "runner")
+    assert "<sn-drop" in (await service.client.get("/single")).text
     page = (await service.client.get("/")).text
+    assert 'href="/new"' in page
     assert f"/ui/rows/t{run}/resume" in page
     assert "hx-delete" not in page
     await sign_in(service, "all-of-it")

@@ -26,6 +26,10 @@ customElements.define("sn-single", class extends HTMLElement {
       const sign = answer.headers.get("HX-Redirect");
       if (sign) { location.assign(sign); return; }
       [html, ok] = [await answer.text(), answer.ok];
+      if (!ok && answer.headers.get("Content-Type")?.includes("json")) { // refused before the page was asked
+        if (turn === this.turn) this.fail(JSON.parse(html).detail, JSON.parse(html).code);
+        return;
+      }
     } catch { [html, ok] = [`<div class="note bad" role="alert"><b>The server does not answer.</b></div>`, false]; }
     if (turn !== this.turn) return; // a later image was dropped
     this.removeAttribute("aria-busy");
