@@ -26,7 +26,7 @@ customElements.define("sn-single", class extends HTMLElement {
       const sign = answer.headers.get("HX-Redirect");
       if (sign) { location.assign(sign); return; }
       [html, ok] = [await answer.text(), answer.ok];
-      if (!ok && answer.headers.get("Content-Type")?.includes("json")) { // refused before the page was asked
+      if (!ok && answer.headers.get("Content-Type")?.includes("json")) { // rejected before it reached the page
         if (turn === this.turn) this.fail(JSON.parse(html).detail, JSON.parse(html).code);
         return;
       }
