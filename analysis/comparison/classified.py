@@ -128,13 +128,18 @@ class Classified:
     def _grouped(
         self, value: float, differences: Floats, chosen: npt.NDArray[np.bool_] | None
     ) -> Difference:
-        """Return the t interval over blocks of groups, and the test that flips their signs."""
+        """Return the t interval over blocks of groups, and the test that flips their signs.
+
+        Only groups with chosen images count; a draw without any of them defines no difference.
+        """
         of_image = self.blocks.of_image if chosen is None else self.blocks.of_image[chosen]
         sums = np.bincount(of_image, differences, self.blocks.count).astype(np.float64)
         sizes = np.bincount(of_image, minlength=self.blocks.count)
-        weights = self.blocks.weights()
-        drawn = (weights @ sums) / np.maximum(weights @ sizes, 1)
-        found = difference_of_draws(value, drawn, sums)
+        present = sizes > 0
+        weights = self.blocks.weights()[:, present]
+        with np.errstate(invalid="ignore"):
+            drawn = (weights @ sums[present]) / (weights @ sizes[present])
+        found = difference_of_draws(value, drawn, sums[present])
         return Difference(found.value, found.low, found.high, sign_flip_test(sums))
 
     def _drawn(self, side: Predictions, seed: int) -> dict[str, Floats]:

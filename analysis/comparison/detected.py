@@ -111,6 +111,7 @@ class Detected:
                 b - a,
                 (drawn_b[number] - drawn_a[number]).mean(axis=1),
                 self._favours(number),
+                units=self._units(number),
             )
             rows.append(Row("AP50-95", a, b, difference, class_name=name))
         return rows
@@ -148,6 +149,12 @@ class Detected:
             )
             self._drawn[kind, seed] = (a, b)
         return self._drawn[kind, seed]
+
+    def _units(self, class_id: int) -> int:
+        """Count the blocks that have objects of a class: without them AP is not defined."""
+        truths = self.a.overlaps[self.kinds[-1]].truths
+        of_class = truths[(truths["class_id"] == class_id) & (truths["counted"] > 0)]
+        return len(np.unique(self.blocks.of_image[of_class["image"]]))
 
     def _favours(self, class_id: int) -> Floats:
         """Return by block how many more objects of a class B finds than A, less its errors."""

@@ -17,7 +17,12 @@ FEW_DISCORDANT = 10
 
 
 def difference_of_draws(
-    value: float, draws: Floats, favours_b: npt.NDArray[Any], *, level: float = 0.95
+    value: float,
+    draws: Floats,
+    favours_b: npt.NDArray[Any],
+    *,
+    level: float = 0.95,
+    units: int | None = None,
 ) -> Difference:
     """Return the difference B - A with its interval and its test.
 
@@ -35,6 +40,8 @@ def difference_of_draws(
         favours_b: float, (G,), per image or group: positive where it favours B, negative where it
             favours A, 0 where both runs are equal.
         level: two-sided.
+        units: number of the images or groups that define the metric, such as those with objects of
+            a class; None for all, G.
 
     Example:
         >>> draws = np.array([0.01, 0.03, 0.02, 0.02])
@@ -44,7 +51,7 @@ def difference_of_draws(
     """
     from scipy.stats import t
 
-    units = len(favours_b)
+    units = len(favours_b) if units is None else units
     half = student_half_width(draws, units, level)
     if half is None:
         return Difference(value, -math.inf, math.inf, 1.0)

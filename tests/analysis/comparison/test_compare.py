@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import ttest_1samp
 
 from snellen.adapters.errors import InputError
 from snellen.analysis.comparison.classified import Classified, Predictions, read_classified
@@ -266,3 +267,21 @@ def test_a_metric_that_one_run_lacks_has_no_difference(
         assert {found[key][of] for of in ("b", "difference", "interval", "p")} == {None}, key
         assert found[key]["verdict"] == "not_settled"
     assert found["accuracy"]["difference"] == 0
+
+
+def test_a_class_of_one_group_has_no_interval() -> None:
+    """All images of class 0 are of one patient, who alone says nothing about other patients."""
+    true = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    ones, nothing = np.ones(8), np.full(8, np.nan)
+    a = Predictions(true, ones, nothing, nothing, nothing)
+    wrong = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0])
+    b = Predictions(1 - true, wrong, nothing, nothing, nothing)
+    blocks = blocks_of(["p", "p", "p", "p", "q", "r", "s", "t"])
+    first, second = Classified(true, a, b, blocks, True, ("0", "1")).class_rows()
+    assert first.difference is not None
+    assert (first.difference.value, first.difference.interval) == (-1.0, None)
+    assert first.difference.p == 1.0
+    # Class 1 has four patients of one image: the interval is that of the t test.
+    expected = ttest_1samp(b.correct[4:] - a.correct[4:], 0.0).confidence_interval(0.95)
+    assert second.difference is not None
+    assert second.difference.low == pytest.approx(expected.low, rel=0.1)

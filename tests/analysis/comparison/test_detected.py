@@ -136,3 +136,16 @@ def test_contributions_sum_to_the_difference(pair: Detected) -> None:
     assert total == pytest.approx(found_row.difference.value, abs=0.005)
     back = Detected(pair.b, pair.a, pair.blocks, NAMES, ("bbox",))
     assert back.contributions().sum() == pytest.approx(-total)
+
+
+def test_a_class_of_one_group_has_no_interval(pair: Detected) -> None:
+    """The objects of class 0 are in the images of one patient, those of class 1 in many more."""
+    truths = pair.a.overlaps["bbox"].truths
+    patient = set(truths["image"][truths["class_id"] == 0].tolist())
+    groups = ["p" if index in patient else f"{index:03}" for index in range(IMAGES)]
+    grouped = Detected(pair.a, pair.b, blocks_of(groups), NAMES, ("bbox",))
+    first, second, _ = (row.difference for row in grouped.class_rows())
+    assert first is not None
+    assert (first.interval, first.p) == (None, 1.0)
+    assert second is not None
+    assert second.interval is not None
