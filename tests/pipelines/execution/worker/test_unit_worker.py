@@ -294,8 +294,7 @@ def test_unforeseen_trouble_while_preparing_names_its_stage(tmp_path: Path, data
 
     spec = scoring_spec(data, tmp_path / "run")
     preparer = ImagePreparer(spec, Broken(), reads_images=True)
-    row = {"image_id": "00.png", "location": str(data / "0" / "00.png"), "label": "0"}
-    row |= {"size": None, "mtime_ns": None}
+    row = ManifestReader(spec.manifest).read(0, 1).to_pylist()[0]
     error = preparer.prepare(row).error
     assert isinstance(error, ImageError)
     assert (error.stage, error.code) == (ErrorStage.PREPROCESS, ErrorCode.PIXEL_LIMIT)
