@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from snellen.adapters.errors import InputError
+from snellen.analysis.comparison.definitions import check_same_definitions
 from snellen.analysis.reader import completed_owner, open_results
 from snellen.metrics.class_filter import class_ids
 from snellen.metrics.slices import BINS, slice_columns, slice_names
@@ -109,8 +110,8 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
 
     Raises:
         InputError: RUN_NOT_COMPLETED; COMPARE_TASK, runs of different tasks; COMPARE_CLASSES, runs
-            whose ``metrics.classes`` differ; COMPARE_NOTHING, no common images; COMPARE_GROUP, no
-            such column.
+            whose ``metrics.classes`` differ; COMPARE_METRICS, runs whose metrics are defined
+            differently; COMPARE_NOTHING, no common images; COMPARE_GROUP, no such column.
     """
     a, b = runs
     if a.task_type != b.task_type:
@@ -119,6 +120,7 @@ def pair_runs(db: Database, runs: Sequence[RunView], group: str | None = None) -
             f"run {a.id} is for {a.task_type} and run {b.id} for {b.task_type}. Expected one task.",
         )
     classes = _common_classes(a, b)
+    check_same_definitions(a, b)
     group = group or _common_group(runs)
     names = list(dict.fromkeys([*(a.class_names or ()), *(b.class_names or ())]))
     position = {name: number for number, name in enumerate(names)}

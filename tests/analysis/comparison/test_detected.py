@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import hotcoco
@@ -9,10 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from snellen.adapters.errors import InputError
 from snellen.analysis.comparison.detected import Detected, Detections
+from snellen.analysis.comparison.pairing import pair_runs
+from snellen.analysis.rescore import rescore_run
 from snellen.metrics.detection.average_precision import WeightedPrecision
 from snellen.metrics.statistics.draws import blocks_of
 from snellen.metrics.tasks import load
+from snellen.pipelines.progress import Reporter
+from tests.analysis.detected import Detected as DetectedRun
 from tests.metrics.detection.examples import TASK, found, report, row, table, truth
 
 IMAGES, CLASSES = 150, 3
@@ -149,3 +155,16 @@ def test_a_class_of_one_group_has_no_interval(pair: Detected) -> None:
     assert (first.interval, first.p) == (None, 1.0)
     assert second is not None
     assert second.interval is not None
+
+
+def test_runs_whose_ap_is_defined_differently_are_not_compared(detected: DetectedRun) -> None:
+    run, few = detected.run, detected.at(0.5, "metrics.max_dets=[1,5,20]")
+    with pytest.raises(InputError) as caught:
+        pair_runs(detected.db, (run, few))
+    assert caught.value.code == "COMPARE_METRICS"
+    assert "metrics.max_dets [1, 10, 100] and [1, 5, 20]" in caught.value.message
+    # The advised command gives a run that can be compared.
+    command = shlex.split(caught.value.message.split("again: ")[1])
+    assert command[:3] == ["snellen", "rescore", str(few.id)]
+    again = rescore_run(detected.db, few, command[3:], Reporter())
+    assert len(pair_runs(detected.db, (run, again)).images)
