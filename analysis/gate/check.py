@@ -81,7 +81,8 @@ class Gate:
         if key not in keys:
             raise _unknown("GATE_METRIC", f"no metric '{rule.metric}' of classes", key, keys)
         if rule.class_name == EVERY_CLASS:
-            return list(classes.items())
+            # As in a comparison, a class without ground truth has no outcome.
+            return [one for one in classes.items() if one[1].get("support")] or [*classes.items()]
         if rule.class_name not in classes:
             name = str(rule.class_name)
             raise _unknown("GATE_CLASS", f"no class '{name}'", name, list(classes))

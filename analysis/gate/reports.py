@@ -29,7 +29,8 @@ def junit_xml(outcome: GateOutcome) -> bytes:
 
     suite = TestSuite(f"snellen gate of run {outcome.run['id']}")
     for rule in outcome.rules:
-        case = TestCase(_clean(rule.name), classname=f"snellen.gate.{rule.rule.tier}")
+        name = _clean(f"{rule.name}: {rule.rule.condition}")
+        case = TestCase(name, classname=f"snellen.gate.{rule.rule.tier}")
         text = _clean(rule.reason)
         if rule.verdict is GateVerdict.FAIL and rule.rule.tier == "required":
             case.result = [Failure(text, "GateFailure")]
@@ -74,11 +75,13 @@ def open_metrics(run: RunView, outcome: GateOutcome) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             lines.append(f'snellen_metric{{run="{run.id}",metric="{_label(key)}"}} {value!r}')
     lines.append("# TYPE snellen_gate_rule gauge")
-    lines += [
-        f'snellen_gate_rule{{run="{run.id}",rule="{_label(rule.name)}",tier="{rule.rule.tier}",'
+    # A series may be written once: a rule that is there twice has one outcome.
+    lines += dict.fromkeys(
+        f'snellen_gate_rule{{run="{run.id}",rule="{_label(rule.name)}",'
+        f'condition="{rule.rule.condition}",tier="{rule.rule.tier}",'
         f'verdict="{rule.verdict}"}} {int(rule.verdict is GateVerdict.PASS)}'
         for rule in outcome.rules
-    ]
+    )
     lines.append("# TYPE snellen_gate_passed gauge")
     lines.append(
         f'snellen_gate_passed{{run="{run.id}"}} {int(outcome.verdict is GateVerdict.PASS)}'

@@ -59,6 +59,13 @@ class Rule(Section):
         return self
 
     @property
+    def condition(self) -> str:
+        """The condition in words: ``min 0.5, confident``."""
+        (name,) = [name for name in ("min", "max", "max_drop") if getattr(self, name) is not None]
+        more = [word for word in ("relative", "confident") if getattr(self, word)]
+        return ", ".join([f"{name} {getattr(self, name):g}", *more])
+
+    @property
     def is_paired(self) -> bool:
         """True if the rule compares with the baseline."""
         return self.max_drop is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
@@ -111,6 +112,19 @@ def test_every_class_has_its_outcome(place: Place, runs: tuple[RunView, RunView]
         assert {rule.name: str(rule.verdict) for rule in rules} == by_class
         assert {rule.to_json()["rule"]["class"] for rule in rules} == {"0", "1", "2"}
     assert (outcome.rules[6].name, str(outcome.rules[6].verdict)) == ("recall of 0", "pass")
+
+
+@pytest.mark.parametrize("condition", [{"min": 0.5}, {"max_drop": 0.2}])
+def test_a_class_without_ground_truth_has_no_outcome(
+    place: Place, runs: tuple[RunView, RunView], condition: dict[str, float]
+) -> None:
+    shutil.rmtree(place.data / "1")
+    model = {"class_map": "subset"}
+    run = place.run(name="two", model=model, dataset={"path": str(place.data)})
+    rule = {"metric": "recall", "class": "*", **condition}
+    found = gated(place, run, rule, baseline=run if "max_drop" in condition else None)
+    assert [one.class_name for one in found.rules] == ["0", "2"]
+    assert verdicts(found) == ["pass", "pass"]
 
 
 def test_slices_have_their_own_numbers(place: Place, runs: tuple[RunView, RunView]) -> None:

@@ -43,7 +43,7 @@ def test_junit_has_a_case_per_rule() -> None:
     (suite,) = JUnitXml.fromstring(junit_xml(gate).decode())
     results = [case.result[0].__class__ if case.result else None for case in suite]
     assert results == [None, Failure, Skipped, Skipped]
-    assert [case.name for case in suite][1] == "recall of cat"
+    assert [case.name for case in suite][1] == "recall of cat: min 0.5"
     ElementTree.fromstring(junit_xml(gate_of(outcome_of("fail", name=HOSTILE))))
 
 
@@ -76,6 +76,23 @@ def test_open_metrics_are_parsed_by_prometheus(place: Place) -> None:
     assert values["accuracy"] == run.metrics["accuracy"]
     assert [sample.value for sample in families["snellen_gate_rule"].samples] == [1, 0]
     assert families["snellen_gate_passed"].samples[0].value == 0
+
+
+def test_each_rule_on_a_metric_is_a_case_and_a_series_of_its_own(place: Place) -> None:
+    conditions: dict[str, dict[str, Any]] = {
+        "min 0.5": {"min": 0.5}, "min 0.5, confident": {"min": 0.5, "confident": True},
+        "max 1": {"max": 1}, "max_drop 0.01": {"max_drop": 0.01},
+        "max_drop 0.1, relative": {"max_drop": 0.1, "relative": True},
+    }  # fmt: skip
+    given: list[dict[str, Any]] = [*conditions.values(), {"min": 0.5}]  # the first one, again
+    rules = [Rule.model_validate({"metric": "accuracy", **one}) for one in given]
+    gate = gate_of(*(RuleOutcome(r, GateVerdict.PASS, 0.9, 0.5, None, "") for r in rules))
+    (suite,) = JUnitXml.fromstring(junit_xml(gate).decode())
+    assert [case.name for case in suite][:5] == [f"accuracy: {one}" for one in conditions]
+    text = open_metrics(place.run(), gate)
+    families = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+    (family,) = [one for one in families if one.name == "snellen_gate_rule"]
+    assert [sample.labels["condition"] for sample in family.samples] == list(conditions)
 
 
 def test_only_the_named_reports_are_written(place: Place, tmp_path: Path) -> None:
