@@ -117,9 +117,9 @@ class ReviewRequest(Schema):
 
 
 class ReviewChange(Schema):
-    """Changes of a review; absent fields stay as they are."""
+    """Changes of a review; absent fields stay as they are, and a note of null is deleted."""
 
-    status: ReviewStatus | None = None
+    status: ReviewStatus = Field("unclear", description="State of the label.")
     note: Annotated[str, Field(max_length=10_000)] | None = None
 
 

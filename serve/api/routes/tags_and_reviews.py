@@ -143,7 +143,7 @@ async def change(
     """Change the status or the note of a review."""
 
     def work() -> ReviewResponse:
-        columns = body.model_dump(exclude_none=True)
+        columns = body.model_dump(exclude_unset=True)
         return _response(change_review(state.db, review_id, columns))
 
     return await run_in_threadpool(work)

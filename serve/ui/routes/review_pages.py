@@ -16,7 +16,6 @@ from snellen.adapters.errors import SnellenError
 from snellen.pipelines.runs.evaluation import EVALUATION
 from snellen.serve.api.bodies.catalog_bodies import (
     ExportRequest,
-    ReviewChange,
     ReviewRequest,
     ReviewStatus,
 )
@@ -182,6 +181,8 @@ async def search(view: Reviewing, run: Word, kind: Word = "", place: Word = "1")
 @router.post("/review/suspects")
 async def decide(view: Reviewing, form: Annotated[_Decision, Form()]) -> Response:
     """Store a review of the suspect label at a place, and go on to the next one."""
+    # An empty field of a form counts as absent, but an emptied note is meant to go.
+    has_note = "note" in await view.request.form()
 
     def work() -> str:
         chosen, kind, note = view.run(str(form.run)), _kind(form.kind), form.note.strip() or None
@@ -193,8 +194,8 @@ async def decide(view: Reviewing, form: Annotated[_Decision, Form()]) -> Respons
         where = {"dataset": view.queues.dataset(chosen), "image_id": suspect.image_id}
         known = review_of(list_reviews(view.state.db, where, limit=1000, offset=0)[1], suspect)
         if known is not None:
-            change = ReviewChange.model_validate({"status": form.status, "note": note})
-            change_review(view.state.db, known.id, change.model_dump(exclude_none=True))
+            changes = {"status": form.status, **({"note": note} if has_note else {})}
+            change_review(view.state.db, known.id, changes)
         else:
             body = {"run_id": chosen.id, "image_index": suspect.image_index, "note": note}
             body |= {"status": form.status, **target_of(suspect)}

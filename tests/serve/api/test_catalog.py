@@ -113,6 +113,9 @@ async def test_reviews_outlive_their_run(service: Service, site: Site) -> None:
     url = f"{API}/reviews/{made['id']}"
     changed = await ok(await service.client.put(url, json={"status": "fixed"}))
     assert (changed["status"], changed["note"]) == ("fixed", "<b>is a 2</b>")
+    emptied = await ok(await service.client.put(url, json={"note": None}))
+    assert (emptied["status"], emptied["note"]) == ("fixed", None)
+    assert (await service.client.put(url, json={"status": None})).status_code == 422
     fixed = await ok(await service.client.get(f"{API}/reviews", params={"status": "fixed"}))
     assert (fixed["total_count"], fixed["reviews"][0]["id"]) == (1, made["id"])
     await ok(await service.client.delete(url), 204)

@@ -88,6 +88,8 @@ async def test_decisions_are_reviews_and_lead_on(service: Service, db: Database)
     assert "1 of " in page
     assert ", 2 reviewed" in page
     assert 'value="&lt;i&gt;no&lt;/i&gt;"' in page
+    await note(service, 1, "fixed", note="  ")
+    assert list_reviews(db, {}, limit=10, offset=0)[1][1].note is None
     for form in ({"run": 1, "status": "maybe"}, {"run": 1, "status": "fixed", "place": "9999"}):
         assert (await service.client.post("/review/suspects", data=form)).status_code in (404, 422)
 
