@@ -32,6 +32,11 @@ def exact(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}".replace("-", MINUS)
 
 
+def shortest(value: float) -> str:
+    """Return the shortest decimal that gives the same number: ``0.25``, ``1``, ``0.9999999``."""
+    return repr(float(value)).removesuffix(".0")
+
+
 def rate(value: float | None) -> str:
     """Return images per second, to three digits below 100; a dash for None."""
     if value is None:

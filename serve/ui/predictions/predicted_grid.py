@@ -9,6 +9,7 @@ from dataclasses import replace
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.runs.row_reader import Row
 from snellen.serve.api.state import State
+from snellen.serve.ui.formats import shortest
 from snellen.serve.ui.run_page.filters import IMAGES, PAGE_TILES, ImageFilters
 from snellen.serve.ui.run_page.grid import Grid
 from snellen.serve.ui.run_page.tiles import COLUMNS, Tile, make_tile
@@ -52,7 +53,7 @@ def export_command(run_id: int, filters: ImageFilters) -> str:
     """Return the command that writes the same rows."""
     words = ["snellen", "export", "--inference", str(run_id), "--format", "csv"]
     if filters.min_confidence is not None:
-        words += ["--min-confidence", f"{filters.min_confidence:g}"]
+        words += ["--min-confidence", shortest(filters.min_confidence)]
     if filters.status is not None:
         words += ["--status", filters.status]
     return shlex.join([*words, "-o", "predictions.csv"])

@@ -14,6 +14,7 @@ from snellen.analysis.report import sections
 from snellen.analysis.rescore import measured_of
 from snellen.serve.api.problems import Problem
 from snellen.serve.ui import rendering
+from snellen.serve.ui.formats import shortest
 from snellen.serve.ui.routes.requested_run import View, Viewed, filters_of_page
 from snellen.serve.ui.run_page.filters import ImageFilters
 from snellen.serve.ui.run_page.matrix import matrix_cells
@@ -93,7 +94,9 @@ def matrix_section(view: Viewed) -> dict[str, Any]:
     counted = run.confusion_matrix
     if filters.at is not None:
         if not is_stored(view, filters.at):
-            raise Problem(422, "VALIDATION", f"Predictions below {filters.at:g} are not stored.")
+            raise Problem(
+                422, "VALIDATION", f"Predictions below {shortest(filters.at)} are not stored."
+            )
         counted = view.computed.matrix(view.state.pages.open(run), filters.at)
     cells = matrix_cells(counted, filters, objects=True)
     return {"matrix": cells, "at": filters.at, "run": run}

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from snellen.serve.ui.formats import shortest
 from snellen.serve.ui.run_page.filters import PAGE_TILES, QUERY, ImageFilters
 
 _ERRORS = {"--bucket": "bucket", "--true": "cell_true", "--predicted": "cell_predicted"}
@@ -41,7 +42,7 @@ def listing_command(filters: ImageFilters, run_id: int, service: str) -> str:
         if filters.at is not None and filters.bucket is None:
             return ""
         sort = " --sort confidence" if filters.sort == "-confidence" else ""
-        least = "" if filters.at is None else f" --min-confidence {filters.at:g}"
+        least = "" if filters.at is None else f" --min-confidence {shortest(filters.at)}"
         return f"snellen errors {run_id}{_options(filters, _ERRORS)}{least}{sort} {page}"
     if filters.text is not None or filters.match == "IGNORED":
         return f"curl '{service}{_api_path(filters, run_id)}'"

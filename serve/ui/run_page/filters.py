@@ -12,6 +12,7 @@ from snellen.adapters.errors import ConfigError
 from snellen.metrics.class_filter import BACKGROUND, BACKGROUND_ONLY, choose_class
 from snellen.metrics.detection.tide import BUCKETS
 from snellen.serve.api.runs.image_index import Selection
+from snellen.serve.ui.formats import shortest
 from snellen.store.parquet.results import SORTABLE
 
 PAGE_TILES = 60
@@ -194,7 +195,7 @@ class ImageFilters:
             return str(self.names[value])
         if isinstance(value, bool):
             return str(value).lower()
-        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        return "" if value is None else shortest(value) if isinstance(value, float) else str(value)
 
     def values(self, **changes: Any) -> dict[str, str]:
         """Return the values of the query with some attributes changed, without defaults."""

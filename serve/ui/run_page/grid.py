@@ -10,7 +10,7 @@ from snellen.adapters.errors import ConfigError
 from snellen.serve.api.runs.image_index import ImageIndex
 from snellen.serve.api.runs.images import OpenedRun
 from snellen.serve.api.state import State
-from snellen.serve.ui.formats import count
+from snellen.serve.ui.formats import count, shortest
 from snellen.serve.ui.run_page.filters import (
     IMAGES,
     MATCHES,
@@ -103,7 +103,7 @@ class Grid:
     def confidences(self) -> list[str]:
         """Return the choices of a minimum confidence, with the one that is set."""
         steps = {0.001, 0.1, 0.25, 0.5, 0.75, 0.9, self.filters.min_confidence or 0.5}
-        return [f"{value:g}" for value in sorted(steps)]
+        return [shortest(value) for value in sorted(steps)]
 
     @property
     def hidden(self) -> dict[str, str]:

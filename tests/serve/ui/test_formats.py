@@ -13,6 +13,7 @@ from snellen.serve.ui.formats import (
     metric,
     p_value,
     rate,
+    shortest,
     signed,
     tag,
     when,
@@ -37,6 +38,7 @@ def test_numbers() -> None:
     ]
     assert [p_value(value) for value in (0.0004, 0.0412, None)] == ["<0.001", "0.041", "–"]
     assert [exact(value) for value in (0.57641, None)] == ["0.5764", ""]
+    assert [shortest(value) for value in (0.25, 1.0, 0.1 + 0.2)] == ["0.25", "1", str(0.1 + 0.2)]
     assert [rate(value) for value in (1284.2, 38.46, 3.04, None)] == ["1,284", "38.5", "3.04", "–"]
 
 

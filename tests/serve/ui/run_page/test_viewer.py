@@ -128,6 +128,9 @@ async def test_the_order_and_the_command(service: Service) -> None:
     assert counts == sorted(counts, reverse=True)
     command = "snellen images 1 --class circle --min-confidence 0.1 --where &#39;fn&gt;0&#39;"
     assert f"{command} --sort fn --desc --limit 60" in page
+    page = await read(service, "/runs/1?min_confidence=0.9999999")
+    assert "snellen images 1 --min-confidence 0.9999999 " in page
+    assert '<option value="0.9999999" selected>' in page
 
 
 @pytest.mark.parametrize(
