@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from snellen.store.views import AnyRun
+from snellen.serve.api.runs.run_responses import shown_path
+from snellen.store.views import AnyRun, InferenceJobView
 
 
 class RunFacts:
@@ -61,3 +63,16 @@ def settings_of(run: AnyRun) -> str:
     batch = resolved.get("batch_size")
     parts = (resolved.get("device"), resolved.get("precision"), batch and f"batch {batch}")
     return ", ".join(str(part) for part in parts if part)
+
+
+def source_of(run: InferenceJobView, roots: Sequence[str]) -> str:
+    """Return the images of an inference job in words; paths are relative to their root."""
+    given = run.input_data or {}
+    if run.is_recorded:
+        return str(given["image_name"]) or "one uploaded image"
+    path = given.get("dataset_path") or given.get("path")
+    paths = [path] if path else list(given.get("paths") or ())
+    if not paths:
+        return "uploaded images"
+    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return shown_path(str(paths[0]), tuple(roots)) + more

@@ -15,6 +15,7 @@ from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.progress import Progress
 from snellen.serve.api.runs.run_responses import shown_path
 from snellen.serve.ui.formats import count, metric
+from snellen.serve.ui.run_facts import duration_of, source_of
 from snellen.store.kinds import TEST_RUN
 from snellen.store.run_listing import ListedRun
 from snellen.store.views import AnyRun, InferenceJobView, RunView
@@ -121,7 +122,7 @@ def make_row(entry: ListedRun, roots: tuple[str, ...], progress: Progress) -> Ru
     run, letter = entry.run, "t" if entry.kind == TEST_RUN else "j"
     completed = run.status == "completed"
     now = None if completed else progress.of(KINDS[letter], run.id)
-    seconds = _seconds(run)
+    seconds = duration_of(run)
     scored = (run.scored_images or 0) + (run.failed_images or 0)
     return RunRow(
         anchor=f"{letter}{run.id}",
@@ -160,7 +161,7 @@ def _result(run: AnyRun) -> dict[str, Any]:
         "low": low,
         "high": high,
         "metric_name": name,
-        "outcome": "no metric: nothing was scored",
+        "outcome": f"no metric: {'no ground truth' if run.scored_images else 'nothing was scored'}",
     }
 
 
@@ -173,14 +174,7 @@ def _source(run: AnyRun, roots: tuple[str, ...]) -> str:
         split = f" · {run.dataset_split}" if run.dataset_split else ""
         return shown_path(run.dataset_path, roots) + split
     assert isinstance(run, InferenceJobView)
-    path = (run.input_data or {}).get("dataset_path") or (run.input_data or {}).get("path")
-    return shown_path(str(path), roots) if path else run.inference_type
-
-
-def _seconds(run: AnyRun) -> float | None:
-    if run.started_at is None or run.completed_at is None:
-        return None
-    return (run.completed_at - run.started_at).total_seconds()
+    return source_of(run, roots)
 
 
 def _running_metric(now: ProgressResponse | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,9 +10,8 @@ from snellen.metrics.classification.confusion import unique_names
 from snellen.pipelines.tasks.registry import task_of
 from snellen.serve.api.redaction import without_paths
 from snellen.serve.api.runs.images import OpenedRun
-from snellen.serve.api.runs.run_responses import shown_path
 from snellen.serve.api.state import State
-from snellen.serve.ui.run_facts import RunFacts, duration_of, settings_of
+from snellen.serve.ui.run_facts import RunFacts, duration_of, settings_of, source_of
 from snellen.store.jobs import get_training_job
 from snellen.store.views import InferenceJobView
 
@@ -96,23 +94,11 @@ def read_overview(state: State, run: InferenceJobView, opened: OpenedRun | None)
         names=job_names(run),
         has_objects=task_of(run.task_type).has_operating_point,
         job=get_training_job(state.db, run.training_job_id).name,
-        source=_source(run, state.place.roots),
+        source=source_of(run, state.place.roots),
         message=without_paths(run.error_message) if run.error_message else "",
         failures=[] if opened is None else _failures(opened),
         passed_over=[*counts, *uploaded],
     )
-
-
-def _source(run: InferenceJobView, roots: Sequence[str]) -> str:
-    given = run.input_data or {}
-    if run.is_recorded:
-        return str(given["image_name"]) or "one uploaded image"
-    path = given.get("dataset_path") or given.get("path")
-    paths = [path] if path else list(given.get("paths") or ())
-    if not paths:
-        return "uploaded images"
-    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
-    return shown_path(str(paths[0]), tuple(roots)) + more
 
 
 def _failures(opened: OpenedRun) -> list[tuple[str, int]]:

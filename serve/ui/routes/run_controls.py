@@ -19,7 +19,7 @@ from snellen.serve.ui import rendering
 from snellen.store.leases import request_cancel
 
 _LONGEST_ID = 18
-Action = Literal["cancel", "resume"]
+Action = Literal["cancel", "resume", "retry"]
 Shared = Annotated[State, Depends(get_state)]
 
 
@@ -56,14 +56,15 @@ def add_controls(router: APIRouter, path: str, kind: RunKind) -> None:
 
     @router.post(path + "/{ref}/{action}")
     async def act(state: Shared, ref: str, action: Action) -> Response:
-        """Cancel or resume a run; the page loads again."""
+        """Cancel a run, resume it, or score its failed images again; the page loads again."""
         run = await find_run(state, kind, ref)
 
         def work() -> None:
             if action == "cancel":
                 request_cancel(state.db, kind.name, run.id)
             else:
-                resume_run(state, kind, run.id, ResumeRequest())
+                again = ResumeRequest(retry_failed=action == "retry")
+                resume_run(state, kind, run.id, again)
 
         await run_in_threadpool(work)
         return Response(status_code=204, headers={"HX-Refresh": "true"})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import snellen
+from snellen.adapters.errors import RunError
 from snellen.analysis.reader import open_results, unit_files
 from snellen.serve.jobs.execute_analysis import execute_analysis
 from snellen.serve.ui.rendering import POLICY
@@ -192,6 +193,29 @@ async def test_a_stopped_job_is_resumed_and_deleted(service: Service, db: Databa
     response = await service.client.delete(f"/ui/inference-jobs/{number}")
     assert (response.status_code, response.headers["HX-Redirect"]) == (204, "/")
     assert (await service.client.get(f"/inference-jobs/{number}")).status_code == 404
+
+
+async def test_a_job_whose_images_all_failed_is_tried_again(
+    service: Service, db: Database, place: tuple[Path, Database]
+) -> None:
+    broken = sorted((place[0] / "shapes" / "detect" / "images" / "test").iterdir())[0]
+    model = {"job": get_inference_job(db, 1).training_job_id}
+    with pytest.raises(RunError) as caught:
+        snellen.predict(
+            {"name": "all failed", "model": model, "dataset": {"path": str(broken)},
+             "run": {"engine": "inline"}, "output": {"dir": str(place[0] / "out")},
+             "database": db.url}
+        )  # fmt: skip
+    assert caught.value.code == "ALL_FAILED"
+    job = get_inference_job(db, "all failed")
+    page = await read(service, f"/inference-jobs/{job.id}")
+    assert "No image is left, and 1 failed." in page
+    assert "Resume goes on" not in page
+    assert f'hx-post="/ui/inference-jobs/{job.id}/retry"' in page
+    response = await service.client.post(f"/ui/inference-jobs/{job.id}/retry")
+    assert (response.status_code, response.headers["HX-Refresh"]) == (204, "true")
+    assert job.id in queued_jobs(db, INFERENCE_JOB)
+    await service.client.delete(f"/ui/inference-jobs/{job.id}")
 
 
 async def test_progress_is_shown_until_the_end(service: Service, db: Database) -> None:
