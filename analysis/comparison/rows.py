@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,6 +145,11 @@ def held(families: Sequence[Sequence[Row]]) -> list[list[Row]]:
 def _oriented(difference: Difference) -> Difference:
     """Return the difference with its sign turned, so that more is better."""
     return Difference(-difference.value, -difference.high, -difference.low, difference.p)
+
+
+def units_of(found: Mapping[str, Any]) -> str:
+    """Return what a comparison counts: images, or groups of dependent images."""
+    return "groups" if found["group"] else "images"
 
 
 def contradiction(row: dict[str, Any]) -> str | None:

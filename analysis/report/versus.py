@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snellen.analysis.comparison.compare import CompareSettings, compare_runs
-from snellen.analysis.comparison.rows import contradiction
+from snellen.analysis.comparison.rows import contradiction, units_of
 from snellen.analysis.report.numbers import metric_name
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
@@ -46,6 +46,7 @@ def versus(
         **found,
         "kind": _KINDS.get(found["verdict"], "noise"),
         "title": VERDICTS[found["verdict"]],
+        "units": units_of(found),
         "doubt": contradiction(found["primary"]),
         "worse_classes": [row for row in classes if row["verdict"] == "worse"],
         "metric_rows": _placed(rows, "key"),

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from snellen.analysis.comparison.rows import contradiction
+from snellen.analysis.comparison.rows import contradiction, units_of
 from snellen.cli.results.tables import number
 from snellen.cli.slices.tables import found_slices_table
 
@@ -70,7 +70,7 @@ def _headline(found: dict[str, Any]) -> Iterator[str]:
         yield escape(doubt)
     if found["verdict"] == "not_settled" and primary["detectable"] is not None:
         more = primary["images_needed"]
-        needed = f"; about {more:,} more images would settle it" if more else ""
+        needed = f"; about {more:,} more {units_of(found)} would settle it" if more else ""
         yield f"These images can show differences from {primary['detectable']:.4f} on{needed}."
     left_out = found["left_out"]
     if left_out:
@@ -143,7 +143,10 @@ def _counts(found: dict[str, Any]) -> Iterator[str]:
 def _deciding(found: dict[str, Any]) -> Iterator[str]:
     deciding = found["deciding"]
     if not deciding["count"]:
-        yield f"No images decide: the differences in {deciding['metric']} cancel out."
+        yield (
+            "No images decide: their contributions to the difference in "
+            f"{deciding['metric']} add up to 0."
+        )
         return
     listed = deciding["command"] or "-o DIR writes their list"
     yield escape(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from snellen.cli.compare.tables import comparison_tables
 from tests.snellen.command_line import Cli
 
 
@@ -40,6 +41,14 @@ def test_the_tables_lead_with_the_verdict(compared: Cli) -> None:
     assert "more images would settle it" in out
     assert "12 common images; McNemar, Tango's interval" in out
     assert "Images: " in out
+
+
+def test_what_would_settle_it_is_counted_in_groups_where_images_are_grouped(compared: Cli) -> None:
+    found = compared.json("compare", "1", "2")
+    number = found["primary"]["images_needed"]
+    for group, unit in ((None, "images"), ("meta_patient", "groups")):
+        shown = [str(one) for one in comparison_tables({**found, "group": group}, classes=False)]
+        assert any(f"about {number:,} more {unit} would settle it" in line for line in shown)
 
 
 def test_slices_are_compared(compared: Cli) -> None:
@@ -104,7 +113,7 @@ def test_the_lists_are_opened_by_images(compared: Cli) -> None:
 
 def test_tables_show_what_decides_disagrees_and_runs(compared: Cli) -> None:
     _, out, _ = compared("compare", "1", "2")
-    assert "of the difference in accuracy" in out or "cancel out" in out
+    assert "of the difference in accuracy" in out or "add up to 0" in out
     for title in ("most frequent disagreements", "inference speed"):
         assert title in out
     assert "No validation results beside A" in out
