@@ -19,6 +19,7 @@ from snellen.analysis.comparison.rows import Judgement, Row, held, judged
 from snellen.analysis.comparison.speed import speed_rows
 from snellen.analysis.comparison.training_results import training_rows
 from snellen.analysis.tasks import task_of
+from snellen.metrics.slices import MAX_SLICES
 from snellen.metrics.statistics.draws import blocks_of
 from snellen.store.sql.database import Database
 from snellen.store.views import RunView
@@ -143,10 +144,21 @@ def _with_slices(images: pl.DataFrame, pair: Pair, slices: Sequence[str]) -> pl.
 
 
 def _slice_rows(pair: Pair, settings: CompareSettings) -> Iterator[Row]:
-    """Yield the primary metric of each slice, with the interval of its own images."""
+    """Yield the primary metric of each slice, with the interval of its own images.
+
+    Raises:
+        InputError: COMPARE_SLICE, a column of too many values: each is a comparison.
+    """
     for by in settings.slices:
         names = pair.slices(by)
-        for value in sorted(set(names)):
+        values = sorted(set(names))
+        if len(values) > MAX_SLICES:
+            raise InputError(
+                "COMPARE_SLICE",
+                f"'{by}' has {len(values):,} values. Expected at most {MAX_SLICES} slices. Compare "
+                "by a column with fewer values.",
+            )
+        for value in values:
             part = pair.where([name == value for name in names])
             yield replace(primary_row(part, settings.seed), slice_name=(by, value))
 

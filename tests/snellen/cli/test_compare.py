@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from snellen.analysis.comparison import compare
 from snellen.cli.compare.tables import comparison_tables
 from tests.snellen.command_line import Cli
 
@@ -49,6 +50,15 @@ def test_what_would_settle_it_is_counted_in_groups_where_images_are_grouped(comp
     for group, unit in ((None, "images"), ("meta_patient", "groups")):
         shown = [str(one) for one in comparison_tables({**found, "group": group}, classes=False)]
         assert any(f"about {number:,} more {unit} would settle it" in line for line in shown)
+
+
+def test_a_column_of_too_many_values_is_no_slice(
+    compared: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "MAX_SLICES", 0)
+    code, _, err = compared("compare", "1", "2", "--slice", "image_size")
+    assert code == 2
+    assert "'image_size' has 1 values. Expected at most 0 slices." in err
 
 
 def test_slices_are_compared(compared: Cli) -> None:
