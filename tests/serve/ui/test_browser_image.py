@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,3 +136,25 @@ def test_awkward_names_fit(chromium: Browser, url: str, finished: FinishedRuns) 
             assert box["width"] < 400
         watched.check()
         page.close()
+
+
+def test_a_picture_whose_file_is_gone_says_so(
+    chromium: Browser, finished: FinishedRuns, tmp_path: Path
+) -> None:
+    run = finished.run("detect")
+    (row,) = open_results(finished.db, run).lazy().head(1).collect().to_dicts()
+    file = Path(row["image_path"])
+    away = file.rename(file.with_suffix(".away"))
+    try:
+        with listening(finished.db, tmp_path) as url:
+            watched = Watched(chromium, url)
+            page = watched.open(f"/runs/{run.id}")
+            expect(page.locator("#images .tile .none")).to_have_text(re.compile("^IMAGE_NOT_FOUND"))
+            page.locator("#images a.tile").first.click()
+            expect(page.locator(".stage-view .none")).to_have_text(re.compile("^IMAGE_NOT_FOUND"))
+            assert page.locator(".stage-view .ob").count() > 0
+            watched.messages.clear()  # of the responses 404
+            watched.check()
+            page.close()
+    finally:
+        away.rename(file)
