@@ -11,6 +11,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Self
 
+IMPORTED = "imported"
+"""Adapter of runs whose predictions were imported."""
+
 
 @dataclass(frozen=True)
 class _View:
@@ -119,6 +122,11 @@ class RunView(AnyRun):
     confusion_matrix: Any
     inference_time_ms: float | None
     results_of: int | None
+
+    @property
+    def is_imported(self) -> bool:
+        """Return True for predictions of another program: no model of ours has run."""
+        return ((self.config or {}).get("model") or {}).get("adapter") == IMPORTED
 
 
 @dataclass(frozen=True)

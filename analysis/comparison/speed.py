@@ -31,7 +31,7 @@ def speed_rows(pair: Pair) -> dict[str, Any]:
 
 
 def _speed(side: Side) -> dict[str, Any]:
-    resolved = side.run.resolved or {}
+    resolved = {} if side.run.is_imported else side.run.resolved or {}
     times = side.results.frame(["inference_time_ms"])["inference_time_ms"].drop_nulls().to_numpy()
     known = len(times) > 0
     mean = float(times.mean(dtype=np.float64)) if known else 0.0

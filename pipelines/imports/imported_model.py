@@ -16,7 +16,7 @@ from snellen.adapters.types import (
     TaskType,
 )
 from snellen.pipelines.imports.predicted import Predictions
-from snellen.pipelines.runs.evaluation import IMPORTED
+from snellen.store.views import IMPORTED
 
 
 class ImportedModel(Adapter):

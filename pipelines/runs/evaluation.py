@@ -24,7 +24,6 @@ from snellen.store.parquet.schema import result_schema
 from snellen.store.runs import create_test_run, get_test_run
 from snellen.store.views import RunView
 
-IMPORTED = "imported"
 """Name in the place of an adapter for predictions that were made elsewhere."""
 
 
@@ -88,7 +87,7 @@ def _scoring(config: EvaluateConfig, model: ResolvedModel, run: RunView, total: 
 
 
 def _check_resumable(run: RunView) -> None:
-    if ((run.config or {}).get("model") or {}).get("adapter") == IMPORTED:
+    if run.is_imported:
         raise InputError(
             "RUN_IS_IMPORTED",
             f"run {run.id} has no model: its predictions were imported from "

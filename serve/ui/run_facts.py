@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from snellen.serve.api.runs.run_responses import shown_path
-from snellen.store.views import AnyRun, InferenceJobView
+from snellen.store.views import AnyRun, InferenceJobView, RunView
 
 
 class RunFacts:
@@ -58,8 +58,9 @@ def duration_of(run: AnyRun) -> float | None:
 
 
 def settings_of(run: AnyRun) -> str:
-    """Return the device, the precision and the batch size of a run."""
-    resolved = run.resolved or {}
+    """Return the device, the precision and the batch size of a run; empty without a model."""
+    is_imported = isinstance(run, RunView) and run.is_imported
+    resolved = {} if is_imported else run.resolved or {}
     batch = resolved.get("batch_size")
     parts = (resolved.get("device"), resolved.get("precision"), batch and f"batch {batch}")
     return ", ".join(str(part) for part in parts if part)

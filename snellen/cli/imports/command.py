@@ -121,7 +121,7 @@ def _configuration(
     from snellen.adapters.errors import ConfigError
     from snellen.pipelines.config.evaluate import EvaluateConfig
     from snellen.pipelines.config.loader import build_as, merged
-    from snellen.pipelines.runs.evaluation import IMPORTED
+    from snellen.store.views import IMPORTED
 
     for word in words:
         if not word.startswith(_SECTIONS):

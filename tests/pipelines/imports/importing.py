@@ -9,9 +9,8 @@ from snellen.pipelines.config.loader import build_config
 from snellen.pipelines.imports.import_request import ImportRequest
 from snellen.pipelines.imports.import_run import import_predictions
 from snellen.pipelines.progress import Reporter
-from snellen.pipelines.runs.evaluation import IMPORTED
 from snellen.store.sql.database import Database
-from snellen.store.views import RunView
+from snellen.store.views import IMPORTED, RunView
 
 
 class Importing:

@@ -15,6 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from snellen.adapters.errors import InputError
+from snellen.analysis.comparison.pairing import pair_runs
+from snellen.analysis.comparison.speed import speed_rows
 from snellen.analysis.export.run_export import ExportTarget, export_run
 from snellen.analysis.reader import open_results, verify_run
 from snellen.analysis.rescore import rescore_run
@@ -115,6 +117,9 @@ def test_an_imported_run_is_a_run(
         coco.db, run, ["metrics.operating_confidence=0.0001"], Reporter()
     )  # no prediction was left out, whatever its confidence
     assert rescored.status == "completed"
+    speed = speed_rows(pair_runs(coco.db, (run, rescored)))
+    for side in "ab":  # no model of this machine has run
+        assert {speed[side][key] for key in ("device", "precision", "batch_size")} == {None}
     with pytest.raises(InputError, match=r"snellen import .* --dataset") as caught:
         TestRunner(database=coco.url).resume(run.id)
     assert caught.value.code == "RUN_IS_IMPORTED"

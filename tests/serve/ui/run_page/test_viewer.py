@@ -222,6 +222,7 @@ async def test_missing_result_files_are_said(service: Service, db: Database) -> 
     assert "cannot be read: RESULTS_MISSING" in page
     assert 'id="overview"' in page
     assert 'id="images"' not in page
+    assert 'href="#images"' not in page
 
 
 async def test_buckets(service: Service, db: Database, detected: RunView) -> None:
