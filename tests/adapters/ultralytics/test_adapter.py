@@ -37,7 +37,7 @@ TASK = {
 }
 
 
-@pytest.mark.parametrize("confidence", [0.25, 0.05])
+@pytest.mark.parametrize("confidence", [0.25, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("model", FAMILIES)
 def test_objects_are_those_of_predict(model: str, confidence: float, images: list[Pixels]) -> None:
     task = model.partition("-")[0]

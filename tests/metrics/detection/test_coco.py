@@ -73,7 +73,9 @@ def merged(rows: list[dict[str, Any]], task: str, seed: int, **options: Any) -> 
     )
 
 
-@pytest.mark.parametrize("part", range(15))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 15))]
+)
 def test_300_random_sets_equal_pycocotools_whole_and_merged(part: int) -> None:
     assert len(CASES) == 300
     for kind, seed, sigmas in CASES[part::15]:

@@ -138,6 +138,7 @@ async def test_a_recorded_request(
         assert (rows(db), files(tmp_path)) == before
 
 
+@pytest.mark.slow
 async def test_a_training_job_with_its_runs_and_their_exports(site: Site) -> None:
     before = rows(site.db), files(site.folder)
     run = site.run_here(metrics={"bootstrap": 0})
@@ -168,6 +169,7 @@ async def test_an_export_that_is_deleted_while_it_is_written(
     assert files(site.folder) == before
 
 
+@pytest.mark.slow
 async def test_deleting_in_a_copy_keeps_the_original(
     site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
