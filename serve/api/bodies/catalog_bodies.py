@@ -119,7 +119,10 @@ class ReviewRequest(Schema):
 class ReviewChange(Schema):
     """Changes of a review; absent fields stay as they are, and a note of null is deleted."""
 
-    status: ReviewStatus = Field("unclear", description="State of the label.")
+    # A factory: the schema must not promise a default, as an absent status stays as it is.
+    status: ReviewStatus = Field(
+        default_factory=lambda: "unclear", description="State of the label."
+    )
     note: Annotated[str, Field(max_length=10_000)] | None = None
 
 
