@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from snellen.adapters.images.decode import MAX_BYTES
 from snellen.pipelines.data.image_reader import ImageAccess, ImageFile, read_image
 
 DATA = b"some bytes"
+_NOBODY = 65534
 
 
 @pytest.fixture
@@ -123,10 +127,30 @@ def test_folders_devices_and_nul_are_io_errors(root: Path) -> None:
     assert code(root / "loop.png", root, follow_links=True) is ErrorCode.IO
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads whatever the permissions say")
-def test_a_file_without_permission(root: Path) -> None:
-    (root / "a.png").chmod(0)
-    assert code(root / "a.png", root) is ErrorCode.IO
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of root, who reads whatever the permissions say."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_file_without_permission() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root, file = Path(folder), Path(folder) / "a.png"
+        root.chmod(0o755)  # everybody may look into it, unlike the folders of pytest
+        file.write_bytes(DATA)
+        file.chmod(0o644)
+        with as_nobody():
+            assert read(file, root) == DATA
+        file.chmod(0)
+        with as_nobody():
+            assert code(file, root) is ErrorCode.IO
 
 
 def test_a_link_out_of_the_dataset(root: Path) -> None:
