@@ -128,7 +128,10 @@ def deletion_of_training_job(db: Database, job: JobView, *, cascade: bool = Fals
 def _plan(
     db: Database, runs: Sequence[tuple[RunKind, AnyRun]], job: JobView | None = None
 ) -> Deletion:
-    exports = [one for kind, run in runs for one in exports_of(db, kind.name, run.id)]
+    exports = []
+    for kind in (EVALUATION, PREDICTION):
+        ids = [run.id for of, run in runs if of is kind]
+        exports += exports_of(db, kind.name, *ids) if ids else []
     pictures = [picture for _, run in runs for picture in _pictures(db, run)]
     return Deletion(tuple(runs), job, tuple(exports), tuple(pictures))
 

@@ -98,15 +98,16 @@ def delete_analysis(db: Database, found: AnalysisView) -> None:
         shutil.rmtree(found.folder, ignore_errors=True)
 
 
-def exports_of(db: Database, run_kind: str, run_id: int) -> list[AnalysisView]:
-    """Return the exports of a run, newest first."""
+def exports_of(db: Database, run_kind: str, *run_ids: int) -> list[AnalysisView]:
+    """Return the exports of some runs, newest first."""
+    chosen = set(run_ids)
     query = (
         select(_ANALYSES)
         .where(_ANALYSES.c.kind == EXPORT, _ANALYSES.c.run_kind == run_kind)
         .order_by(_ANALYSES.c.id.desc())
     )
     rows = db.query(lambda session: session.execute(query).mappings().all())
-    return [_view(db, row) for row in rows if row["run_ids"] == [run_id]]
+    return [_view(db, row) for row in rows if row["run_ids"][0] in chosen]
 
 
 def _view(db: Database, row: Mapping[Any, Any]) -> AnalysisView:
